@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# Copyright: academy.deploy contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# Make the virtual environment with the pinned packages. Usage: make_venv.sh <python> <directory>
+set -euo pipefail
+
+python=$1
+venv=$2
+
+"$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
+  echo "Python 3.11 or newer is needed; $python is $("$python" --version 2>&1). Set PYTHON=<path> on the make command line." >&2
+  exit 1
+}
+
+# Debian splits venv off its python3 package.
+if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
+  if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
+    echo "$python has no venv module. Install it (on Debian: apt-get install python3-venv) and run make again." >&2
+    exit 1
+  fi
+  echo "Installing python3-venv …"
+  # A new machine may still be busy with its first updates.
+  wait=(-o DPkg::Lock::Timeout=600 -o Acquire::Retries=3)
+  apt-get update -q "${wait[@]}"
+  DEBIAN_FRONTEND=noninteractive apt-get install -q -y "${wait[@]}" --no-install-recommends python3-venv
+fi
+
+echo "Installing the pinned Python packages into $venv (about two minutes the first time) …"
+"$python" -m venv "$venv"
+"$venv/bin/pip" install --quiet --disable-pip-version-check --constraint constraints.txt --requirement requirements-dev.txt

@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# Copyright: academy.deploy contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# The tests that take minutes: the whole story on one embedded cloud, in order, and beside it the AWS roles on a control
+# plane of their own, which has no hosts and shares nothing with the cloud.
+set -euo pipefail
+
+# Its exit status says only whether the cloud is ready.
+state=$(python -m localcloud status --json || true)
+if ! grep -q '"state": "down"' <<<"$state"; then
+  echo "An embedded cloud is up or starting. The tests start their own and remove it: run 'make down' first." >&2
+  exit 1
+fi
+
+mkdir -p build/test-logs
+integration_log=build/test-logs/integration.log
+pytest --exitfirst --verbose --durations=5 tests/integration >"$integration_log" 2>&1 &
+integration=$!
+
+# Whatever happens, nothing of it stays. After a successful run this finds nothing to do.
+finish() {
+  kill "$integration" 2>/dev/null || true
+  python -m localcloud down
+}
+trap finish EXIT
+
+failed=0
+pytest --exitfirst --verbose --durations=0 tests/e2e/test_story.py tests/molecule tests/e2e/test_down.py || failed=1
+wait "$integration" || failed=1
+cat "$integration_log"
+exit "$failed"
