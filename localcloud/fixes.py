@@ -1,0 +1,144 @@
+# Copyright: academy.deploy contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What moto leaves out of EC2 and Elastic Load Balancing and Ansible's modules or our hosts need.
+
+Each function mends one thing on moto's backends of our region; nobody else needs to know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from moto.ec2.models.elastic_block_store import VolumeAttachment
+
+from localcloud.api import Api
+from localcloud.wire import Call
+
+# An Amazon Linux 2023 image carries ImdsSupport v2.0: what a launch does not say otherwise starts like this.
+IMAGE_METADATA_OPTIONS: Mapping[str, Any] = {"HttpTokens": "required", "HttpPutResponseHopLimit": 2}
+ROOT_VOLUME_GIB = 8
+GP3_THROUGHPUT = 125
+IDLE_TIMEOUT_SECONDS = "60"
+
+
+def install(api: Api) -> None:
+    """Mend everything."""
+    ec2 = api.backends("ec2")
+    _complete_volumes(ec2)
+    _complete_attachments()
+    _complete_launches(ec2)
+    _keep_other_metadata_options(ec2)
+    api.hooks.register("ec2", "RunInstances", after=_give_profile_to_all)
+    api.hooks.register("elbv2", "DescribeLoadBalancerAttributes", after=_add_idle_timeout)
+
+
+def metadata_options(*layers: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The metadata options of a launch: the image's, then each layer's own."""
+    options = dict(IMAGE_METADATA_OPTIONS)
+    for layer in layers:
+        options.update({name: value for name, value in (layer or {}).items() if value is not None})
+    return options
+
+
+def _complete_volumes(ec2: Any) -> None:
+    """Say of every volume what ec2_vol and ec2_vol_info read, and gp3's usual throughput."""
+    create_volume = ec2.create_volume
+
+    def create_complete_volume(*args: Any, **kwargs: Any) -> Any:
+        volume = create_volume(*args, **kwargs)
+        volume.multi_attach_enabled = bool(volume.multi_attach_enabled)
+        volume.snapshot_id = volume.snapshot_id or ""
+        if volume.volume_type == "gp3":
+            volume.throughput = volume.throughput or GP3_THROUGHPUT
+        return volume
+
+    ec2.create_volume = create_complete_volume
+
+
+def _complete_attachments() -> None:
+    """A volume shows whether it ends with its instance; moto shows that on the instance only."""
+
+    def delete_on_termination(attachment: Any) -> bool:
+        mapping = attachment.instance.block_device_mapping.get(attachment.device)
+        return bool(mapping and mapping.delete_on_termination)
+
+    VolumeAttachment.delete_on_termination = property(delete_on_termination)
+
+
+def _complete_launches(ec2: Any) -> None:
+    """Launch into the default VPC, with the image's metadata options and root volume, and all of a launch template."""
+    run_instances = ec2.run_instances
+
+    def run_complete_instances(*args: Any, **kwargs: Any) -> Any:
+        launch_template = kwargs.get("launch_template")
+        template = ec2._get_template_from_args(launch_template).data if launch_template else {}
+        kwargs["metadata_options"] = metadata_options(template.get("MetadataOptions"), kwargs.get("metadata_options"))
+        if not kwargs.get("instance_market_options"):
+            kwargs["instance_market_options"] = template.get("InstanceMarketOptions", {}).get("MarketType")
+        if not kwargs.get("subnet_id") and not kwargs.get("nics"):
+            kwargs["subnet_id"] = _default_subnet(ec2, kwargs.get("placement"))
+        # Given even if empty: moto makes up a root volume of its own otherwise.
+        kwargs.setdefault("block_device_mappings", template.get("BlockDeviceMappings", []))
+        reservation = run_instances(*args, **kwargs)
+        volume_tags = kwargs.get("tags", {}).get("volume", {})
+        for instance in reservation.instances:
+            _complete_root_volume(ec2, instance, kwargs["block_device_mappings"], volume_tags)
+        return reservation
+
+    ec2.run_instances = run_complete_instances
+
+
+def _default_subnet(ec2: Any, availability_zone: str | None) -> str | None:
+    subnets = ec2.get_default_subnets()
+    if not subnets:
+        return None
+    return str(subnets[availability_zone or min(subnets)].id)
+
+
+def _complete_root_volume(
+    ec2: Any, instance: Any, requested: list[Mapping[str, Any]], volume_tags: Mapping[str, str]
+) -> None:
+    """Every instance has its image's root volume, which ends with it unless the launch says otherwise."""
+    root = instance.root_device_name
+    asked = next((mapping.get("Ebs", {}) for mapping in requested if mapping["DeviceName"] == root), None)
+    if asked is None:
+        instance.add_block_device(ROOT_VOLUME_GIB, root, None, False, True, None, "gp3")
+        ec2.volumes[instance.block_device_mapping[root].volume_id].add_tags(volume_tags)
+
+
+def _give_profile_to_all(call: Call, result: dict[str, Any]) -> None:
+    """All instances of a launch have the instance profile, not just the first."""
+    profile = call.parameters.get("IamInstanceProfile")
+    if profile:
+        for launched in result["Instances"][1:]:
+            Api.backends("ec2").associate_iam_instance_profile(
+                launched["InstanceId"], profile.get("Name"), profile.get("Arn")
+            )
+
+
+def _keep_other_metadata_options(ec2: Any) -> None:
+    """A modification of one metadata option leaves the others as they are."""
+    modify = ec2.modify_instance_metadata_options
+
+    def modify_given_options(**kwargs: Any) -> Any:
+        now = ec2.get_instance(kwargs["instance_id"]).metadata_options
+        current = {
+            "http_tokens": now.http_tokens,
+            "hop_limit": now.http_put_response_hop_limit,
+            "http_endpoint": now.http_endpoint,
+            "http_protocol": now.http_protocol_ipv6,
+            "metadata_tags": now.instance_metadata_tags,
+        }
+        return modify(**current | {name: value for name, value in kwargs.items() if value is not None})
+
+    ec2.modify_instance_metadata_options = modify_given_options
+
+
+def _add_idle_timeout(call: Call, result: dict[str, Any]) -> Mapping[str, Any]:
+    """elb_application_lb reads the idle timeout of every application load balancer."""
+    name = "idle_timeout.timeout_seconds"
+    attributes = result["Attributes"]
+    if not any(attribute["Key"] == name for attribute in attributes):
+        attributes.append({"Key": name, "Value": IDLE_TIMEOUT_SECONDS})
+    return result

@@ -1,0 +1,258 @@
+# Copyright: academy.deploy contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the embedded cloud makes on the machine beside its process, and how all of it is found and removed again.
+
+Removal goes by our labels, comments, names and directories alone, never by memory: it is the same after a clean end
+and after a crash.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from ipaddress import IPv4Network
+from pathlib import Path
+from typing import Any
+
+from localcloud import settings
+from localcloud.shell import CommandError, docker, docker_succeeds, labels, run, succeeds
+from localcloud.volumes import all_loop_devices, switch_off_swap
+
+Progress = Callable[[str], None]
+
+# The program that must be there → the Debian package that brings it.
+PROGRAMS: Mapping[str, str] = {
+    "ip": "iproute2",
+    "iptables": "iptables",
+    "losetup": "mount",
+    "lxcfs": "lxcfs",
+    "ssh": "openssh-client",
+}
+
+LXCFS_PID_FILE = settings.RUNTIME_DIR / "lxcfs.pid"
+LXCFS_SECONDS = 10
+MINE = f"label={settings.LABEL}={settings.LABEL_VALUE}"
+
+
+class MachineError(RuntimeError):
+    """This machine cannot carry the embedded cloud; says why, and what to do."""
+
+
+# --- pure decisions -----------------------------------------------------------------------------------------------
+
+
+def overlapping_routes(routes: list[dict[str, Any]], network: IPv4Network, own_interface: str) -> list[str]:
+    """The machine's routes (from `ip -json route`) that the network would take traffic from, apart from our own."""
+    overlapping = []
+    for route in routes:
+        destination, interface = route["dst"], route.get("dev", "")
+        if destination == "default" or interface == own_interface:
+            continue
+        if IPv4Network(destination, strict=False).overlaps(network):
+            overlapping.append(f"{destination} on {interface or 'no interface'}")
+    return overlapping
+
+
+def commented_rules(rules: str, comment: str) -> list[list[str]]:
+    """The iptables arguments that delete each rule with our comment, from `iptables -S`."""
+    found = []
+    for line in rules.splitlines():
+        words = shlex.split(line)
+        if words[:1] == ["-A"] and "--comment" in words and words[words.index("--comment") + 1] == comment:
+            found.append(["-D", *words[1:]])
+    return found
+
+
+def mounts_below(mountinfo: str, directory: Path) -> list[str]:
+    """Mount points below a directory, the innermost first, from /proc/self/mountinfo."""
+    points = [line.split()[4].replace("\\040", " ") for line in mountinfo.splitlines() if line.strip()]
+    return sorted((point for point in points if Path(point).is_relative_to(directory)), key=len, reverse=True)
+
+
+# --- make ---------------------------------------------------------------------------------------------------------
+
+
+def refuse_overlap() -> None:
+    """Refuse to take addresses that the machine reaches elsewhere."""
+    routes = json.loads(run("ip", "-json", "-4", "route", "show", "table", "main") or "[]")
+    overlapping = overlapping_routes(routes, settings.VPC_CIDR, settings.BRIDGE)
+    if overlapping:
+        raise MachineError(
+            f"The embedded cloud needs {settings.VPC_CIDR} for its instances, but this machine has a route that "
+            f"overlaps it: {', '.join(overlapping)}. Remove that route or leave that network (a VPN, another Docker "
+            "network), then try again."
+        )
+
+
+def note_making() -> None:
+    """Note that there will be something to remove, before there is: no engine may answer when somebody looks."""
+    settings.MADE_FILE.parent.mkdir(parents=True, exist_ok=True)
+    settings.MADE_FILE.touch()
+
+
+def make_network() -> None:
+    """The default VPC: a bridge with the gateway, the resolver's and the metadata service's address."""
+    docker(
+        "network", "create", *labels("network"), "--driver=bridge",
+        f"--subnet={settings.VPC_CIDR}", f"--gateway={settings.GATEWAY}",
+        f"--opt=com.docker.network.bridge.name={settings.BRIDGE}", settings.NETWORK_NAME,
+    )  # fmt: skip
+    for address in settings.BRIDGE_ADDRESSES:
+        run("ip", "address", "add", f"{address}/32", "dev", settings.BRIDGE)
+    run(
+        "iptables", "--wait", "--table", "nat", "--append", "PREROUTING", "--in-interface", settings.BRIDGE,
+        "--destination", str(settings.METADATA_ADDRESS), "--protocol", "tcp", "--dport", str(settings.METADATA_PORT),
+        "--match", "comment", "--comment", settings.FIREWALL_COMMENT,
+        "--jump", "DNAT", "--to-destination", f"{settings.METADATA_BACKEND}:{settings.METADATA_PORT}",
+    )  # fmt: skip
+    # The hosts ask this machine itself for names, TLS and metadata, which its firewall may not let everybody do.
+    run(
+        "iptables", "--wait", "--table", "filter", "--insert", "INPUT", "--in-interface", settings.BRIDGE,
+        "--match", "comment", "--comment", settings.FIREWALL_COMMENT, "--jump", "ACCEPT",
+    )  # fmt: skip
+
+
+def start_lxcfs() -> None:
+    """An lxcfs of our own: through its files a host sees the memory of its instance type, not the machine's."""
+    settings.LXCFS_DIR.mkdir(parents=True, exist_ok=True)
+    with settings.LOG_FILE.open("ab") as log:
+        subprocess.Popen(
+            ["lxcfs", "--foreground", f"--pidfile={LXCFS_PID_FILE}", str(settings.LXCFS_DIR)],
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+        )  # fmt: skip
+    deadline = time.monotonic() + LXCFS_SECONDS
+    while not (settings.LXCFS_DIR / "proc/meminfo").exists():
+        if time.monotonic() > deadline:
+            raise MachineError(
+                f"lxcfs does not show {settings.LXCFS_DIR}/proc/meminfo; it needs /dev/fuse. See {settings.LOG_FILE}."
+            )
+        time.sleep(0.05)
+
+
+# --- remove -------------------------------------------------------------------------------------------------------
+
+
+def remove_everything(progress: Progress) -> None:
+    """Remove whatever an embedded cloud made on this machine. Safe to repeat, and where there is nothing."""
+    in_engine: tuple[Callable[[], None], ...] = (
+        lambda: _remove_containers(progress),
+        _remove_docker_volumes,
+        _remove_networks,
+    )
+    engine_answers = docker_succeeds("version")
+    if not engine_answers and anything_left():
+        progress("no Docker engine answers: containers, volumes and networks stay until `down`")
+    steps = (
+        *(in_engine if engine_answers else ()),
+        _remove_firewall_rules,
+        _remove_bridge,
+        _detach_loop_devices,
+        _stop_lxcfs,
+        _remove_directories,
+    )
+    failures = []
+    for step in steps:
+        try:
+            step()
+        except CommandError as failure:  # what else can be removed shall be
+            failures.append(str(failure))
+    if failures:
+        raise MachineError(
+            "Not everything of the embedded cloud could be removed. Free what is in use and run `down` again.\n  "
+            + "\n  ".join(failures)
+        )
+    if engine_answers:
+        settings.MADE_FILE.unlink(missing_ok=True)
+
+
+def anything_left() -> bool:
+    """Whether a cloud may have left something that only a running engine can remove."""
+    return settings.MADE_FILE.exists()
+
+
+def _remove_containers(progress: Progress) -> None:
+    containers = _ours("ps", "--all", "--quiet")
+    if containers:
+        progress(f"removing {len(containers)} containers")
+        with ThreadPoolExecutor(max_workers=len(containers)) as pool:  # the client does one after another
+            list(pool.map(_remove_container, containers))
+
+
+def _remove_container(container: str) -> None:
+    docker("rm", "--force", "--volumes", container, timeout=300)
+
+
+def _remove_docker_volumes() -> None:
+    volumes = _ours("volume", "ls", "--quiet")
+    for volume in volumes:
+        switch_off_swap(volume)
+    if volumes:
+        docker("volume", "rm", "--force", *volumes, timeout=300)
+
+
+def _remove_networks() -> None:
+    for network in _ours("network", "ls", "--quiet"):
+        docker("network", "rm", network)
+
+
+def _ours(*listing: str) -> list[str]:
+    """Our Docker objects in a listing."""
+    return docker(*listing, "--filter", MINE).split()
+
+
+def _remove_firewall_rules() -> None:
+    for table in ("nat", "filter"):
+        try:
+            rules = run("iptables", "--wait", "--table", table, "--list-rules")
+        except CommandError:  # no iptables: then nobody made a rule with it
+            return
+        for arguments in commented_rules(rules, settings.FIREWALL_COMMENT):
+            run("iptables", "--wait", "--table", table, *arguments)
+
+
+def _remove_bridge() -> None:
+    if succeeds("ip", "link", "show", settings.BRIDGE):
+        run("ip", "link", "delete", settings.BRIDGE)
+
+
+def _detach_loop_devices() -> None:
+    for device in all_loop_devices():
+        run("losetup", "--detach", device)
+
+
+def _remove_directories() -> None:
+    for directory in (settings.RUNTIME_DIR, settings.DISKS_DIR, settings.INSTANCES_DIR):
+        for point in mounts_below(Path("/proc/self/mountinfo").read_text(), directory):
+            run("umount", "--lazy", point)
+    shutil.rmtree(settings.DISKS_DIR, ignore_errors=True)
+    shutil.rmtree(settings.INSTANCES_DIR, ignore_errors=True)
+
+
+def _stop_lxcfs() -> None:
+    """Stop our lxcfs, which takes its mount away itself."""
+    try:
+        pid = int(LXCFS_PID_FILE.read_text())
+    except FileNotFoundError:
+        return
+    if _is_our_lxcfs(pid):
+        os.kill(pid, signal.SIGTERM)
+    deadline = time.monotonic() + LXCFS_SECONDS
+    while _is_our_lxcfs(pid) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    LXCFS_PID_FILE.unlink(missing_ok=True)
+
+
+def _is_our_lxcfs(pid: int) -> bool:
+    """Whether the process is our lxcfs: its number alone might be another process's by now."""
+    try:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return False
+    return str(settings.LXCFS_DIR).encode() in command

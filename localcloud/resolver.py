@@ -1,0 +1,218 @@
+# Copyright: academy.deploy contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The VPC's resolver at its .2 address: names of the embedded cloud are answered here, all others by the machine's own.
+
+Without it a nested container gets a public resolver and finds neither the database nor the registry.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from ipaddress import AddressValueError, IPv4Address
+from pathlib import Path
+from typing import Any, Final
+
+from dnslib import PTR, QTYPE, RCODE, RR, A, DNSRecord
+from dnslib.server import DNSLogger, DNSServer
+
+from localcloud import settings
+
+log = logging.getLogger(__name__)
+
+Lookup = Callable[[str], IPv4Address | None]
+Forward = Callable[[Any, bool], bytes]  # (DNSRecord, over TCP) -> the reply's packet
+
+PORT: Final = 53
+TTL_SECONDS: Final = 5  # AWS answers with 5 for RDS too: an address may change with the next start
+UPSTREAM_TIMEOUT_SECONDS: Final = 3.0
+
+# Below these every name belongs to one resource: an unknown one does not exist, and must not lead to the front.
+RESOURCE_DOMAINS: Final = (
+    settings.DATABASE_DOMAIN,
+    f"elb.{settings.AWS_DOMAIN}",
+    f"compute.{settings.AWS_DOMAIN}",
+)
+
+_PRIVATE_NAME = re.compile(r"ip-(\d+)-(\d+)-(\d+)-(\d+)\." + re.escape(settings.INTERNAL_DOMAIN))
+_REVERSE_NAME = re.compile(r"(\d+)\.(\d+)\.(\d+)\.(\d+)\.in-addr\.arpa")
+
+
+class Names:
+    """Names of resources that come and go (database endpoints), shared between threads."""
+
+    def __init__(self) -> None:
+        self._addresses: dict[str, IPv4Address] = {}
+        self._lock = threading.Lock()
+
+    def set(self, name: str, address: IPv4Address) -> None:
+        with self._lock:
+            self._addresses[name.lower()] = address
+
+    def remove(self, name: str) -> None:
+        with self._lock:
+            self._addresses.pop(name.lower(), None)
+
+    def get(self, name: str) -> IPv4Address | None:
+        with self._lock:
+            return self._addresses.get(name.lower())
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the resolver says by itself: an address, a name, nothing of that type, or no such name."""
+
+    address: IPv4Address | None = None
+    name: str | None = None
+    exists: bool = True
+
+
+def private_name(address: IPv4Address) -> str:
+    """The name that EC2 gives to a private address."""
+    return f"ip-{str(address).replace('.', '-')}.{settings.INTERNAL_DOMAIN}"
+
+
+def answer(name: str, record_type: str, lookup: Lookup) -> Answer | None:
+    """Decide one question; None means that the machine's own resolver is to be asked."""
+    name = name.lower().rstrip(".")
+    if record_type == "PTR":
+        return _answer_reverse(name)
+    owner = _answer_address(name, lookup)
+    # There is no IPv6 in this VPC: an AAAA from outside would only send clients into a timeout.
+    if record_type == "AAAA":
+        return owner if owner and not owner.exists else Answer()
+    if owner is None or not owner.exists or record_type == "A":
+        return owner
+    return Answer()
+
+
+def _answer_address(name: str, lookup: Lookup) -> Answer | None:
+    known = lookup(name)
+    if known:
+        return Answer(address=known)
+    if _within(name, RESOURCE_DOMAINS):
+        return Answer(exists=False)
+    if _within(name, [settings.AWS_DOMAIN]):
+        return Answer(address=settings.RESOLVER)
+    if _within(name, [settings.INTERNAL_DOMAIN]):
+        match = _PRIVATE_NAME.fullmatch(name)
+        address = _vpc_address(match.groups()) if match else None
+        return Answer(address=address, exists=address is not None)
+    return None
+
+
+def _answer_reverse(name: str) -> Answer | None:
+    match = _REVERSE_NAME.fullmatch(name)
+    address = _vpc_address(reversed(match.groups())) if match else None
+    return Answer(name=private_name(address)) if address else None
+
+
+def _within(name: str, domains: Iterable[str]) -> bool:
+    return any(name == domain or name.endswith(f".{domain}") for domain in domains)
+
+
+def _vpc_address(octets: Iterable[str]) -> IPv4Address | None:
+    try:
+        address = IPv4Address(".".join(octets))
+    except AddressValueError:
+        return None
+    return address if address in settings.VPC_CIDR else None
+
+
+def nameservers(resolv_conf: str) -> list[str]:
+    """The IPv4 name servers of a resolv.conf, without ourselves."""
+    servers = []
+    for line in resolv_conf.splitlines():
+        match line.split():
+            case ["nameserver", server, *_] if ":" not in server and server != str(settings.RESOLVER):
+                servers.append(server)
+    return servers
+
+
+class Upstream:
+    """The machine's own resolvers, asked in their order."""
+
+    def __init__(self, servers: list[str]) -> None:
+        self._servers = servers
+
+    def __call__(self, request: Any, tcp: bool) -> bytes:
+        failures = []
+        for server in self._servers:
+            try:
+                return bytes(request.send(server, PORT, tcp=tcp, timeout=UPSTREAM_TIMEOUT_SECONDS))
+            except OSError as error:
+                failures.append(f"{server}: {error}")
+        raise OSError(f"no name server of /etc/resolv.conf answers ({'; '.join(failures) or 'it names none'})")
+
+
+class Zone:
+    """What dnslib asks for each packet: our own answer, or the upstream's as it is."""
+
+    def __init__(self, lookup: Lookup, forward: Forward) -> None:
+        self._lookup = lookup
+        self._forward = forward
+
+    def resolve(self, request: Any, handler: Any) -> Any:
+        question = request.q
+        name = str(question.qname)
+        mine = answer(name, QTYPE[question.qtype], self._lookup)
+        if mine is None:
+            return self._ask_upstream(request, tcp=handler.protocol == "tcp")
+        reply = request.reply()
+        if not mine.exists:
+            reply.header.rcode = RCODE.NXDOMAIN
+        elif mine.address:
+            reply.add_answer(RR(question.qname, QTYPE.A, rdata=A(str(mine.address)), ttl=TTL_SECONDS))
+        elif mine.name:
+            reply.add_answer(RR(question.qname, QTYPE.PTR, rdata=PTR(mine.name), ttl=TTL_SECONDS))
+        return reply
+
+    def _ask_upstream(self, request: Any, tcp: bool) -> Any:
+        try:
+            return DNSRecord.parse(self._forward(request, tcp))
+        except OSError as error:
+            log.warning("cannot resolve %s: %s", request.q.qname, error)
+            reply = request.reply()
+            reply.header.rcode = RCODE.SERVFAIL
+            return reply
+
+
+def port_taken(error: OSError, address: IPv4Address, port: int) -> OSError:
+    """What to do when a part of the cloud cannot listen: it is alone on its address, unless somebody takes them all."""
+    return OSError(
+        error.errno,
+        f"cannot listen on {address}:{port} ({error.strerror}). A program that holds port {port} on all addresses of "
+        f"this machine is in the way (find it with `ss -lnp 'sport = :{port}'`): give it its own address, or stop it",
+    )
+
+
+class Resolver:
+    """The listening resolver, on UDP and TCP."""
+
+    def __init__(self, names: Names, address: IPv4Address = settings.RESOLVER, port: int = PORT) -> None:
+        self._names = names
+        self._address = address
+        self._port = port
+        self._servers: list[Any] = []
+
+    def start(self) -> None:
+        if self._servers:
+            return
+        zone = Zone(self._names.get, Upstream(nameservers(Path("/etc/resolv.conf").read_text(encoding="utf-8"))))
+        silent = DNSLogger(log="-request,-reply,-truncated,-error,-recv,-send,-data", prefix=False)
+        for tcp in (False, True):
+            try:
+                server = DNSServer(zone, address=str(self._address), port=self._port, tcp=tcp, logger=silent)
+            except OSError as error:
+                raise port_taken(error, self._address, self._port) from error
+            server.start_thread()
+            self._servers.append(server)
+
+    def stop(self) -> None:
+        while self._servers:
+            server = self._servers.pop()
+            server.stop()
+            server.server.server_close()

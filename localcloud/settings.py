@@ -1,0 +1,92 @@
+# Copyright: academy.deploy contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every address, name and path of the embedded cloud, written once."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+from typing import Final
+
+# --- the account that the embedded cloud plays -------------------------------------------------------------------
+
+ACCOUNT_ID: Final = "123456789012"
+REGION: Final = "ap-northeast-2"
+# Not secret. Long and unlike any word, because Ansible masks every equal string in its output (no_log).
+OPERATOR_ACCESS_KEY: Final = "LOCALCLOUDOPERATOR01"
+OPERATOR_SECRET_KEY: Final = "embedded-cloud-operator-key-not-a-secret"
+
+# --- the AWS API, plain HTTP on the loopback interface ------------------------------------------------------------
+
+API_HOST: Final = "127.0.0.1"
+API_PORT: Final = 4599
+API_URL: Final = f"http://{API_HOST}:{API_PORT}"
+
+# --- the network: moto's default VPC, made real -------------------------------------------------------------------
+
+NETWORK_NAME: Final = "academy-localcloud"
+BRIDGE: Final = "academy-lc0"
+VPC_CIDR: Final = IPv4Network("172.31.0.0/16")
+GATEWAY: Final = IPv4Address("172.31.0.1")
+RESOLVER: Final = IPv4Address("172.31.0.2")  # also the TLS front: as in a VPC, .2 is the resolver
+METADATA_BACKEND: Final = IPv4Address("172.31.0.3")
+BRIDGE_ADDRESSES: Final = (RESOLVER, METADATA_BACKEND)  # added to the bridge beside the gateway
+FRONT_PORT: Final = 443
+
+METADATA_ADDRESS: Final = IPv4Address("169.254.169.254")
+METADATA_PORT: Final = 80
+
+# moto's subnets end below these.
+SERVICES_CIDR: Final = IPv4Network("172.31.240.0/20")
+REGISTRY_ADDRESS: Final = IPv4Address("172.31.240.2")
+BUILDER_ADDRESS: Final = IPv4Address("172.31.240.3")
+DATABASES_CIDR: Final = IPv4Network("172.31.241.0/24")  # handed out from .1
+
+# --- AWS names that the resolver and the front answer for ---------------------------------------------------------
+
+AWS_DOMAIN: Final = "amazonaws.com"
+REGISTRY_HOST: Final = f"{ACCOUNT_ID}.dkr.ecr.{REGION}.{AWS_DOMAIN}"
+DATABASE_DOMAIN: Final = f"{REGION}.rds.{AWS_DOMAIN}"
+INTERNAL_DOMAIN: Final = f"{REGION}.compute.internal"
+
+# --- labels: how the cloud finds again what it made ---------------------------------------------------------------
+
+LABEL: Final = "academy.localcloud"
+LABEL_VALUE: Final = "true"
+LABEL_INSTANCE: Final = f"{LABEL}.instance"
+LABEL_KIND: Final = f"{LABEL}.kind"
+KIND_INSTANCE: Final = "instance"
+KIND_REGISTRY: Final = "registry"
+KIND_BUILDER: Final = "builder"
+KIND_DATABASE: Final = "database"
+FIREWALL_COMMENT: Final = "academy-localcloud"
+
+# --- files --------------------------------------------------------------------------------------------------------
+
+STATE_DIR: Final = Path("/var/lib/academy-localcloud")
+CA_CERTIFICATE: Final = STATE_DIR / "ca.pem"
+CA_KEY: Final = STATE_DIR / "ca.key"
+OPERATOR_KEY: Final = STATE_DIR / "operator" / "id_ed25519"
+LOG_DIR: Final = STATE_DIR / "log"
+LOG_FILE: Final = LOG_DIR / "localcloud.log"
+MADE_FILE: Final = STATE_DIR / "made"  # there from before a cloud makes anything until all of it is removed
+DISKS_DIR: Final = STATE_DIR / "disks"  # one sparse file per EBS volume
+INSTANCES_DIR: Final = STATE_DIR / "instances"  # one directory per instance, bind-mounted at HOST_BOOT_DIR
+
+RUNTIME_DIR: Final = Path("/run/academy-localcloud")
+LOCK_FILE: Final = RUNTIME_DIR / "lock"
+PID_FILE: Final = RUNTIME_DIR / "pid"
+STATUS_FILE: Final = RUNTIME_DIR / "status.json"
+LXCFS_DIR: Final = RUNTIME_DIR / "lxcfs"
+BUILDER_DIR: Final = RUNTIME_DIR / "builder"
+BUILDER_SOCKET: Final = BUILDER_DIR / "docker.sock"
+BUILDER_URL: Final = f"unix://{BUILDER_SOCKET}"
+
+# --- inside a host ------------------------------------------------------------------------------------------------
+
+HOST_USER: Final = "ec2-user"
+HOST_BOOT_DIR: Final = "/etc/academy-host"
+HOST_DISKS_FILE: Final = "disks"
+HOST_DISKS_UNIT: Final = "academy-host-disks.service"  # reads that file at boot, and whenever it is started again
+HOST_SWAP_DIR: Final = "/var/swap"
+HOST_DOCKER_DIR: Final = "/var/lib/docker"
