@@ -1,0 +1,23 @@
+# Copyright: academy.deploy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What modules of a kind have in common."""
+
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    # Modules that only look.
+    INFO = r"""
+options: {}
+attributes:
+  check_mode:
+    description: Can run in check mode and return the same information.
+    support: full
+  diff_mode:
+    description: Has nothing to compare, because it changes nothing.
+    support: none
+  idempotent:
+    description: Changes nothing, however often it runs.
+    support: full
+"""

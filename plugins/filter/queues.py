@@ -1,0 +1,18 @@
+# Copyright: academy.deploy contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Decisions about queues, for templates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ansible_collections.academy.deploy.plugins.module_utils.queues import desired_queues, queue_problems
+
+
+class FilterModule:
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        return {
+            "desired_queues": desired_queues,
+            "queue_problems": queue_problems,
+        }

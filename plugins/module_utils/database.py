@@ -1,0 +1,260 @@
+# Copyright: academy.deploy contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The database as it should be, given what it already is: never smaller, never older, never less protected."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from .environment_file import value_problems
+from .tags import own_tags
+
+SMALLEST_STORAGE_GIB = 20
+LARGEST_STORAGE_GIB = 65536
+FEWEST_BACKUP_DAYS = 7
+MOST_BACKUP_DAYS = 35
+
+IDENTIFIER = re.compile(r"(?=.{1,63}$)[a-z](-?[a-z0-9])*")
+DATABASE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")
+MASTER_USERNAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,15}")
+# Refused by RDS, or by PostgreSQL, which reserves the names that begin with pg_.
+TAKEN_USERNAMES = {"admin", "all", "rdsadmin", "rdsrepladmin", "table", "user"}
+REFUSED_IN_PASSWORDS = "/'\"@"
+# The example that the guide prints, which whoever reads it knows.
+PUBLISHED_PASSWORD_SHA256 = "effad6146725ff6e36194bb27abf92340dfb06bd6c6c59475f6aa0a9db80c846"
+
+# Instance classes end in one of these, or in a number and xlarge.
+CLASS_SIZES = ("nano", "micro", "small", "medium", "large", "xlarge")
+
+READY = {
+    "available",
+    "backing-up",
+    "configuring-enhanced-monitoring",
+    "configuring-log-exports",
+    "storage-optimization",
+}
+BROKEN = {"deleting", "failed", "restore-error", "stopped", "stopping", "storage-full", "storage-config-upgrade-failed"}
+
+
+def readiness(status: str) -> Literal["ready", "busy", "broken"]:
+    """Whether an instance can be changed now, later, or not without help."""
+    if status in READY:
+        return "ready"
+    return "broken" if status in BROKEN or status.startswith(("incompatible-", "inaccessible-")) else "busy"
+
+
+def settled(instances: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether there is nothing left to wait for, be it because there is nothing at all."""
+    return all(readiness(instance["db_instance_status"]) != "busy" for instance in instances)
+
+
+@dataclass(frozen=True)
+class Rule:
+    variable: str
+    holds: bool
+    wanted: str
+    found: Any
+
+    def message(self) -> str:
+        return f"{self.variable}: must be {self.wanted}, found {self.found}."
+
+
+def smallest_maximum(allocated_gib: int) -> int:
+    """RDS wants the limit of storage autoscaling at least a tenth above what is allocated."""
+    return -(-allocated_gib * 11 // 10)
+
+
+def input_problems(wanted: Mapping[str, Any]) -> list[str]:
+    """Everything about the inputs that RDS refuses, or the guide forbids."""
+    allocated, maximum = wanted["allocated_storage"], wanted["max_allocated_storage"]
+    backups = wanted["backup_retention_period"]
+    username = wanted["master_username"]
+    rules = [
+        Rule(
+            "database_identifier",
+            bool(IDENTIFIER.fullmatch(wanted["db_instance_identifier"])),
+            "1 to 63 lower-case letters, digits and single hyphens, beginning with a letter and not ending in a hyphen",
+            wanted["db_instance_identifier"],
+        ),
+        Rule(
+            "database_name",
+            bool(DATABASE_NAME.fullmatch(wanted["db_name"])),
+            "1 to 63 letters, digits and underscores, beginning with a letter",
+            wanted["db_name"],
+        ),
+        Rule(
+            "database_master_username",
+            bool(MASTER_USERNAME.fullmatch(username))
+            and username.lower() not in TAKEN_USERNAMES
+            and not username.lower().startswith("pg_"),
+            "1 to 16 letters, digits and underscores, beginning with a letter, and no name that PostgreSQL or RDS "
+            "keeps to itself (admin, rdsadmin, user, pg_…)",
+            username,
+        ),
+        Rule(
+            "database_allocated_storage_gib",
+            SMALLEST_STORAGE_GIB <= allocated <= LARGEST_STORAGE_GIB,
+            f"{SMALLEST_STORAGE_GIB} to {LARGEST_STORAGE_GIB} GiB for gp3",
+            allocated,
+        ),
+        Rule(
+            "database_max_allocated_storage_gib",
+            maximum >= smallest_maximum(allocated),
+            f"at least 10 % above database_allocated_storage_gib, that is {smallest_maximum(allocated)} or more",
+            maximum,
+        ),
+        Rule(
+            "database_backup_retention_days",
+            FEWEST_BACKUP_DAYS <= backups <= MOST_BACKUP_DAYS,
+            f"{FEWEST_BACKUP_DAYS} to {MOST_BACKUP_DAYS}: the guide forbids fewer",
+            backups,
+        ),
+    ]
+    return [rule.message() for rule in rules if not rule.holds]
+
+
+def password_problems(password: str, names: Sequence[str]) -> list[str]:
+    """What is wrong with a master password on its way from RDS to an env file. Never says the password itself."""
+    rules = [
+        Rule("database_password", 8 <= len(password) <= 128, "8 to 128 characters long", len(password)),
+        Rule(
+            "database_password",
+            all("!" <= character <= "~" for character in password) and not set(REFUSED_IN_PASSWORDS) & set(password),
+            "printable ASCII without / ' \" @ and spaces, which RDS refuses",
+            "others",
+        ),
+        Rule(
+            "database_password",
+            not any(password and password in name for name in names),
+            "no part of any resource's name, because Ansible masks it wherever it appears and would garble that name",
+            "one",
+        ),
+        Rule(
+            "database_password",
+            hashlib.sha256(password.encode("utf-8", "surrogateescape")).hexdigest() != PUBLISHED_PASSWORD_SHA256,
+            "one of your own",
+            "the example that the guide publishes",
+        ),
+    ]
+    return [
+        *(rule.message() for rule in rules if not rule.holds),
+        *(f"database_password: {problem}." for problem in value_problems(password, secret=True)),
+    ]
+
+
+def _major(version: str) -> int:
+    return int(version.split(".", maxsplit=1)[0])
+
+
+def _class_size(instance_class: str) -> int:
+    """A number by which classes compare, whatever their family; 0 for one that is not understood."""
+    size = instance_class.rpartition(".")[2]
+    if size in CLASS_SIZES:
+        return CLASS_SIZES.index(size) + 1
+    factor = size.removesuffix("xlarge")
+    return len(CLASS_SIZES) - 1 + int(factor) if factor.isdecimal() else 0
+
+
+def _under_way(current: Mapping[str, Any]) -> dict[str, Any]:
+    """The instance as it will be once everything that was asked for is done."""
+    return {**current, **{key: value for key, value in current.get("pending_modified_values", {}).items() if value}}
+
+
+def desired(current: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """What is wanted, and no less than there is: storage that autoscaling added, backups, a second zone."""
+    now = _under_way(current)
+    return {
+        **wanted,
+        "allocated_storage": max(wanted["allocated_storage"], int(now.get("allocated_storage", 0))),
+        "backup_retention_period": max(wanted["backup_retention_period"], int(now.get("backup_retention_period", 0))),
+        "multi_az": wanted["multi_az"] or bool(now.get("multi_az")),
+    }
+
+
+def desired_engine_version(current: Mapping[str, Any], wanted_major: int) -> str:
+    """What automatic upgrades installed stays: RDS cannot go back. A new instance gets the major's default minor."""
+    return str(current.get("engine_version") or wanted_major)
+
+
+# Differences that no modification can remove.
+FIXED = {
+    "db_name": "database_name",
+    "master_username": "database_master_username",
+    "storage_encrypted": "storage encryption",
+}
+
+MENDABLE = (
+    "allocated_storage",
+    "auto_minor_version_upgrade",
+    "backup_retention_period",
+    "copy_tags_to_snapshot",
+    "db_instance_class",
+    "deletion_protection",
+    "max_allocated_storage",
+    "multi_az",
+    "publicly_accessible",
+    "storage_type",
+)
+
+
+def refusals(current: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+    """What the instance is and can only become by a human decision. Empty for an instance yet to be created."""
+    if not current:
+        return []
+    name = wanted["db_instance_identifier"]
+    status = current["db_instance_status"]
+    if readiness(status) == "broken":
+        return [
+            f"{name}: must be available, found {status}. See its events (aws rds describe-events --source-type "
+            f"db-instance --source-identifier {name}), mend or start it, and run again."
+        ]
+    problems = [
+        f"{variable}: wanted {wanted[key]}, but {name} has {current.get(key)}, which RDS cannot change on an existing "
+        "instance. Set the variable to what it is, or restore a snapshot into a new instance."
+        for key, variable in FIXED.items()
+        if current.get(key) != wanted[key]
+    ]
+    version, major = str(current["engine_version"]), wanted["engine_major"]
+    if _major(version) != major:
+        problems.append(
+            f"database_engine_major: wanted {major}, but {name} runs {version}. A major upgrade is never done in "
+            "passing: upgrade it yourself after a snapshot, then set the variable."
+        )
+    port = current.get("endpoint", {}).get("port", wanted["port"])
+    if port != wanted["port"]:
+        problems.append(
+            f"database_port: wanted {wanted['port']}, but {name} listens on {port}. Changing it cuts off every "
+            "application at once: set the variable to what it is, or change it by hand."
+        )
+    instance_class = _under_way(current)["db_instance_class"]
+    if _class_size(wanted["db_instance_class"]) < _class_size(instance_class):
+        problems.append(
+            f"database_instance_class: wanted {wanted['db_instance_class']}, but {name} is a larger {instance_class}. "
+            "It is never made smaller in passing: set the variable to what it is, or change the class by hand "
+            "(aws rds modify-db-instance)."
+        )
+    storage, maximum = desired(current, wanted)["allocated_storage"], wanted["max_allocated_storage"]
+    if maximum != current.get("max_allocated_storage") and maximum < smallest_maximum(storage):
+        problems.append(
+            f"database_max_allocated_storage_gib: must be at least 10 % above the {storage} GiB that {name} has "
+            f"by now, that is {smallest_maximum(storage)} or more, found {maximum}."
+        )
+    return problems
+
+
+def differences(current: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+    """What has to be changed, as sentences; what is under way counts as done."""
+    if not current:
+        return []
+    now, should_be = _under_way(current), desired(current, wanted)
+    groups = {group["vpc_security_group_id"] for group in now.get("vpc_security_groups", [])}
+    comparisons = [
+        *((key, now.get(key), should_be[key]) for key in MENDABLE),
+        ("vpc_security_group_ids", sorted(groups), sorted(wanted["vpc_security_group_ids"])),
+        ("tags", own_tags(now.get("tags", {})), dict(wanted["tags"])),
+    ]
+    return [f"{key}: {found} -> {should}" for key, found, should in comparisons if found != should]

@@ -1,0 +1,116 @@
+# Copyright: academy.deploy contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What each kind of host may do in AWS: as little as the guide's work needs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ansible_collections.academy.deploy.plugins.module_utils.names import (
+    instance_arns,
+    log_group_arn,
+    queue_arn,
+    repository_arn,
+)
+
+Policy = dict[str, Any]
+
+# Queues are configured by name, so whoever uses one looks its URL up first.
+FIND_QUEUE = ("sqs:GetQueueAttributes", "sqs:GetQueueUrl")
+SEND = ("sqs:SendMessage", *FIND_QUEUE)
+RECEIVE = ("sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:ReceiveMessage", *FIND_QUEUE)
+WRITE_LOGS = ("logs:CreateLogStream", "logs:PutLogEvents")
+PULL = ("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """What the ARNs of a deployment have in common."""
+
+    name: str
+    region: str
+    account_id: str
+
+
+def role_name(deployment_name: str, kind: str) -> str:
+    """The role of a kind of host; its instance profile carries the same name."""
+    return f"{deployment_name}-{kind}-role"
+
+
+def _allow(sid: str, actions: Sequence[str], resources: Sequence[str]) -> dict[str, Any]:
+    return {"Sid": sid, "Effect": "Allow", "Action": sorted(actions), "Resource": list(resources)}
+
+
+def _queue_statements(kind: Mapping[str, Any], deployment: Deployment) -> list[dict[str, Any]]:
+    return [
+        _allow(sid, actions, [queue_arn(name, deployment.region, deployment.account_id) for name in kind[key]])
+        for sid, actions, key in (("SendJobs", SEND, "sends_to"), ("ReceiveJobs", RECEIVE, "receives_from"))
+        if kind[key]
+    ]
+
+
+def _stop_itself(deployment: Deployment) -> list[dict[str, Any]]:
+    """A role session on EC2 is named <role id>:<instance id>, which must end with the instance to be stopped."""
+    return [
+        _allow("SeeInstances", ["ec2:DescribeInstances"], ["*"]),  # takes no other resource
+        {
+            **_allow("StopItself", ["ec2:StopInstances"], [instance_arns(deployment.region, deployment.account_id)]),
+            "Condition": {
+                "StringLike": {"aws:userid": "*:${ec2:InstanceID}"},
+                "StringEquals": {"aws:ResourceTag/Project": deployment.name},
+            },
+        },
+    ]
+
+
+def host_policy(kind: Mapping[str, Any], deployment: Deployment) -> Policy:
+    """The one inline policy of a kind of host."""
+    region, account_id = deployment.region, deployment.account_id
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            *_queue_statements(kind, deployment),
+            # The log driver writes to streams, whose ARNs begin with the group's.
+            _allow(
+                "WriteLogs", WRITE_LOGS, [f"{log_group_arn(name, region, account_id)}:*" for name in kind["log_groups"]]
+            ),
+            _allow("LogInToRegistry", ["ecr:GetAuthorizationToken"], ["*"]),  # takes no other resource
+            _allow("PullImages", PULL, [repository_arn(name, region, account_id) for name in kind["containers"]]),
+            *(_stop_itself(deployment) if kind["stops_itself"] else []),
+        ],
+    }
+
+
+@dataclass(frozen=True)
+class InlinePolicyChange:
+    role: str
+    policy: str
+    document: Policy | None  # nothing: remove it
+    role_exists: bool
+
+
+def _canonical(value: Any) -> Any:
+    """Policies are equal whatever the order of their lists, and one element may stand without its list."""
+    if isinstance(value, Mapping):
+        return {
+            key: _canonical([item] if key in {"Action", "Resource"} and isinstance(item, str) else item)
+            for key, item in value.items()
+        }
+    if isinstance(value, list):
+        return sorted((_canonical(item) for item in value), key=lambda item: json.dumps(item, sort_keys=True))
+    return value
+
+
+def inline_policy_changes(
+    role: str, policy: str, document: Policy, current: Mapping[str, Policy] | None
+) -> list[InlinePolicyChange]:
+    """Write the policy where it is missing or differs, and remove every other; without a current state, no role yet."""
+    if current is None:
+        return [InlinePolicyChange(role, policy, document, role_exists=False)]
+    foreign = [InlinePolicyChange(role, name, None, role_exists=True) for name in sorted(current) if name != policy]
+    if policy in current and _canonical(current[policy]) == _canonical(document):
+        return foreign
+    return [InlinePolicyChange(role, policy, document, role_exists=True), *foreign]

@@ -1,0 +1,140 @@
+# Copyright: academy.deploy contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What an instance should look like, and what about an existing one only a human may decide."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+# Amazon Linux 2023's root device, and the name under which the data volume is attached.
+ROOT_DEVICE = "/dev/xvda"
+DATA_DEVICE = "/dev/sdf"
+
+
+def _volume(device: str, size_gib: int, delete_on_termination: bool) -> dict[str, Any]:
+    return {
+        "device_name": device,
+        "ebs": {
+            "volume_type": "gp3",
+            "volume_size": size_gib,
+            "encrypted": True,
+            "delete_on_termination": delete_on_termination,
+        },
+    }
+
+
+def instance_volumes(wanted: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The volumes of a new instance. The data volume outlives it: it holds work."""
+    root = _volume(ROOT_DEVICE, wanted["root_volume_size_gib"], delete_on_termination=True)
+    if not wanted["data_volume_size_gib"]:
+        return [root]
+    return [root, _volume(DATA_DEVICE, wanted["data_volume_size_gib"], delete_on_termination=False)]
+
+
+def instances_named(instances: Sequence[Mapping[str, Any]], name: str) -> list[Mapping[str, Any]]:
+    return [instance for instance in instances if instance.get("tags", {}).get("Name") == name]
+
+
+def spread(items: Sequence[Any], host: str, hosts: Sequence[str]) -> Any:
+    """Each host its own of a few items, in turn, always the same."""
+    return items[sorted(hosts).index(host) % len(items)]
+
+
+def _attached(volumes: Sequence[Mapping[str, Any]], instance_id: str) -> dict[str, Mapping[str, Any]]:
+    return {
+        attachment["device"]: volume
+        for volume in volumes
+        for attachment in volume["attachment_set"]
+        if attachment["instance_id"] == instance_id
+    }
+
+
+def _volume_refusals(
+    host: str, variable: str, size_gib: int, volume: Mapping[str, Any] | None, device: str
+) -> list[str]:
+    if volume is None:
+        return [
+            f"{variable}: {host} should have {size_gib} GiB at {device}, found no volume there. "
+            "Attach one by hand, or terminate the instance and run again."
+        ]
+    problems = []
+    if volume["size"] != size_gib:
+        problems.append(
+            f"{variable}: {size_gib} GiB wanted, but {host} has {volume['id']} with {volume['size']} GiB at {device}. "
+            "A volume with data is neither shrunk nor replaced here: set the variable to what it is, or grow the "
+            "volume and its file system by hand."
+        )
+    if not volume["encrypted"]:
+        problems.append(
+            f"{host}: {volume['id']} at {device} is not encrypted, and cannot become so. "
+            "Copy it by an encrypted snapshot, or terminate the instance and run again."
+        )
+    return problems
+
+
+def host_refusals(host: str, deployment_name: str, wanted: Mapping[str, Any], memory_mib: int) -> list[str]:
+    """What is wrong with what this host should be, whether it exists or not."""
+    problems = []
+    if not host.startswith(f"{deployment_name}-"):
+        problems.append(
+            f"{host}: the name of a host must begin with deployment_name and a hyphen ({deployment_name}-), by which "
+            "it is told from those of other deployments. Rename it in hosts.yml, or correct deployment_name."
+        )
+    if memory_mib < wanted["memory_min_mib"]:
+        problems.append(
+            f"instance_type: {host} needs at least {wanted['memory_min_mib']} MiB (instance_memory_min_mib), but a "
+            f"{wanted['instance_type']} has {memory_mib}. Choose a larger type."
+        )
+    return problems
+
+
+def _shutdown_refusals(host: str, instance: Mapping[str, Any]) -> list[str]:
+    attribute = instance.get("attributes", {}).get("instance_initiated_shutdown_behavior", {})
+    if attribute.get("value", "stop") == "stop":
+        return []
+    return [
+        f"{host}: a host that shuts itself down must be stopped by it, but {instance['instance_id']} would be "
+        "terminated. Correct that: aws ec2 modify-instance-attribute "
+        f"--instance-id {instance['instance_id']} --instance-initiated-shutdown-behavior Value=stop"
+    ]
+
+
+def instance_refusals(
+    host: str,
+    matches: Sequence[Mapping[str, Any]],
+    volumes: Sequence[Mapping[str, Any]],
+    wanted: Mapping[str, Any],
+    allowed_type_changes: Sequence[str],
+) -> list[str]:
+    """Why the existing instance of this host must not be touched; nothing for a host yet to be created."""
+    if not matches:
+        return []
+    if len(matches) > 1:
+        ids = ", ".join(sorted(instance["instance_id"] for instance in matches))
+        return [
+            f"{host}: one instance may carry this Name tag, found {len(matches)}: {ids}. "
+            "Terminate or rename all but one."
+        ]
+    (instance,) = matches
+    problems = _shutdown_refusals(host, instance)
+    if instance["instance_type"] != wanted["instance_type"] and host not in allowed_type_changes:
+        problems.append(
+            f"instance_type: {wanted['instance_type']} wanted, but {host} is a {instance['instance_type']} "
+            f"({instance['state']['name']}). Changing it stops a running host and starts a stopped one. If that is "
+            f'meant, name the host: -e \'{{"instance_allow_type_change": ["{host}"]}}\'.'
+        )
+    attached = _attached(volumes, instance["instance_id"])
+    root_device = instance.get("root_device_name", ROOT_DEVICE)
+    problems += _volume_refusals(
+        host, "instance_root_volume_size_gib", wanted["root_volume_size_gib"], attached.get(root_device), root_device
+    )
+    if wanted["data_volume_size_gib"]:
+        problems += _volume_refusals(
+            host,
+            "transcode_volume_size_gib",
+            wanted["data_volume_size_gib"],
+            attached.get(DATA_DEVICE),
+            DATA_DEVICE,
+        )
+    return problems

@@ -1,0 +1,37 @@
+# Copyright: academy.deploy contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Do the memory limits of a host's containers fit the host?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+MIB_PER_GIB = 1024
+# For the kernel, Docker and sshd. A limit at or above what is left never bites: the kernel then kills what it likes.
+RESERVE_MIB = 400
+
+
+def instance_memory_mib(total_mib: int) -> int:
+    """Memory of the instance type, given what the kernel shows of it: a 4 GiB instance has about 3800 MiB to show."""
+    return -(-total_mib // MIB_PER_GIB) * MIB_PER_GIB
+
+
+def memory_problems(
+    name: str, limit_mib: int, other_limits_mib: Mapping[str, int], total_mib: int, instance_min_mib: int
+) -> list[str]:
+    """What is wrong with a container's limit beside the others'. 0 means no limit, and no demand on the instance."""
+    problems = []
+    if instance_memory_mib(total_mib) < instance_min_mib:
+        problems.append(
+            f"{name} needs an instance with {instance_min_mib} MiB (container_host_memory_min_mib), "
+            f"but this host has {total_mib} MiB; give it a larger instance_type"
+        )
+    limits = {name: limit_mib, **{other: limit for other, limit in other_limits_mib.items() if other != name}}
+    fits = total_mib - RESERVE_MIB
+    if limit_mib and sum(limits.values()) > fits:
+        listed = ", ".join(f"{container} {limit} MiB" for container, limit in limits.items() if limit)
+        problems.append(
+            f"the memory limits on this host ({listed}) exceed {fits} MiB, which is its {total_mib} MiB less "
+            f"{RESERVE_MIB} MiB for the system; lower container_memory_mib of {name} or give it a larger instance_type"
+        )
+    return problems

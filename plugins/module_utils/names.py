@@ -1,0 +1,24 @@
+# Copyright: academy.deploy contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Names that AWS derives from others: computed, so that nothing has to exist before it can be referred to."""
+
+from __future__ import annotations
+
+DEAD_LETTER_SUFFIX = "-dlq"
+
+
+def queue_arn(name: str, region: str, account_id: str) -> str:
+    return f"arn:aws:sqs:{region}:{account_id}:{name}"
+
+
+def repository_arn(name: str, region: str, account_id: str) -> str:
+    return f"arn:aws:ecr:{region}:{account_id}:repository/{name}"
+
+
+def log_group_arn(name: str, region: str, account_id: str) -> str:
+    return f"arn:aws:logs:{region}:{account_id}:log-group:{name}"
+
+
+def instance_arns(region: str, account_id: str) -> str:
+    """Every instance of the account: a policy narrows it down by conditions."""
+    return f"arn:aws:ec2:{region}:{account_id}:instance/*"

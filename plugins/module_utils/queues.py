@@ -1,0 +1,90 @@
+# Copyright: academy.deploy contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The queues as the guide wants them, each with its dead letter queue."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ansible_collections.academy.deploy.plugins.module_utils.names import DEAD_LETTER_SUFFIX, queue_arn
+
+SECONDS_PER_DAY = 86400
+LONGEST_VISIBILITY_SECONDS = 43200
+LONGEST_WAIT_SECONDS = 20
+LONGEST_RETENTION_DAYS = 14
+NAME = re.compile(r"[A-Za-z0-9_-]{1,80}")
+
+
+def _job_problems(key: str, job: Mapping[str, Any]) -> list[str]:
+    where = f"queues_jobs.{key}"
+    name, visibility, receives = job["name"], job["visibility_timeout_seconds"], job["max_receive_count"]
+    rules = [
+        (
+            bool(NAME.fullmatch(name + DEAD_LETTER_SUFFIX)),
+            f"{where}.name: '{name}' with '{DEAD_LETTER_SUFFIX}' must be 1 to 80 letters, digits, '-' or '_'. "
+            "Rename it.",
+        ),
+        (
+            0 <= visibility <= LONGEST_VISIBILITY_SECONDS,
+            f"{where}.visibility_timeout_seconds: SQS allows 0 to {LONGEST_VISIBILITY_SECONDS}, found {visibility}. "
+            "Set it to the longest time a job may take.",
+        ),
+        (
+            1 <= receives <= 1000,
+            f"{where}.max_receive_count: SQS allows 1 to 1000, found {receives}. Set how often a job is tried.",
+        ),
+    ]
+    return [message for holds, message in rules if not holds]
+
+
+def queue_problems(
+    jobs: Mapping[str, Mapping[str, Any]], retention_days: int, dead_letter_retention_days: int, wait_seconds: int
+) -> list[str]:
+    """Everything that SQS would refuse, or that would lose a message."""
+    problems = [problem for key, job in jobs.items() for problem in _job_problems(key, job)]
+    names = [job["name"] for job in jobs.values()]
+    problems += [
+        f"queues_jobs: '{name}' is named more than once; two kinds of job cannot share a queue. Rename one."
+        for name in sorted({name for name in names if names.count(name) > 1})
+    ]
+    if not 1 <= retention_days < dead_letter_retention_days <= LONGEST_RETENTION_DAYS:
+        problems.append(
+            "queues_retention_days and queues_dead_letter_retention_days: a dead letter's age counts from its first "
+            f"sending, so 1 <= retention < dead letter retention <= {LONGEST_RETENTION_DAYS} days must hold, "
+            f"found {retention_days} and {dead_letter_retention_days}."
+        )
+    if not 0 <= wait_seconds <= LONGEST_WAIT_SECONDS:
+        problems.append(
+            f"queues_receive_wait_seconds: SQS allows 0 to {LONGEST_WAIT_SECONDS}, found {wait_seconds}. Use 20."
+        )
+    return problems
+
+
+def desired_queues(
+    jobs: Iterable[Mapping[str, Any]],
+    retention_days: int,
+    dead_letter_retention_days: int,
+    region: str,
+    account_id: str,
+) -> list[dict[str, Any]]:
+    """All queues in the order of their creation: a redrive policy may only name a queue that exists."""
+    jobs = list(jobs)
+    dead_letter_queues = [
+        {"name": job["name"] + DEAD_LETTER_SUFFIX, "retention_seconds": dead_letter_retention_days * SECONDS_PER_DAY}
+        for job in jobs
+    ]
+    queues = [
+        {
+            "name": job["name"],
+            "retention_seconds": retention_days * SECONDS_PER_DAY,
+            "visibility_timeout_seconds": job["visibility_timeout_seconds"],
+            "redrive_policy": {
+                "deadLetterTargetArn": queue_arn(job["name"] + DEAD_LETTER_SUFFIX, region, account_id),
+                "maxReceiveCount": job["max_receive_count"],
+            },
+        }
+        for job in jobs
+    ]
+    return dead_letter_queues + queues
