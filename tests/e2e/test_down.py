@@ -1,0 +1,49 @@
+# Copyright: academy.deploy contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The last tests: what was started is removed, after a crash too, and the machine is as it was."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+
+import pytest
+
+from localcloud import demo, engine, settings
+from tests import support
+
+
+def test_down_leaves_nothing(machine_before: dict[str, list[str]]) -> None:
+    support.run("make", "down", name="down").expect()
+    assert support.machine() == machine_before
+
+
+@pytest.mark.parametrize("victim", ["cloud", "engine"])
+def test_down_after_a_crash_leaves_nothing(victim: str, machine_before: dict[str, list[str]]) -> None:
+    support.run(sys.executable, "-m", "localcloud", "up", name=f"up-to-crash-{victim}").expect()
+    process_id = int(settings.PID_FILE.read_text(encoding="utf-8"))
+    if victim == "engine":
+        if not engine.ENGINE_STATE.exists():
+            pytest.skip("the engine was there before the tests: it is not theirs to kill")
+        process_id = json.loads(engine.ENGINE_STATE.read_text(encoding="utf-8"))["pid"]
+    ec2 = demo.client("ec2")
+    image = ec2.describe_images(Owners=["amazon"], Filters=[{"Name": "architecture", "Values": ["arm64"]}])["Images"][0]
+    volume = {"DeviceName": "/dev/sdf", "Ebs": {"VolumeSize": 10}}
+    run = ec2.run_instances(
+        ImageId=image["ImageId"], InstanceType="t4g.micro", MinCount=1, MaxCount=1, BlockDeviceMappings=[volume]
+    )
+    instance_id = run["Instances"][0]["InstanceId"]
+    ec2.get_waiter("instance_running").wait(InstanceIds=[instance_id], WaiterConfig={"Delay": 1, "MaxAttempts": 90})
+    swap = "set -e; cd /var/swap; fallocate -l 64M crash; chmod 600 crash; mkswap crash; swapon crash"
+    assert support.on_host(instance_id, "sh", "-c", swap).returncode == 0
+    assert support.machine() != machine_before
+
+    os.kill(process_id, signal.SIGKILL)
+    support.run("make", "down", name=f"down-after-crash-{victim}").expect()
+    assert support.machine() == machine_before
+
+
+def test_down_again_is_fine() -> None:
+    support.run("make", "down", name="down-again").expect()

@@ -1,0 +1,220 @@
+# Copyright: academy.deploy contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The whole story on one embedded cloud, in order: look, bring up, again, read, stop, start.
+
+Each test builds on what the ones before it left; a failed first half makes the rest meaningless, so pytest stops at
+the first failure (see scripts/run_tests.sh).
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+from localcloud import databases, demo, direct
+from tests import support
+from tests.trap import Trap
+
+API_HOST = "academy-api-1"
+VIDEO_HOST = "academy-video-worker-1"
+STOPPED_WORKER = "academy-video-worker-2"
+HOSTS = {API_HOST, VIDEO_HOST, STOPPED_WORKER, "academy-messaging-worker-1", "academy-ai-worker-1"}
+# docs/decisions.md says whose they are and why they are tolerated.
+FOREIGN_WARNINGS = (
+    "Deprecation warnings can be disabled by setting",
+    "Passing `disable_lookups` to `template` is deprecated",
+    "iam_role.assume_role_policy_document_raw will no longer be returned",
+    "Passing `warnings` to `exit_json` or `fail_json` is deprecated",
+)
+PROOF_FILE = "/mnt/transcode/proof"
+CONTAINER = "academy-api"
+CANARY_FILE = support.ROOT / "build" / "canary.json"
+ROW = "written before the stop"
+TOKEN_FILE = support.ROOT / "build" / "localcloud" / "secrets" / "worker_token"
+
+
+def test_up_is_idempotent(machine_before: dict[str, list[str]]) -> None:
+    assert not machine_before["containers"] or not any(
+        "academy" in line for line in support.docker_lines("ps", "--format", "{{.Names}}")
+    ), "an embedded cloud is up already: `make down` first"
+    support.run(sys.executable, "-m", "localcloud", "up", name="up").expect()
+    again = support.run(sys.executable, "-m", "localcloud", "up", name="up-again").expect()
+    assert "already up" in again.output
+
+
+def test_check_mode_on_an_empty_account_is_clean_and_writes_nothing() -> None:
+    support.reset_calls()
+    support.playbook("site.yml", "--check", "--diff", name="check-empty").expect()
+    assert support.calls(writes_only=True) == {}
+    assert support.calls(), "the dry run asked the cloud nothing: it cannot have looked"
+
+
+def test_demo_brings_the_api_up() -> None:
+    support.run("make", "demo", name="demo").expect()
+    summary = json.loads(demo.OUTPUT.read_text(encoding="utf-8"))
+    assert summary["api"]["status"] == 200
+    assert summary["api"]["health"]["status"] == "healthy"
+    assert {host["name"] for host in summary["hosts"]} == HOSTS
+    assert {host["state"] for host in summary["hosts"]} == {"running"}
+    assert len(summary["queues"]) == 10
+    assert summary["database"]["status"] == "available"
+
+
+def test_second_run_changes_nothing_and_never_leaves_this_machine() -> None:
+    with Trap() as trap:
+        environment = trap.environment | {"ANSIBLE_DEPRECATION_WARNINGS": "true"}
+        second = support.playbook("site.yml", name="second-run", environment=environment).expect()
+        assert trap.requests == []
+        # The trap works: a client without the inventory's endpoint falls into it.
+        caller = "import boto3; boto3.client('sts', 'us-east-1', aws_access_key_id='x', aws_secret_access_key='y')"
+        support.run(
+            sys.executable, "-c", f"{caller}.get_caller_identity()", name="trap", environment=trap.environment
+        ).expect(1)
+        assert any("amazonaws.com" in request for request in trap.requests)
+    assert set(second.changed()) >= HOSTS
+    assert set(second.changed().values()) == {0}
+    warnings = [line for line in second.output.splitlines() if "WARNING]" in line]
+    assert [line for line in warnings if not any(known in line for known in FOREIGN_WARNINGS)] == []
+
+
+def test_a_row_written_through_the_api_is_in_postgresql() -> None:
+    post_row(ROW)
+    assert ROW in titles()
+    assert ROW in query_database("SELECT title FROM lectures_lecture")
+
+
+def test_log_lines_arrive_in_the_log_group() -> None:
+    logs = demo.client("logs")
+
+    def arrived() -> bool:
+        events = logs.filter_log_events(logGroupName="/academy/academy-api")["events"]
+        return any("/health" in event["message"] for event in events)
+
+    support.wait_until(arrived, "a line about /health in the log group /academy/academy-api", 30)
+
+
+def test_hosts_pull_with_the_credential_helper_and_store_no_token() -> None:
+    host = support.instance(API_HOST)["instance_id"]
+    config = json.loads(support.on_host(host, "cat", "/root/.docker/config.json").stdout)
+    assert set(config["credHelpers"].values()) == {"ecr-login"}
+    assert "auths" not in config
+    assert support.calls(hosts_only=True)["ecr.GetAuthorizationToken"] >= 1
+
+
+def test_hosts_have_the_memory_of_their_type() -> None:
+    for name, gib in {"academy-messaging-worker-1": 1, API_HOST: 2, VIDEO_HOST: 4}.items():
+        meminfo = support.on_host(support.instance(name)["instance_id"], "cat", "/proc/meminfo").stdout
+        assert meminfo.split()[:2] == ["MemTotal:", str(gib * 1024**2)], name
+
+
+def test_a_changed_secret_recreates_the_container_and_is_shown_nowhere() -> None:
+    host = support.instance(API_HOST)["instance_id"]
+    before = support.on_host(host, "docker", "inspect", "--format={{.Id}}", CONTAINER).stdout
+    canary = f"canary{secrets.token_hex(16)}"
+    CANARY_FILE.write_text(json.dumps({"application_r2_secret_key": canary}), encoding="utf-8")
+
+    with support.watched_arguments() as arguments:
+        run = support.playbook(
+            "site.yml", "--tags=api", "-vvv", "--diff", f"--extra-vars=@{CANARY_FILE}", name="canary"
+        ).expect()
+    assert "R2_SECRET_KEY" in run.output
+    assert canary in support.on_host(host, "cat", f"/etc/academy/{CONTAINER}.env").stdout
+    assert support.on_host(host, "docker", "inspect", "--format={{.Id}}", CONTAINER).stdout != before
+    mode = support.on_host(host, "stat", "--format=%a %U", f"/etc/academy/{CONTAINER}.env").stdout
+    assert mode == "600 root\n"
+
+    journal = support.on_host(host, "journalctl", "--no-pager").stdout
+    assert "ansible" in journal, "the journal is empty: it cannot prove anything"
+    assert any("ansible-playbook" in line for line in arguments)
+    for place, text in {"output": run.output, "journal": journal, "processes": "\n".join(arguments)}.items():
+        assert canary not in text, place
+
+    CANARY_FILE.unlink()
+    support.playbook("site.yml", "--tags=api", name="canary-removed").expect()
+    assert canary not in support.on_host(host, "cat", f"/etc/academy/{CONTAINER}.env").stdout
+
+
+def test_after_stop_and_start_all_is_back_by_itself() -> None:
+    hosts = {name: support.instance(name)["instance_id"] for name in (API_HOST, VIDEO_HOST)}
+    assert support.on_host(hosts[VIDEO_HOST], "sh", "-c", f"echo kept > {PROOF_FILE}").returncode == 0
+    for instance_id in hosts.values():
+        stop(instance_id)
+
+    # Not before: nothing of it lives while the hosts are stopped.
+    assert api_status() is None
+    swaps = Path("/proc/swaps").read_text(encoding="utf-8")
+    assert not any(name in swaps for name in hosts)
+    assert not set(hosts.values()) & set(support.docker_lines("ps", "--format", "{{.Names}}"))
+
+    # And after: by the hosts' own boot, no playbook runs.
+    demo.client("ec2").start_instances(InstanceIds=list(hosts.values()))
+    support.wait_until(lambda: api_status() == 200, "the API answers 200 again")
+    assert ROW in titles()
+    assert support.on_host(hosts[VIDEO_HOST], "findmnt", "--noheadings", "/mnt/transcode").returncode == 0
+    assert support.on_host(hosts[VIDEO_HOST], "cat", PROOF_FILE).stdout == "kept\n"
+    for name, instance_id in hosts.items():
+        assert name in Path("/proc/swaps").read_text(encoding="utf-8")
+        assert support.on_host(instance_id, "systemctl", "is-active", "docker").stdout == "active\n"
+
+
+def test_a_stopped_worker_is_a_converged_worker() -> None:
+    before = support.instance(STOPPED_WORKER)
+    stop(before["instance_id"])
+    run = support.playbook("site.yml", name="stopped-worker").expect()
+    after = support.instance(STOPPED_WORKER)
+    assert (after["instance_id"], after["state"]) == (before["instance_id"], "stopped")
+    # The hosts that were stopped and started since the last run are converged too.
+    assert set(run.changed().values()) == {0}
+    assert f"left as they are: {STOPPED_WORKER}" in run.output
+
+
+def stop(instance_id: str) -> None:
+    """Stop an instance and wait until it is down."""
+    ec2 = demo.client("ec2")
+    ec2.stop_instances(InstanceIds=[instance_id])
+    ec2.get_waiter("instance_stopped").wait(InstanceIds=[instance_id], WaiterConfig={"Delay": 1, "MaxAttempts": 90})
+
+
+def api_url() -> str:
+    """The API's own address."""
+    return f"http://{support.instance(API_HOST)['address']}:{demo.API_PORT}"
+
+
+def api_status() -> int | None:
+    """What /health answers; None when nothing answers."""
+    status = demo.api_summary(support.instance(API_HOST)["address"])["status"]
+    return None if status is None else int(status)
+
+
+def post_row(title: str) -> None:
+    """Write a row through the API."""
+    request = urllib.request.Request(
+        f"{api_url()}/api/lectures",
+        data=json.dumps({"title": title}).encode(),
+        headers={"Authorization": f"Bearer {TOKEN_FILE.read_text(encoding='utf-8').strip()}"},
+    )
+    with direct.urlopen(request, timeout=10) as answer:
+        assert answer.status == 201
+
+
+def titles() -> list[str]:
+    """The rows as the API reads them."""
+    with direct.urlopen(f"{api_url()}/api/lectures", timeout=10) as answer:
+        return [row["title"] for row in json.load(answer)["lectures"]]
+
+
+def query_database(sql: str) -> str:
+    """Ask PostgreSQL itself, past the API, as the administrator of the database's own host."""
+    container = databases.container_name("academy-db")
+    connection = [f"--host={databases.SOCKET_DIR}", f"--username={databases.ADMINISTRATOR}", "--dbname=academy"]
+    done = subprocess.run(
+        ["docker", "exec", "--user=postgres", container, "psql", *connection, f"--command={sql}"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout

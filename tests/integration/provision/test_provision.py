@@ -1,0 +1,269 @@
+# Copyright: academy.deploy contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The provisioning playbook from an empty account on: checked, created, repeated, meddled with, mended, refused.
+
+One account, one story: each test finds what the one before left.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from localcloud import demo, settings
+from tests import support
+from tests.integration.provision.conftest import Account
+
+HOSTS = {
+    "academy-api-1": "t4g.small",
+    "academy-messaging-worker-1": "t4g.micro",
+    "academy-video-worker-1": "t4g.medium",
+    "academy-video-worker-2": "t4g.medium",
+    "academy-ai-worker-1": "t4g.small",
+}
+ALL = {"localhost", *HOSTS}
+
+
+def unchanged(changed: dict[str, int]) -> bool:
+    return changed != {} and not any(changed.values())
+
+
+def database(account: Account) -> dict[str, Any]:
+    (instance,) = account.client("rds").describe_db_instances(DBInstanceIdentifier="academy-db")["DBInstances"]
+    return dict(instance)
+
+
+def inbound(account: Account, group: str) -> set[tuple[int, str]]:
+    """(port, source) of each rule; a group is named."""
+    groups = account.client("ec2").describe_security_groups()["SecurityGroups"]
+    names = {found["GroupId"]: found["GroupName"] for found in groups}
+    (found,) = [found for found in groups if found["GroupName"] == group]
+    return {
+        (rule["FromPort"], source)
+        for rule in found["IpPermissions"]
+        for source in [
+            *(block["CidrIp"] for block in rule["IpRanges"]),
+            *(block["CidrIpv6"] for block in rule["Ipv6Ranges"]),
+            *(names[pair["GroupId"]] for pair in rule["UserIdGroupPairs"]),
+        ]
+    }
+
+
+def test_check_mode_on_an_empty_account_predicts_and_writes_nothing(account: Account) -> None:
+    run = account.provision("check", "--check", "--diff").expect()
+    assert set(run.changed()) == ALL
+    assert all(run.changed().values())
+    assert account.writes() == {}
+
+
+def test_it_creates_everything(account: Account) -> None:
+    run = account.provision("create").expect()
+    assert set(run.changed()) == ALL
+    assert len(account.instances()) == len(HOSTS)
+
+
+def test_instances_are_as_the_guide_and_the_facts_want_them(account: Account) -> None:
+    volumes = {volume["VolumeId"]: volume for volume in account.client("ec2").describe_volumes()["Volumes"]}
+    for name, instance_type in HOSTS.items():
+        (host,) = account.instances(name)
+        tags = {tag["Key"]: tag["Value"] for tag in host["Tags"]}
+        kind = name.removeprefix("academy-").rpartition("-")[0]
+        sizes = {
+            mapping["DeviceName"]: volumes[mapping["Ebs"]["VolumeId"]]["Size"]
+            for mapping in host["BlockDeviceMappings"]
+        }
+        assert host["InstanceType"] == instance_type
+        assert tags == {"Name": name, "Project": "academy", "Environment": "local", "Owner": "demo", "Role": kind}
+        assert host["MetadataOptions"]["HttpTokens"] == "required"
+        assert host["MetadataOptions"]["HttpPutResponseHopLimit"] == 2
+        assert host["IamInstanceProfile"]["Arn"].endswith(f"instance-profile/academy-{kind}-role")
+        assert sizes.pop("/dev/xvda") >= 20
+        assert sizes == ({"/dev/sdf": 100} if kind == "video-worker" else {})
+    assert all(volume["Encrypted"] and volume["VolumeType"] == "gp3" for volume in volumes.values())
+    zones = {account.instances(f"academy-video-worker-{n}")[0]["Placement"]["AvailabilityZone"] for n in (1, 2)}
+    assert len(zones) == 2
+
+
+def test_the_database_is_as_the_guide_and_the_facts_want_it(account: Account) -> None:
+    found = database(account)
+    expected = {
+        "DBInstanceClass": "db.t4g.micro",
+        "Engine": "postgres",
+        "AllocatedStorage": 20,
+        "MaxAllocatedStorage": 100,
+        "StorageType": "gp3",
+        "StorageEncrypted": True,
+        "PubliclyAccessible": False,
+        "DeletionProtection": True,
+        "MultiAZ": False,
+        "BackupRetentionPeriod": 7,
+        "CopyTagsToSnapshot": True,
+        "AutoMinorVersionUpgrade": True,
+        "DBName": "academy",
+    }
+    assert {key: found[key] for key in expected} == expected
+    assert len(found["DBSubnetGroup"]["Subnets"]) >= 2
+
+
+@pytest.mark.parametrize(
+    ("queue", "visibility", "receives"),
+    [
+        ("academy-video-jobs", 10800, 3),
+        ("academy-messaging-jobs", 300, 5),
+        ("academy-ai-jobs-lite", 3600, 3),
+        ("academy-ai-jobs-basic", 3600, 3),
+        ("academy-ai-jobs-premium", 3600, 3),
+    ],
+)
+def test_queues_hand_failed_messages_on(account: Account, queue: str, visibility: int, receives: int) -> None:
+    sqs = account.client("sqs")
+
+    def attributes(name: str) -> dict[str, str]:
+        url = sqs.get_queue_url(QueueName=name)["QueueUrl"]
+        return dict(sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"])
+
+    jobs, dead_letters = attributes(queue), attributes(f"{queue}-dlq")
+    redrive = json.loads(jobs["RedrivePolicy"])
+    assert int(jobs["VisibilityTimeout"]) == visibility
+    assert int(jobs["ReceiveMessageWaitTimeSeconds"]) == 20
+    assert redrive["deadLetterTargetArn"] == dead_letters["QueueArn"]
+    assert int(redrive["maxReceiveCount"]) == receives
+    assert int(dead_letters["MessageRetentionPeriod"]) > int(jobs["MessageRetentionPeriod"])
+
+
+def test_security_groups_let_operators_in_and_nobody_else(account: Account) -> None:
+    assert inbound(account, "academy-alb-sg") == set()
+    assert inbound(account, "academy-api-sg") == {(22, "172.31.0.1/32"), (8000, "172.31.0.1/32")}
+    assert inbound(account, "academy-worker-sg") == {(22, "172.31.0.1/32")}
+    assert inbound(account, "rds-academy-sg") == {(5432, "academy-api-sg"), (5432, "academy-worker-sg")}
+
+
+def test_log_groups_forget_and_repositories_are_immutable_and_tagged(account: Account) -> None:
+    groups = account.client("logs").describe_log_groups()["logGroups"]
+    assert {group["logGroupName"]: group["retentionInDays"] for group in groups} == {
+        f"/academy/academy-{name}": 14 for name in ("api", "messaging-worker", "video-worker", "ai-worker-cpu")
+    }
+    ecr = account.client("ecr")
+    for repository in ecr.describe_repositories()["repositories"]:
+        tags = ecr.list_tags_for_resource(resourceArn=repository["repositoryArn"])["tags"]
+        policy = json.loads(
+            ecr.get_lifecycle_policy(repositoryName=repository["repositoryName"])["lifecyclePolicyText"]
+        )
+        assert repository["imageTagMutability"] == "IMMUTABLE"
+        assert {"Key": "Project", "Value": "academy"} in tags
+        assert [rule["selection"]["tagStatus"] for rule in policy["rules"]] == ["untagged"]
+
+
+def test_a_second_run_changes_nothing(account: Account) -> None:
+    before = account.writes()
+    assert unchanged(account.provision("again").expect().changed())
+    assert account.writes() == before
+
+
+def test_what_others_changed_is_mended_and_a_stopped_worker_left_alone(account: Account) -> None:
+    ec2, iam = account.client("ec2"), account.client("iam")
+    (worker,) = account.instances("academy-video-worker-1")
+    ec2.stop_instances(InstanceIds=[worker["InstanceId"]])
+    group = ec2.describe_security_groups(Filters=[{"Name": "group-name", "Values": ["academy-api-sg"]}])
+    ec2.authorize_security_group_ingress(
+        GroupId=group["SecurityGroups"][0]["GroupId"], IpProtocol="tcp", FromPort=22, ToPort=22, CidrIp="0.0.0.0/0"
+    )
+    iam.put_role_policy(
+        RoleName="academy-api-role",
+        PolicyName="foreign",
+        PolicyDocument=json.dumps(
+            {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+        ),
+    )
+    account.client("logs").put_retention_policy(logGroupName="/academy/academy-api", retentionInDays=365)
+    tags = ("--tags", "network,identity,logs,instance")
+
+    before = account.writes()
+    foreseen = account.provision("mend-check", *tags, "--check").expect().changed()
+    assert account.writes() == before
+    changed = account.provision("mend", *tags).expect().changed()
+    assert foreseen == changed == {**dict.fromkeys(HOSTS, 0), "localhost": 3}
+
+    assert (22, "0.0.0.0/0") not in inbound(account, "academy-api-sg")
+    assert iam.list_role_policies(RoleName="academy-api-role")["PolicyNames"] == ["academy-host"]
+    assert len(account.instances()) == len(HOSTS)
+    (still,) = account.instances("academy-video-worker-1")
+    assert (still["InstanceId"], still["State"]["Name"]) == (worker["InstanceId"], "stopped")
+
+
+@pytest.mark.parametrize(("inventory", "address"), [("local", "PrivateIpAddress"), ("production", "PublicIpAddress")])
+def test_a_stopped_host_does_not_hide_the_others(
+    account: Account, tmp_path: Path, inventory: str, address: str
+) -> None:
+    shutil.copytree(support.ROOT / "inventories", tmp_path / "inventories", symlinks=True)
+    source = tmp_path / "inventories" / inventory / "aws_ec2.yml"
+    connection = {
+        "endpoint_url": account.url,
+        "access_key": settings.OPERATOR_ACCESS_KEY,
+        "secret_key": settings.OPERATOR_SECRET_KEY,
+    }
+    source.write_text(yaml.safe_dump({**yaml.safe_load(source.read_text(encoding="utf-8")), **connection}), "utf-8")
+    listing = subprocess.run(
+        [Path(sys.executable).with_name("ansible-inventory"), "-i", source.parent, "--list"],
+        cwd=support.ROOT, env=demo.environment(os.environ), check=True, capture_output=True,
+    )  # fmt: skip
+    found = json.loads(listing.stdout, object_hook=lambda value: value.get("__ansible_unsafe", value))
+    variables = found["_meta"]["hostvars"]
+    running = set(HOSTS) - {"academy-video-worker-1"}
+    assert set(found["running"]["hosts"]) == running
+    assert {name: variables[name]["ansible_host"] for name in running} == {
+        name: account.instances(name)[0][address] for name in running
+    }
+    assert variables["academy-video-worker-1"]["aws_state"]["name"] == "stopped"
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "message"),
+    [
+        ("type", ["--limit", "academy-video-worker-2", "-e", "instance_type=c7g.large"], "instance_allow_type_change"),
+        ("volume", ["--limit", "academy-video-worker-2", "-e", "transcode_volume_size_gib=200"], "100 GiB at /dev/sdf"),
+        ("memory", ["--limit", "academy-video-worker-2", "-e", "instance_type=t4g.small"], "instance_memory_min_mib"),
+        ("placeholder", ["--tags", "queues", "-e", "owner=CHANGE-ME"], "owner: still CHANGE-ME"),
+        ("world", ["--tags", "network", "-e", '{"operator_cidrs": ["0.0.0.0/0"]}'], "the whole world"),
+        ("account", ["--tags", "queues", "-e", "aws_account_id='000000000000'"], "belongs to account 000000000000"),
+        ("backups", ["--tags", "database", "-e", "database_backup_retention_days=1"], "database_backup_retention_days"),
+        ("retention", ["--tags", "logs", "-e", "logs_retention_days=10"], "logs_retention_days"),
+    ],
+)
+def test_it_refuses(account: Account, name: str, arguments: list[str], message: str) -> None:
+    before = account.writes()
+    run = account.provision(f"refuse-{name}", *arguments).expect(2)
+    assert message in " ".join(run.output.split())
+    assert account.writes() == before
+
+
+def test_what_rds_did_by_itself_stays_and_what_others_did_is_mended(account: Account) -> None:
+    rds = account.client("rds")
+    rds.modify_db_instance(
+        DBInstanceIdentifier="academy-db", AllocatedStorage=40, EngineVersion="15.99", ApplyImmediately=True
+    )
+    assert unchanged(account.provision("autoscaled", "--tags", "database").expect().changed())
+    rds.modify_db_instance(
+        DBInstanceIdentifier="academy-db", BackupRetentionPeriod=1, DeletionProtection=False, ApplyImmediately=True
+    )
+    assert account.provision("weakened", "--tags", "database").expect().changed() == {"localhost": 1} | dict.fromkeys(
+        HOSTS, 0
+    )
+    found = database(account)
+    assert (found["AllocatedStorage"], found["EngineVersion"]) == (40, "15.99")
+    assert (found["BackupRetentionPeriod"], found["DeletionProtection"]) == (7, True)
+
+
+def test_opening_moves_the_api_behind_the_load_balancer(account: Account) -> None:
+    account.provision("open", "--tags", "network", "-e", "stage=open").expect()
+    assert (8000, "academy-alb-sg") in inbound(account, "academy-api-sg")
+    assert (8000, "172.31.0.1/32") not in inbound(account, "academy-api-sg")
+    assert {(443, "0.0.0.0/0"), (80, "0.0.0.0/0")} <= inbound(account, "academy-alb-sg")

@@ -1,0 +1,178 @@
+# Copyright: academy.deploy contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What tests on the embedded cloud share: running its commands, asking it, and looking at this machine."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from localcloud import demo, direct, settings
+
+ROOT = Path(__file__).resolve().parent.parent
+LOG_DIR = ROOT / "build" / "test-logs"
+RECAP = re.compile(r"^(\S+)\s+: ok=\d+\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished command."""
+
+    status: int
+    output: str
+
+    def changed(self) -> dict[str, int]:
+        """Host → number of changed tasks, from Ansible's recap."""
+        return {host: int(changed) for host, changed, _, _ in RECAP.findall(self.output)}
+
+    def expect(self, status: int = 0) -> Run:
+        """This run, or a failure that shows the end of its output."""
+        assert self.status == status, f"exit status {self.status} instead of {status}:\n{self.output[-6000:]}"
+        return self
+
+
+def run(*command: str, name: str, environment: dict[str, str] | None = None, timeout_seconds: int = 900) -> Run:
+    """Run a command at the root of the checkout; its output goes to build/test-logs/<name>.log."""
+    LOG_DIR.mkdir(parents=True, exist_ok=True)
+    log = LOG_DIR / f"{name}.log"
+    with log.open("w", encoding="utf-8") as sink:
+        done = subprocess.run(
+            command,
+            cwd=ROOT,
+            env={**demo.environment(os.environ), **(environment or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=sink,
+            stderr=subprocess.STDOUT,
+            timeout=timeout_seconds,
+            check=False,
+        )
+    return Run(done.returncode, log.read_text(encoding="utf-8", errors="replace"))
+
+
+def playbook(*arguments: str, name: str, environment: dict[str, str] | None = None) -> Run:
+    """Run ansible-playbook of this virtual environment."""
+    command = str(Path(sys.executable).with_name("ansible-playbook"))
+    return run(command, *arguments, name=name, environment=environment)
+
+
+def calls(*, writes_only: bool = False, hosts_only: bool = False) -> dict[str, int]:
+    """How often each API action was called since the last reset; hosts_only leaves the operator's own calls out."""
+    query = f"?writes={writes_only:d}&hosts={hosts_only:d}"
+    with direct.urlopen(f"{settings.API_URL}/_localcloud/calls{query}", timeout=10) as answer:
+        return dict(json.load(answer))
+
+
+def reset_calls() -> None:
+    """Start counting API calls anew."""
+    request = urllib.request.Request(f"{settings.API_URL}/_localcloud/calls/reset", method="POST")
+    direct.urlopen(request, timeout=10).close()
+
+
+def instance(name: str) -> dict[str, Any]:
+    """The one instance of that Name tag."""
+    found = [host for host in map(demo.host_summary, demo.instances()) if host["name"] == name]
+    assert len(found) == 1, f"{name}: {found}"
+    return found[0]
+
+
+def on_host(instance_id: str, *command: str) -> subprocess.CompletedProcess[str]:
+    """Run a command inside a host, past SSH, as a doctor would."""
+    return subprocess.run(
+        ["docker", "exec", instance_id, *command], capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def wait_until(condition: Callable[[], bool], what: str, timeout_seconds: int = 120) -> None:
+    """Poll until the condition holds; fail naming what was awaited."""
+    deadline = time.monotonic() + timeout_seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {timeout_seconds} s: {what}"
+        time.sleep(0.5)
+
+
+@contextlib.contextmanager
+def watched_arguments() -> Iterator[set[str]]:
+    """The arguments of every process of this machine, containers' included, seen while the block runs."""
+    seen: set[str] = set()
+    ended = threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(0.05):
+            for file in Path("/proc").glob("[0-9]*/cmdline"):
+                with contextlib.suppress(OSError):  # it ended meanwhile
+                    seen.add(file.read_bytes().replace(b"\0", b" ").decode("utf-8", "replace"))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield seen
+    finally:
+        ended.set()
+        watcher.join()
+
+
+def machine() -> dict[str, list[str]]:
+    """What the embedded cloud could leave behind on this machine."""
+    return {
+        "containers": docker_lines("ps", "--all", "--quiet"),
+        "networks": docker_lines("network", "ls", "--quiet"),
+        "volumes": docker_lines("volume", "ls", "--quiet"),
+        # Also what lies there while no engine runs.
+        "stored containers": directory("/var/lib/docker/containers"),
+        "stored volumes": directory("/var/lib/docker/volumes"),
+        "loop devices": lines("losetup", "--all"),
+        "mounts": sorted(line.split()[1] for line in Path("/proc/mounts").read_text(encoding="utf-8").splitlines()),
+        "swap": Path("/proc/swaps").read_text(encoding="utf-8").splitlines()[1:],
+        "firewall": [line for line in lines("iptables-save") if is_rule(line)],
+        "forwarding": Path("/proc/sys/net/ipv4/ip_forward").read_text(encoding="utf-8").split(),
+        "interfaces": sorted(name for _, name in socket.if_nameindex()),
+        "processes": sorted(name for name in process_names() if name in {"dockerd", "containerd", "lxcfs"}),
+        "resolver": Path("/etc/resolv.conf").read_text(encoding="utf-8").splitlines(),
+        "hosts": Path("/etc/hosts").read_text(encoding="utf-8").splitlines(),
+    }
+
+
+def is_rule(line: str) -> bool:
+    """Whether a line of iptables-save is a rule, a chain of somebody's own or a policy that drops."""
+    return line.startswith("-A") or (line.startswith(":") and not re.match(r":\S+ ACCEPT ", line))
+
+
+def process_names() -> list[str]:
+    """The name of every process that lives; one that ended stays listed until process 1 gets round to it."""
+    names = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it ended meanwhile
+            name, _, rest = stat.read_text(encoding="utf-8").partition("(")[2].rpartition(")")
+            if rest.split()[0] != "Z":
+                names.append(name)
+    return names
+
+
+def directory(path: str) -> list[str]:
+    """The directories in a directory; none where it does not exist."""
+    return sorted(entry.name for entry in Path(path).glob("*/"))
+
+
+def docker_lines(*arguments: str) -> list[str]:
+    """Output lines of a docker command; none where no engine answers."""
+    return lines("docker", *arguments)
+
+
+def lines(*command: str) -> list[str]:
+    """Sorted output lines of a command; none where it does not exist or fails."""
+    if shutil.which(command[0]) is None:
+        return []
+    return sorted(subprocess.run(command, capture_output=True, text=True, check=False).stdout.splitlines())

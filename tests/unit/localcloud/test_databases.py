@@ -1,0 +1,132 @@
+# Copyright: academy.deploy contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+from base64 import b64decode
+from ipaddress import IPv4Address
+from typing import Any
+
+import pytest
+
+from localcloud.databases import (
+    choose_version,
+    creation_sql,
+    free_address,
+    password_sql,
+    refuse_creation,
+    refuse_deletion,
+    refuse_password,
+    scram_verifier,
+    visible,
+)
+from localcloud.wire import ApiError
+
+GOOD = {"Engine": "postgres", "MasterUsername": "academy_user", "MasterUserPassword": "correct-horse-battery"}
+
+
+@pytest.mark.parametrize("wanted", [None, "15", "15.14"])
+def test_what_is_there_is_chosen(wanted: str | None) -> None:
+    assert choose_version(wanted, "15.14") == "15.14"
+
+
+@pytest.mark.parametrize("wanted", ["16", "15.1", "1", "14.9", ""])
+def test_another_version_is_refused_as_rds_does(wanted: str) -> None:
+    with pytest.raises(ApiError) as refusal:
+        choose_version(wanted, "15.14")
+    assert refusal.value.code == "InvalidParameterCombination"
+    assert refusal.value.message == f"Cannot find version {wanted} for postgres"
+
+
+class TestCreation:
+    def test_a_good_one_passes(self) -> None:
+        refuse_creation(GOOD)
+
+    @pytest.mark.parametrize(
+        ("change", "said"),
+        [
+            ({"Engine": "mysql"}, "mysql"),
+            ({"MasterUsername": "1st"}, "not a valid identifier"),
+            ({"MasterUsername": ""}, "not a valid identifier"),
+            ({"MasterUsername": "seventeen_letters"}, "not a valid identifier"),
+            ({"MasterUsername": "admin"}, "reserved word"),
+            ({"MasterUsername": "rdsadmin"}, "reserved word"),
+            ({"MasterUsername": "PG_boss"}, "reserved word"),
+            ({"MasterUserPassword": None}, "must be provided"),
+            ({"MasterUserPassword": "short"}, "8 to 128"),
+        ],
+    )
+    def test_anything_else_says_why(self, change: dict[str, Any], said: str) -> None:
+        with pytest.raises(ApiError, match=said) as refusal:
+            refuse_creation({**GOOD, **change})
+        assert refusal.value.code == "InvalidParameterValue"
+
+
+@pytest.mark.parametrize(
+    "password", ["with space", "sla/sh-123", "at@sign-1", 'quo"te-12', "ümlaut-12", "1234567", "x" * 129]
+)
+def test_refused_passwords(password: str) -> None:
+    with pytest.raises(ApiError) as refusal:
+        refuse_password(password)
+    assert password not in refusal.value.message
+
+
+@pytest.mark.parametrize("password", ["12345678", "x" * 128, "it's$#%!"])
+def test_accepted_passwords(password: str) -> None:
+    refuse_password(password)
+
+
+@pytest.mark.parametrize(
+    "parameters", [{"SkipFinalSnapshot": True}, {"FinalDBSnapshotIdentifier": "last", "SkipFinalSnapshot": False}]
+)
+def test_allowed_deletions(parameters: dict[str, Any]) -> None:
+    refuse_deletion(parameters)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "said"),
+    [
+        ({}, "is required unless SkipFinalSnapshot"),
+        ({"SkipFinalSnapshot": False}, "is required unless SkipFinalSnapshot"),
+        ({"SkipFinalSnapshot": True, "FinalDBSnapshotIdentifier": "last"}, "can not be specified"),
+    ],
+)
+def test_refused_deletions(parameters: dict[str, Any], said: str) -> None:
+    with pytest.raises(ApiError, match=said) as refusal:
+        refuse_deletion(parameters)
+    assert refusal.value.code == "InvalidParameterCombination"
+
+
+def test_the_verifier_is_that_of_rfc_7677() -> None:
+    assert scram_verifier("pencil", b64decode("W22ZaJ0SNY7soEsUEjb6gQ==")) == (
+        "SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:"
+        "wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU="
+    )
+
+
+def test_the_master_user_owns_its_database_and_is_no_superuser() -> None:
+    sql = creation_sql("academy_user", "VERIFIER", "academy")
+    assert "CREATE ROLE \"academy_user\" LOGIN CREATEDB CREATEROLE PASSWORD 'VERIFIER' IN ROLE rds_superuser;" in sql
+    assert 'CREATE DATABASE "academy" OWNER "academy_user";' in sql
+    assert " SUPERUSER" not in sql
+
+
+@pytest.mark.parametrize("database", [None, "postgres"])
+def test_the_database_postgres_exists_always(database: str | None) -> None:
+    assert "CREATE DATABASE" not in creation_sql("academy_user", "VERIFIER", database)
+
+
+def test_names_are_quoted() -> None:
+    assert password_sql('a"b', "V") == 'ALTER ROLE "a""b" PASSWORD \'V\';\n'
+
+
+def test_the_lowest_free_address_is_taken() -> None:
+    first, second, third = (IPv4Address(f"172.31.241.{n}") for n in (1, 2, 3))
+    assert free_address(set()) == first
+    assert free_address({first, third}) == second
+
+
+def test_an_instance_that_is_being_created_has_no_endpoint() -> None:
+    instance = {"DBInstanceStatus": "creating", "Endpoint": {"Address": "a"}, "Engine": "postgres"}
+    assert visible(instance) == {"DBInstanceStatus": "creating", "Engine": "postgres"}
+    available = {**instance, "DBInstanceStatus": "available"}
+    assert visible(available) == available

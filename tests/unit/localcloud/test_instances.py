@@ -1,0 +1,63 @@
+# Copyright: academy.deploy contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import pytest
+
+from localcloud import settings
+from localcloud.instances import HostPlan, create_arguments, docker_volumes, refusal
+
+PLAN = HostPlan(
+    instance_id="i-0123456789abcdef0",
+    image="academy-localcloud/host:abc",
+    address="172.31.5.6",
+    hostname="ip-172-31-5-6.ap-northeast-2.compute.internal",
+    memory_mib=2048,
+)
+
+
+@pytest.mark.parametrize(
+    ("action", "allowed"),
+    [
+        ("StartInstances", {"pending", "running", "stopped"}),
+        ("StopInstances", {"running", "stopping", "stopped"}),
+        ("RebootInstances", {"running"}),
+    ],
+)
+def test_refuses_an_action_in_the_states_in_which_aws_does(action: str, allowed: set[str]) -> None:
+    states = {"pending", "running", "stopping", "stopped", "shutting-down", "terminated"}
+    assert {state for state in states if refusal(action, "i-1", state) is None} == allowed
+
+
+def test_a_refusal_names_instance_and_state() -> None:
+    error = refusal("StopInstances", "i-1", "pending")
+    assert error is not None
+    assert error.code == "IncorrectInstanceState"
+    assert error.message == "The instance 'i-1' is not in a state from which it can be stopped: it is pending."
+
+
+def test_a_host_has_its_instances_address_name_and_memory() -> None:
+    arguments = create_arguments(PLAN)
+    assert "--name=i-0123456789abcdef0" in arguments
+    assert "--hostname=ip-172-31-5-6.ap-northeast-2.compute.internal" in arguments
+    assert "--ip=172.31.5.6" in arguments
+    assert "--memory=2048m" in arguments
+    assert arguments[-1] == PLAN.image
+
+
+def test_a_host_carries_the_labels_by_which_it_is_found_again() -> None:
+    arguments = create_arguments(PLAN)
+    assert f"--label={settings.LABEL}={settings.LABEL_VALUE}" in arguments
+    assert f"--label={settings.LABEL_INSTANCE}={PLAN.instance_id}" in arguments
+
+
+def test_dockers_store_and_swap_lie_on_volumes_of_the_instance() -> None:
+    volumes = docker_volumes(PLAN.instance_id)
+    assert set(volumes.values()) == {"/var/lib/docker", "/var/swap"}
+    assert all(PLAN.instance_id in name for name in volumes)
+    arguments = create_arguments(PLAN)
+    assert all(f"--volume={name}:{directory}" in arguments for name, directory in volumes.items())
+
+
+def test_a_host_sees_its_own_memory() -> None:
+    assert f"--volume={settings.LXCFS_DIR}/proc/meminfo:/proc/meminfo:ro" in create_arguments(PLAN)

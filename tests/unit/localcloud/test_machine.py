@@ -1,0 +1,99 @@
+# Copyright: academy.deploy contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from localcloud import machine, settings
+from localcloud.machine import MachineError, commented_rules, mounts_below, overlapping_routes
+from localcloud.shell import CommandError
+
+
+@pytest.mark.parametrize(
+    ("route", "overlapping"),
+    [
+        ({"dst": "default", "dev": "eth0"}, []),
+        ({"dst": "192.0.2.0/24", "dev": "eth0"}, []),
+        ({"dst": "172.17.0.0/16", "dev": "docker0"}, []),
+        ({"dst": "172.31.0.0/16", "dev": settings.BRIDGE}, []),
+        ({"dst": "172.31.7.0/24", "dev": "tun0"}, ["172.31.7.0/24 on tun0"]),
+        ({"dst": "172.16.0.0/12", "dev": "tun0"}, ["172.16.0.0/12 on tun0"]),
+        ({"dst": "172.31.9.9", "dev": "eth0"}, ["172.31.9.9 on eth0"]),
+        ({"dst": "172.16.0.0/12", "type": "blackhole"}, ["172.16.0.0/12 on no interface"]),
+    ],
+)
+def test_a_route_that_the_network_would_hide_is_named(route: dict[str, Any], overlapping: list[str]) -> None:
+    assert overlapping_routes([route], settings.VPC_CIDR, settings.BRIDGE) == overlapping
+
+
+def test_only_rules_with_our_comment_are_deleted() -> None:
+    rules = (
+        "-P PREROUTING ACCEPT\n"
+        "-A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER\n"
+        '-A PREROUTING -p tcp -m comment --comment "academy localcloud of another" -j ACCEPT\n'
+        "-A PREROUTING -d 169.254.169.254/32 -i academy-lc0 -m comment --comment academy-localcloud -j DNAT\n"
+    )
+    assert commented_rules(rules, "academy-localcloud") == [
+        [
+            "-D", "PREROUTING", "-d", "169.254.169.254/32", "-i", "academy-lc0",
+            "-m", "comment", "--comment", "academy-localcloud", "-j", "DNAT",
+        ]
+    ]  # fmt: skip
+
+
+def test_mounts_are_found_below_a_directory_only_and_innermost_first() -> None:
+    mountinfo = (
+        "21 1 254:0 / / rw - ext4 /dev/vda rw\n"
+        "30 21 0:40 / /run/ours/lxcfs rw - fuse.lxcfs lxcfs rw\n"
+        "31 30 0:41 / /run/ours/lxcfs/in\\040side rw - tmpfs tmpfs rw\n"
+        "32 21 0:42 / /run/ours-not rw - tmpfs tmpfs rw\n"
+    )
+    assert mounts_below(mountinfo, Path("/run/ours")) == ["/run/ours/lxcfs/in side", "/run/ours/lxcfs"]
+
+
+@pytest.fixture
+def steps(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
+    """The steps of a removal that were taken, none of them for real, and a note that a cloud made something."""
+    taken: list[str] = []
+    names = (
+        "_remove_containers", "_remove_docker_volumes", "_remove_networks", "_remove_firewall_rules",
+        "_remove_bridge", "_detach_loop_devices", "_stop_lxcfs", "_remove_directories",
+    )  # fmt: skip
+    for name in names:
+        monkeypatch.setattr(machine, name, lambda *_, name=name: taken.append(name))
+    monkeypatch.setattr(settings, "MADE_FILE", tmp_path / "state" / "made")
+    machine.note_making()
+    return taken
+
+
+def test_what_lies_in_the_engine_is_not_forgotten_while_none_answers(
+    steps: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "docker_succeeds", lambda *_: False)
+    said: list[str] = []
+    machine.remove_everything(said.append)
+    assert steps[0] == "_remove_firewall_rules"
+    assert machine.anything_left()
+    assert "no Docker engine answers" in said[0]
+
+
+def test_nothing_is_left_after_a_removal_with_an_engine(steps: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "docker_succeeds", lambda *_: True)
+    machine.remove_everything(lambda _: None)
+    assert steps[0] == "_remove_containers"
+    assert not machine.anything_left()
+
+
+@pytest.mark.usefixtures("steps")
+def test_a_failed_removal_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise CommandError("in use")
+
+    monkeypatch.setattr(machine, "docker_succeeds", lambda *_: True)
+    monkeypatch.setattr(machine, "_remove_networks", fail)
+    with pytest.raises(MachineError, match="in use"):
+        machine.remove_everything(lambda _: None)
+    assert machine.anything_left()

@@ -1,0 +1,242 @@
+# Copyright: academy.deploy contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The database as it should be: what is refused, what is changed, what stays as RDS made it."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import Any
+
+import pytest
+
+from plugins.module_utils import database as database_rules
+from plugins.module_utils.database import (
+    desired,
+    desired_engine_version,
+    differences,
+    input_problems,
+    password_problems,
+    readiness,
+    refusals,
+    settled,
+    smallest_maximum,
+)
+
+WANTED: dict[str, Any] = {
+    "db_instance_identifier": "academy-db",
+    "db_instance_class": "db.t4g.micro",
+    "db_name": "academy",
+    "engine_major": 16,
+    "port": 5432,
+    "master_username": "academy_user",
+    "allocated_storage": 20,
+    "max_allocated_storage": 100,
+    "storage_type": "gp3",
+    "storage_encrypted": True,
+    "multi_az": False,
+    "publicly_accessible": False,
+    "backup_retention_period": 7,
+    "copy_tags_to_snapshot": True,
+    "deletion_protection": True,
+    "auto_minor_version_upgrade": True,
+    "vpc_security_group_ids": ["sg-1"],
+    "tags": {"Project": "academy"},
+}
+CURRENT: dict[str, Any] = {
+    **{key: value for key, value in WANTED.items() if key not in {"engine_major", "port", "vpc_security_group_ids"}},
+    "engine_version": "16.11",
+    "db_instance_status": "available",
+    "endpoint": {"address": "academy-db.example.com", "port": 5432},
+    "vpc_security_groups": [{"vpc_security_group_id": "sg-1", "status": "active"}],
+    "pending_modified_values": {},
+}
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        ("available", "ready"),
+        ("storage-optimization", "ready"),
+        ("creating", "busy"),
+        ("modifying", "busy"),
+        ("stopped", "broken"),
+        ("incompatible-network", "broken"),
+        ("inaccessible-encryption-credentials", "broken"),
+    ],
+)
+def test_readiness(status: str, expected: str) -> None:
+    assert readiness(status) == expected
+
+
+def test_there_is_nothing_to_wait_for_where_there_is_nothing() -> None:
+    assert settled([])
+    assert settled([CURRENT])
+    assert not settled([{**CURRENT, "db_instance_status": "creating"}])
+
+
+def test_good_inputs_have_no_problem() -> None:
+    assert input_problems(WANTED) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "variable"),
+    [
+        ({"db_instance_identifier": "Academy-DB"}, "database_identifier"),
+        ({"db_instance_identifier": "academy--db"}, "database_identifier"),
+        ({"db_instance_identifier": "academy-"}, "database_identifier"),
+        ({"db_instance_identifier": "a" * 64}, "database_identifier"),
+        ({"db_name": "1st"}, "database_name"),
+        ({"master_username": "admin"}, "database_master_username"),
+        ({"master_username": "pg_user"}, "database_master_username"),
+        ({"master_username": "a-b"}, "database_master_username"),
+        ({"master_username": "a" * 17}, "database_master_username"),
+        ({"allocated_storage": 19}, "database_allocated_storage_gib"),
+        ({"max_allocated_storage": 21}, "database_max_allocated_storage_gib"),
+        ({"backup_retention_period": 6}, "database_backup_retention_days"),
+        ({"backup_retention_period": 36}, "database_backup_retention_days"),
+    ],
+)
+def test_input_problems(change: dict[str, Any], variable: str) -> None:
+    (problem,) = input_problems({**WANTED, **change})
+    assert problem.startswith(f"{variable}: must be ")
+
+
+@pytest.mark.parametrize("name", ["admin97", "academy_user", "postgres"])
+def test_the_guides_user_names_are_accepted(name: str) -> None:
+    assert input_problems({**WANTED, "master_username": name}) == []
+
+
+@pytest.mark.parametrize("password", ["AcaDmY.x~y-z_12", "x" * 8, "y" * 128, "a#bc%d!e&f"])
+def test_passwords_that_rds_takes(password: str) -> None:
+    assert password_problems(password, ["academy-db"]) == []
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        "short",
+        "z" * 129,
+        "slash/slash",
+        "quote'quote",
+        'double"quote',
+        "at@at@at",
+        "spa ce spa",
+        "한글한글한글한글",
+        "academy-",
+        "dollar$dollar",
+        "back\\slash",
+        "back`tick",
+        "#comment",
+    ],
+)
+def test_passwords_are_refused_without_being_told(password: str) -> None:
+    problems = password_problems(password, ["academy-db"])
+    assert problems
+    assert all(problem.startswith("database_password: ") and password not in problem for problem in problems)
+
+
+def test_a_published_password_is_refused_without_being_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    password = "printed-in-a-guide"
+    monkeypatch.setattr(database_rules, "PUBLISHED_PASSWORD_SHA256", sha256(password.encode()).hexdigest())
+    (problem,) = password_problems(password, ["academy-db"])
+    assert "publishes" in problem
+    assert password not in problem
+
+
+@pytest.mark.parametrize(("allocated", "maximum"), [(20, 22), (21, 24), (100, 110), (30, 33)])
+def test_smallest_maximum(allocated: int, maximum: int) -> None:
+    assert smallest_maximum(allocated) == maximum
+
+
+@pytest.mark.parametrize(
+    ("current", "key", "value"),
+    [
+        ({}, "allocated_storage", 20),
+        ({"allocated_storage": 32}, "allocated_storage", 32),
+        ({"allocated_storage": 10}, "allocated_storage", 20),
+        ({}, "backup_retention_period", 7),
+        ({"backup_retention_period": 1}, "backup_retention_period", 7),
+        ({"backup_retention_period": 35}, "backup_retention_period", 35),
+        ({"pending_modified_values": {"backup_retention_period": 14}}, "backup_retention_period", 14),
+        ({}, "multi_az", False),
+        ({"multi_az": True}, "multi_az", True),
+        ({"pending_modified_values": {"multi_az": True}}, "multi_az", True),
+    ],
+)
+def test_nothing_becomes_less_than_it_is(current: dict[str, Any], key: str, value: object) -> None:
+    assert desired(current, WANTED)[key] == value
+
+
+@pytest.mark.parametrize(("current", "version"), [({}, "16"), ({"engine_version": "16.11"}, "16.11")])
+def test_the_minor_version_stays(current: dict[str, Any], version: str) -> None:
+    assert desired_engine_version(current, 16) == version
+
+
+def test_nothing_is_refused_and_nothing_differs_where_there_is_nothing_yet() -> None:
+    assert refusals({}, WANTED) == differences({}, WANTED) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {"allocated_storage": 64},
+        {"allocated_storage": 97},
+        {"engine_version": "16.99"},
+        {"backup_retention_period": 35},
+        {"multi_az": True},
+        {"tags": {"Project": "academy", "aws:backup:source-resource": "x"}},
+        {"endpoint": {}},
+    ],
+    ids=["as wanted", "grown", "nearly full", "upgraded", "longer backups", "second zone", "AWS's tags", "no endpoint"],
+)
+def test_what_goes_beyond_what_is_wanted_is_neither_refused_nor_undone(change: dict[str, Any]) -> None:
+    current = {**CURRENT, **change}
+    assert refusals(current, WANTED) == differences(current, WANTED) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"engine_version": "15.15"}, "database_engine_major"),
+        ({"engine_version": "17.1"}, "database_engine_major"),
+        ({"db_name": "postgres"}, "database_name"),
+        ({"master_username": "root"}, "database_master_username"),
+        ({"storage_encrypted": False}, "storage encryption"),
+        ({"endpoint": {"port": 5433}}, "database_port"),
+        ({"db_instance_class": "db.t4g.small"}, "database_instance_class"),
+        ({"db_instance_class": "db.r7g.xlarge"}, "database_instance_class"),
+        ({"db_instance_class": "db.r7g.16xlarge"}, "database_instance_class"),
+        ({"db_instance_status": "stopped"}, "found stopped"),
+        ({"allocated_storage": 97, "max_allocated_storage": 200}, "database_max_allocated_storage_gib"),
+    ],
+)
+def test_refusals(change: dict[str, Any], word: str) -> None:
+    (problem,) = refusals({**CURRENT, **change}, WANTED)
+    assert word in problem
+
+
+@pytest.mark.parametrize(
+    ("change", "difference"),
+    [
+        ({"backup_retention_period": 1}, "backup_retention_period: 1 -> 7"),
+        ({"publicly_accessible": True}, "publicly_accessible: True -> False"),
+        ({"deletion_protection": False}, "deletion_protection: False -> True"),
+        ({"db_instance_class": "db.t4g.nano"}, "db_instance_class: db.t4g.nano -> db.t4g.micro"),
+        ({"max_allocated_storage": None}, "max_allocated_storage: None -> 100"),
+        ({"allocated_storage": 10}, "allocated_storage: 10 -> 20"),
+        ({"vpc_security_groups": []}, "vpc_security_group_ids: [] -> ['sg-1']"),
+        ({"tags": {}}, "tags: {} -> {'Project': 'academy'}"),
+    ],
+)
+def test_differences(change: dict[str, Any], difference: str) -> None:
+    assert differences({**CURRENT, **change}, WANTED) == [difference]
+
+
+def test_a_change_that_waits_for_the_maintenance_window_is_asked_for_once() -> None:
+    current = {
+        **CURRENT,
+        "db_instance_class": "db.t4g.small",
+        "pending_modified_values": {"db_instance_class": "db.t4g.micro"},
+    }
+    assert refusals(current, WANTED) == differences(current, WANTED) == []

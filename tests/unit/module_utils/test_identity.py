@@ -1,0 +1,114 @@
+# Copyright: academy.deploy contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What each kind of host may do, and when a policy has to be written or removed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from plugins.module_utils.identity import (
+    Deployment,
+    host_policy,
+    inline_policy_changes,
+    role_name,
+)
+
+DEPLOYMENT = Deployment("academy", "ap-northeast-2", "123456789012")
+KIND: dict[str, Any] = {
+    "containers": ["academy-x"],
+    "log_groups": ["/academy/academy-x"],
+    "sends_to": [],
+    "receives_from": [],
+    "stops_itself": False,
+}
+SQS = "arn:aws:sqs:ap-northeast-2:123456789012:"
+
+
+def allowed(kind: dict[str, Any]) -> dict[str, list[str]]:
+    """Action → resources."""
+    return {
+        action: statement["Resource"]
+        for statement in host_policy({**KIND, **kind}, DEPLOYMENT)["Statement"]
+        for action in statement["Action"]
+    }
+
+
+def test_every_host_pulls_its_image_and_writes_its_logs() -> None:
+    logs = ["arn:aws:logs:ap-northeast-2:123456789012:log-group:/academy/academy-x:*"]
+    repository = ["arn:aws:ecr:ap-northeast-2:123456789012:repository/academy-x"]
+    assert allowed({}) == {
+        "ecr:GetAuthorizationToken": ["*"],
+        "ecr:BatchCheckLayerAvailability": repository,
+        "ecr:BatchGetImage": repository,
+        "ecr:GetDownloadUrlForLayer": repository,
+        "logs:CreateLogStream": logs,
+        "logs:PutLogEvents": logs,
+    }
+
+
+@pytest.mark.parametrize(
+    ("key", "actions"),
+    [
+        ("sends_to", {"SendMessage", "GetQueueUrl", "GetQueueAttributes"}),
+        (
+            "receives_from",
+            {"ReceiveMessage", "DeleteMessage", "ChangeMessageVisibility", "GetQueueUrl", "GetQueueAttributes"},
+        ),
+    ],
+)
+def test_queues_are_named_one_by_one(key: str, actions: set[str]) -> None:
+    found = {action: arns for action, arns in allowed({key: ["a-jobs", "b-jobs"]}).items() if action[:4] == "sqs:"}
+    assert found == {f"sqs:{action}": [f"{SQS}a-jobs", f"{SQS}b-jobs"] for action in actions}
+
+
+def test_a_host_that_stops_itself_may_stop_no_other() -> None:
+    statements = host_policy({**KIND, "stops_itself": True}, DEPLOYMENT)["Statement"]
+    (stop,) = [statement for statement in statements if "ec2:StopInstances" in statement["Action"]]
+    assert stop["Condition"] == {
+        "StringLike": {"aws:userid": "*:${ec2:InstanceID}"},
+        "StringEquals": {"aws:ResourceTag/Project": "academy"},
+    }
+    assert stop["Resource"] == ["arn:aws:ec2:ap-northeast-2:123456789012:instance/*"]
+
+
+def test_the_others_have_no_right_on_ec2() -> None:
+    assert not [action for action in allowed({"sends_to": ["a-jobs"]}) if action.startswith("ec2:")]
+
+
+def test_role_name() -> None:
+    assert role_name("academy", "video-worker") == "academy-video-worker-role"
+
+
+POLICY = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {"Effect": "Allow", "Action": ["a:x", "a:y"], "Resource": ["1", "2"]},
+        {"Effect": "Allow", "Action": ["b:z"], "Resource": ["*"]},
+    ],
+}
+# As AWS may tell it: other orders, and no list around a single element.
+SAME = {
+    "Statement": [
+        {"Resource": "*", "Action": "b:z", "Effect": "Allow"},
+        {"Resource": ["2", "1"], "Effect": "Allow", "Action": ["a:y", "a:x"]},
+    ],
+    "Version": "2012-10-17",
+}
+
+
+@pytest.mark.parametrize(
+    ("current", "changes"),
+    [
+        (None, [("ours", POLICY, False)]),
+        ({}, [("ours", POLICY, True)]),
+        ({"ours": SAME}, []),
+        ({"ours": {**SAME, "Statement": []}}, [("ours", POLICY, True)]),
+        ({"ours": SAME, "foreign": {}}, [("foreign", None, True)]),
+        ({"foreign": POLICY}, [("ours", POLICY, True), ("foreign", None, True)]),
+    ],
+)
+def test_inline_policy_changes(current: dict[str, Any] | None, changes: list[tuple[str, Any, bool]]) -> None:
+    found = inline_policy_changes("role", "ours", POLICY, current)
+    assert [(change.policy, change.document, change.role_exists) for change in found] == changes

@@ -1,0 +1,186 @@
+# Copyright: academy.deploy contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A disk that holds anything is never formatted, and only the right disk is mounted."""
+
+from __future__ import annotations
+
+import struct
+import uuid
+from dataclasses import replace
+
+import pytest
+
+from plugins.module_utils.volume import (
+    GIB,
+    XFS_HEAD_BYTES,
+    XFS_IN_PROGRESS_OFFSET,
+    XFS_INODES_OFFSET,
+    XFS_MAGIC,
+    XFS_UUID_OFFSET,
+    Disk,
+    Mount,
+    MountPoint,
+    describe,
+    device_link,
+    filesystem_uuid,
+    mounted_device,
+    parse_children,
+    parse_mounts,
+    parse_signatures,
+    places,
+    plan_volume,
+    xfs_state,
+)
+
+VOLUME = "vol-0123456789abcdef0"
+OWN = filesystem_uuid(VOLUME)
+FOREIGN = "0b9c2f7e-3a55-4c6d-9b1e-000000000001"
+PLACE = MountPoint("/mnt/transcode")
+EMPTY = Disk("/dev/nvme1n1", "259:1", 100 * GIB)
+XFS = replace(EMPTY, signatures=("xfs",), filesystem_uuid=FOREIGN)
+
+
+@pytest.mark.parametrize(
+    ("disk", "place", "steps", "uuid_"),
+    [
+        pytest.param(EMPTY, PLACE, ("format",), OWN, id="holds nothing"),
+        pytest.param(replace(EMPTY, size_bytes=200 * GIB), PLACE, ("format",), OWN, id="larger than asked"),
+        pytest.param(XFS, PLACE, (), FOREIGN, id="holds an XFS"),
+        pytest.param(
+            replace(XFS, mounted_at=(PLACE.path,)),
+            replace(PLACE, device_number="259:1"),
+            (),
+            FOREIGN,
+            id="mounted where it belongs",
+        ),
+        pytest.param(
+            replace(XFS, filesystem_uuid=OWN, unfinished=True),
+            PLACE,
+            ("clear", "format"),
+            OWN,
+            id="our mkfs was interrupted",
+        ),
+    ],
+)
+def test_plan(disk: Disk, place: MountPoint, steps: tuple[str, ...], uuid_: str) -> None:
+    plan = plan_volume(disk, place, VOLUME, 100)
+    assert (plan.steps, plan.filesystem_uuid, plan.problem) == (steps, uuid_, "")
+
+
+@pytest.mark.parametrize(
+    ("disk", "place", "says"),
+    [
+        pytest.param(
+            replace(EMPTY, size_bytes=99 * GIB), PLACE, "has 99 GiB, but transcode_volume_size_gib", id="small"
+        ),
+        pytest.param(
+            replace(EMPTY, signatures=("ext4",)), PLACE, "it holds a file system (ext4);", id="foreign file system"
+        ),
+        pytest.param(
+            replace(EMPTY, signatures=("gpt", "gpt", "PMBR")),
+            PLACE,
+            "it holds a partition table (gpt);",
+            id="partition table",
+        ),
+        pytest.param(replace(EMPTY, partitions=("nvme1n1p1",)), PLACE, "partition nvme1n1p1", id="partitions"),
+        pytest.param(replace(EMPTY, signatures=("LVM2_member",)), PLACE, "a physical volume of LVM", id="LVM"),
+        pytest.param(replace(EMPTY, signatures=("linux_raid_member",)), PLACE, "a member of a RAID", id="RAID"),
+        pytest.param(replace(EMPTY, signatures=("swap",)), PLACE, "holds swap space", id="swap"),
+        pytest.param(
+            replace(XFS, signatures=("xfs", "gpt")),
+            PLACE,
+            "a file system (xfs), a partition table (gpt)",
+            id="XFS and a partition table",
+        ),
+        pytest.param(
+            replace(XFS, unfinished=True), PLACE, "an unfinished file system (xfs)", id="someone else's unfinished mkfs"
+        ),
+        pytest.param(replace(EMPTY, users=("lvm data",)), PLACE, "in use by lvm data", id="in use"),
+        pytest.param(replace(XFS, mounted_at=("/srv",)), PLACE, "already mounted at /srv", id="mounted elsewhere"),
+        pytest.param(XFS, replace(PLACE, device_number="259:7"), "another device (259:7)", id="place is taken"),
+        pytest.param(
+            XFS, replace(PLACE, entries=("a.mp4", "b")), "holds a.mp4, b, which mounting would hide", id="files"
+        ),
+    ],
+)
+def test_refusals(disk: Disk, place: MountPoint, says: str) -> None:
+    plan = plan_volume(disk, place, VOLUME, 100)
+    assert plan.steps == ()
+    assert says in plan.problem
+
+
+def test_names_follow_from_the_volume_id() -> None:
+    assert device_link(VOLUME) == "/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_vol0123456789abcdef0"
+    assert filesystem_uuid(VOLUME) == OWN != filesystem_uuid("vol-0123456789abcdef1")
+
+
+def superblock(in_progress: int, inodes: int) -> bytes:
+    head = bytearray(XFS_HEAD_BYTES)
+    head[: len(XFS_MAGIC)] = XFS_MAGIC
+    head[XFS_UUID_OFFSET : XFS_UUID_OFFSET + 16] = uuid.UUID(OWN).bytes
+    head[XFS_IN_PROGRESS_OFFSET] = in_progress
+    struct.pack_into(">Q", head, XFS_INODES_OFFSET, inodes)
+    return bytes(head)
+
+
+@pytest.mark.parametrize(
+    ("head", "state"),
+    [
+        (b"", ("", False)),
+        (bytes(XFS_HEAD_BYTES), ("", False)),
+        (superblock(0, 64), (OWN, False)),
+        (superblock(1, 0), (OWN, True)),
+        (superblock(1, 64), (OWN, True)),
+        (superblock(1, 128), (OWN, False)),
+    ],
+)
+def test_superblock(head: bytes, state: tuple[str, bool]) -> None:
+    assert xfs_state(head) == state
+
+
+@pytest.mark.parametrize(
+    ("output", "signatures"),
+    [
+        ("", ()),
+        ('{"signatures":[]}', ()),
+        (
+            '{"signatures": [{"device":"nvme1n1", "offset":"0x438", "type":"ext4", "uuid":null, "label":null}]}',
+            ("ext4",),
+        ),
+    ],
+)
+def test_wipefs(output: str, signatures: tuple[str, ...]) -> None:
+    assert parse_signatures(output) == signatures
+
+
+def test_lsblk() -> None:
+    output = (
+        '{"blockdevices": [{"name":"nvme1n1", "type":"disk", "children": ['
+        '{"name":"nvme1n1p1", "type":"part"}, {"name":"vg-data", "type":"lvm"}]}]}'
+    )
+    assert parse_children(output) == (("nvme1n1p1",), ("lvm vg-data",))
+    assert parse_children('{"blockdevices": [{"name":"nvme1n1", "type":"disk"}]}') == ((), ())
+
+
+MOUNTINFO = """\
+22 1 259:0 / / rw,relatime shared:1 - xfs /dev/nvme0n1p1 rw
+90 22 0:50 / /mnt/transcode rw - tmpfs tmpfs rw
+91 22 259:1 / /mnt/transcode rw,relatime - xfs /dev/nvme1n1 rw
+92 22 259:1 /jobs /srv/my\\040jobs rw,relatime - xfs /dev/nvme1n1 rw
+"""
+
+
+def test_mounts() -> None:
+    mounts = parse_mounts(MOUNTINFO)
+    assert mounts[3] == Mount("/srv/my jobs", "259:1", "/jobs")
+    assert mounted_device(mounts, "/mnt/transcode") == "259:1"
+    assert mounted_device(mounts, "/srv") == ""
+    assert places(mounts, "259:1") == ("/mnt/transcode",)
+
+
+@pytest.mark.parametrize(
+    ("disk", "line"),
+    [(EMPTY, "/dev/nvme1n1: 100 GiB, nothing\n"), (XFS, "/dev/nvme1n1: 100 GiB, a file system (xfs)\n")],
+)
+def test_description(disk: Disk, line: str) -> None:
+    assert describe(disk) == line

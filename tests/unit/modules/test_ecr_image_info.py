@@ -1,0 +1,161 @@
+# Copyright: academy.deploy contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The calls that the module makes, against what botocore's model of ECR allows; nothing leaves the process."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+import boto3
+import pytest
+from ansible_collections.academy.deploy.plugins.module_utils.ecr import (
+    ACCEPTED_MEDIA_TYPES,
+    IMAGE_MEDIA_TYPES,
+    INDEX_MEDIA_TYPES,
+    EcrError,
+)
+from ansible_collections.academy.deploy.plugins.modules import ecr_image_info
+from ansible_collections.amazon.aws.plugins.module_utils.retries import RetryingBotoClientWrapper
+from botocore.exceptions import ClientError
+from botocore.stub import Stubber
+
+TAG = {"imageTag": "4f1c2d9"}
+DIGEST = "sha256:" + "ab" * 32
+REGISTRY = "123456789012.dkr.ecr.ap-northeast-2.amazonaws.com"
+CONFIG = json.dumps({"os": "linux", "architecture": "arm64"}).encode()
+CONFIG_DIGEST = f"sha256:{hashlib.sha256(CONFIG).hexdigest()}"
+URL = "https://storage.example.com/blob"
+SINGLE = {"schemaVersion": 2, "config": {"digest": CONFIG_DIGEST}}
+INDEX = {"schemaVersion": 2, "manifests": [{"platform": {"os": "linux", "architecture": "amd64"}}]}
+FOUND = {
+    "found": True,
+    "repository_found": True,
+    "registry": REGISTRY,
+    "digest": DIGEST,
+    "reference": f"{REGISTRY}/academy-api@{DIGEST}",
+    "tags": ["4f1c2d9", "stable"],
+    "pushed_at": "2026-01-31T09:30:00+00:00",
+}
+
+
+@pytest.fixture
+def client() -> Any:
+    return boto3.client(
+        "ecr", region_name="ap-northeast-2", aws_access_key_id="only-for-tests", aws_secret_access_key="only-for-tests"
+    )
+
+
+@pytest.fixture
+def ecr(client: Any) -> Iterator[Stubber]:
+    with Stubber(client) as stubber:
+        yield stubber
+        stubber.assert_no_pending_responses()
+
+
+@pytest.fixture
+def module(client: Any) -> SimpleNamespace:
+    return SimpleNamespace(
+        client=lambda _service, retry_decorator: RetryingBotoClientWrapper(client, retry_decorator),
+        region="ap-northeast-2",
+        params={"repository_name": "academy-api", "registry_id": None, "validate_certs": True, "aws_ca_bundle": None},
+    )
+
+
+def answer(
+    ecr: Stubber, *, images: list[dict[str, Any]], failures: list[dict[str, Any]], registry_id: str = ""
+) -> None:
+    expected: dict[str, Any] = {
+        "repositoryName": "academy-api",
+        "imageIds": [TAG],
+        "acceptedMediaTypes": list(ACCEPTED_MEDIA_TYPES),
+    }
+    if registry_id:
+        expected["registryId"] = registry_id
+    ecr.add_response("batch_get_image", {"images": images, "failures": failures}, expected)
+
+
+def image(manifest: dict[str, Any], media_type: str) -> dict[str, Any]:
+    return {
+        "registryId": "123456789012",
+        "repositoryName": "academy-api",
+        "imageId": {"imageDigest": DIGEST, **TAG},
+        "imageManifest": json.dumps(manifest),
+        "imageManifestMediaType": media_type,
+    }
+
+
+def answer_details(ecr: Stubber) -> None:
+    details = {
+        "imageDigest": DIGEST,
+        "imageTags": ["stable", "4f1c2d9"],
+        "imagePushedAt": datetime(2026, 1, 31, 9, 30, tzinfo=UTC),
+    }
+    ecr.add_response(
+        "describe_images",
+        {"imageDetails": [details]},
+        {"repositoryName": "academy-api", "imageIds": [{"imageDigest": DIGEST}]},
+    )
+
+
+def serve(monkeypatch: pytest.MonkeyPatch, blob: bytes | OSError) -> None:
+    def open_url(url: str, **_options: Any) -> io.BytesIO:
+        assert url == URL
+        if isinstance(blob, OSError):
+            raise blob
+        return io.BytesIO(blob)
+
+    monkeypatch.setattr(ecr_image_info, "open_url", open_url)
+
+
+def answer_single(ecr: Stubber) -> None:
+    answer(ecr, images=[image(SINGLE, IMAGE_MEDIA_TYPES[0])], failures=[])
+    ecr.add_response(
+        "get_download_url_for_layer",
+        {"downloadUrl": URL, "layerDigest": CONFIG_DIGEST},
+        {"repositoryName": "academy-api", "layerDigest": CONFIG_DIGEST},
+    )
+
+
+def test_a_single_image(ecr: Stubber, module: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
+    answer_single(ecr)
+    answer_details(ecr)
+    serve(monkeypatch, CONFIG)
+    assert ecr_image_info.read_image(module, TAG) == FOUND | {"platforms": ["linux/arm64"]}
+
+
+def test_an_index_needs_no_download(ecr: Stubber, module: SimpleNamespace) -> None:
+    answer(ecr, images=[image(INDEX, INDEX_MEDIA_TYPES[0])], failures=[])
+    answer_details(ecr)
+    assert ecr_image_info.read_image(module, TAG) == FOUND | {"platforms": ["linux/amd64"]}
+
+
+def test_no_such_image(ecr: Stubber, module: SimpleNamespace) -> None:
+    module.params["registry_id"] = "123456789012"
+    answer(ecr, images=[], failures=[{"imageId": TAG, "failureCode": "ImageNotFound"}], registry_id="123456789012")
+    assert ecr_image_info.read_image(module, TAG) == {"found": False, "repository_found": True}
+
+
+def test_no_such_repository(ecr: Stubber, module: SimpleNamespace) -> None:
+    ecr.add_client_error("batch_get_image", "RepositoryNotFoundException")
+    assert ecr_image_info.read_image(module, TAG) == {"found": False, "repository_found": False}
+
+
+def test_a_refusal_is_no_missing_image(ecr: Stubber, module: SimpleNamespace) -> None:
+    ecr.add_client_error("batch_get_image", "AccessDeniedException")
+    with pytest.raises(ClientError, match="AccessDenied"):
+        ecr_image_info.read_image(module, TAG)
+
+
+def test_a_failed_download_says_what_failed(
+    ecr: Stubber, module: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer_single(ecr)
+    serve(monkeypatch, OSError("connection refused"))
+    with pytest.raises(EcrError, match=r"could not be downloaded .* connection refused"):
+        ecr_image_info.read_image(module, TAG)

@@ -1,0 +1,179 @@
+# Copyright: academy.deploy contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Both inventories, resolved as Ansible resolves them, against the guide's table (§13) and the corrections to it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import botocore.session
+import pytest
+import yaml
+from botocore import xform_name
+
+ROOT = Path(__file__).resolve().parents[2]
+EC2_INSTANCE: Any = botocore.session.get_session().get_service_model("ec2").shape_for("Instance")
+INVENTORIES = ["production", "local"]
+SHOWN = [
+    "aws_region", "container_names", "database_allocated_storage_gib", "database_backup_retention_days",
+    "database_engine_major", "database_identifier", "database_instance_class", "database_max_allocated_storage_gib",
+    "deployment_name", "identity_kinds", "instance_ami_parameter", "instance_data_volume_size_gib", "instance_kind",
+    "instance_root_volume_size_gib", "instance_security_group", "instance_type", "logs_groups", "logs_retention_days",
+    "network_security_group_names", "queues_jobs", "registry_repositories", "stage", "transcode_volume_mount_point",
+    "transcode_volume_size_gib",
+]  # fmt: skip
+# ansible-inventory shows templates; this play shows what they resolve to, as any play would see it.
+SHOW_PLAY = [
+    {
+        "name": "Show",
+        "hosts": "instances",
+        "connection": "local",
+        "gather_facts": False,
+        "tasks": [
+            {
+                "name": "Show",
+                "ansible.builtin.copy": {
+                    "content": "{{ dict(shown | zip(values)) | to_json }}",
+                    "dest": "{{ directory }}/{{ inventory_hostname }}",
+                    "mode": "0600",
+                },
+                "vars": {
+                    "shown": SHOWN,
+                    "values": [f"{{{{ {name} | default(none) }}}}" for name in SHOWN],
+                    "ansible_python_interpreter": "{{ ansible_playbook_python }}",
+                },
+            }
+        ],
+    }
+]
+
+
+@pytest.fixture(scope="session")
+def resolved(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    @cache
+    def resolve(inventory: str) -> dict[str, dict[str, Any]]:
+        directory = tmp_path_factory.mktemp(inventory)
+        play = directory / "show.yml"
+        play.write_text(yaml.safe_dump(SHOW_PLAY), encoding="utf-8")
+        subprocess.run(
+            [
+                Path(sys.executable).with_name("ansible-playbook"), play,
+                "-i", f"inventories/{inventory}/hosts.yml", "-e", f"directory={directory}",
+            ],
+            cwd=ROOT,
+            env={key: value for key, value in os.environ.items() if not key.startswith("AWS_")},
+            check=True,
+            capture_output=True,
+        )  # fmt: skip
+        play.unlink()
+        return {path.name: json.loads(path.read_text(encoding="utf-8")) for path in directory.iterdir()}
+
+    return resolve
+
+
+@pytest.mark.parametrize("inventory", INVENTORIES)
+@pytest.mark.parametrize(
+    ("host", "machine"),
+    [
+        ("academy-api-1", ("api", "t4g.small", 30)),
+        ("academy-messaging-worker-1", ("messaging-worker", "t4g.micro", 20)),
+        ("academy-video-worker-1", ("video-worker", "t4g.medium", 20)),
+        ("academy-video-worker-2", ("video-worker", "t4g.medium", 20)),
+        ("academy-ai-worker-1", ("ai-worker", "t4g.small", 20)),
+    ],
+)
+def test_machines(resolved: Any, inventory: str, host: str, machine: tuple[str, str, int]) -> None:
+    kind, instance_type, root_gib = machine
+    values = resolved(inventory)[host]
+    assert values["instance_kind"] == kind
+    assert values["instance_type"] == instance_type
+    assert values["instance_root_volume_size_gib"] == root_gib
+    assert values["instance_security_group"] == ("academy-api-sg" if kind == "api" else "academy-worker-sg")
+    assert values["instance_ami_parameter"].endswith("al2023-ami-kernel-default-arm64")
+    assert host.startswith(f"{values['deployment_name']}-")
+
+
+@pytest.mark.parametrize("inventory", INVENTORIES)
+def test_video_workers_alone_have_a_disk_and_at_most_two_run(resolved: Any, inventory: str) -> None:
+    disks = {
+        host: (values["transcode_volume_size_gib"], values["transcode_volume_mount_point"])
+        for host, values in resolved(inventory).items()
+        if values["transcode_volume_size_gib"]
+    }
+    assert disks == dict.fromkeys(["academy-video-worker-1", "academy-video-worker-2"], (100, "/mnt/transcode"))
+
+
+@pytest.mark.parametrize(("inventory", "major"), [("production", 16), ("local", 15)])
+def test_shared(resolved: Any, inventory: str, major: int) -> None:
+    values = resolved(inventory)["academy-api-1"]
+    containers = ["academy-api", "academy-messaging-worker", "academy-video-worker", "academy-ai-worker-cpu"]
+    assert values["aws_region"] == "ap-northeast-2"
+    assert values["stage"] == "test"
+    assert values["database_engine_major"] == major
+    assert values["database_identifier"] == "academy-db"
+    assert values["database_instance_class"] == "db.t4g.micro"
+    assert (values["database_allocated_storage_gib"], values["database_max_allocated_storage_gib"]) == (20, 100)
+    assert values["database_backup_retention_days"] >= 7
+    assert values["registry_repositories"] == containers
+    assert values["logs_groups"] == [f"/academy/{name}" for name in containers]
+    assert values["logs_retention_days"] in {7, 14}
+    assert {queue["name"]: queue["visibility_timeout_seconds"] for queue in values["queues_jobs"].values()} == {
+        "academy-video-jobs": 10800,
+        "academy-messaging-jobs": 300,
+        "academy-ai-jobs-lite": 3600,
+        "academy-ai-jobs-basic": 3600,
+        "academy-ai-jobs-premium": 3600,
+    }
+
+
+@pytest.mark.parametrize("inventory", INVENTORIES)
+def test_identities(resolved: Any, inventory: str) -> None:
+    hosts = resolved(inventory)
+    values = hosts["academy-api-1"]
+    kinds, queues = values["identity_kinds"], [queue["name"] for queue in values["queues_jobs"].values()]
+    assert set(kinds) == {host["instance_kind"] for host in hosts.values()}
+    assert {kind for kind, may in kinds.items() if may["stops_itself"]} == {"video-worker", "ai-worker"}
+    assert {kind: may["sends_to"] for kind, may in kinds.items() if may["sends_to"]} == {"api": queues}
+    assert sorted(queue for may in kinds.values() for queue in may["receives_from"]) == sorted(queues)
+    assert [name for may in kinds.values() for name in may["containers"]] == list(values["container_names"].values())
+
+
+@pytest.mark.parametrize("inventory", INVENTORIES)
+def test_what_aws_answers_is_asked_with_the_inventorys_own_connection(inventory: str) -> None:
+    """The inventory plugin knows no variables, so these values stand twice."""
+    directory = ROOT / "inventories" / inventory
+    source = yaml.safe_load((directory / "aws_ec2.yml").read_text(encoding="utf-8"))
+    ours = yaml.safe_load((directory / "group_vars" / "all" / "environment.yml").read_text(encoding="utf-8"))
+    assert source["regions"] == [ours["aws_region"]]
+    assert source["filters"]["tag:Project"] == ours["deployment_name"]
+    for option in ("endpoint_url", "access_key", "secret_key"):
+        assert source.get(option) == ours.get(f"aws_{option}")
+
+
+@pytest.mark.parametrize("inventory", INVENTORIES)
+def test_what_should_be_and_what_is_never_share_a_name(inventory: str) -> None:
+    """aws_ec2 gives each host everything EC2 says about it, and a host's variable wins over a group's."""
+    as_is = {f"aws_{xform_name(member)}" for member in EC2_INSTANCE.members}
+    listing = subprocess.run(
+        [Path(sys.executable).with_name("ansible-inventory"), "-i", f"inventories/{inventory}/hosts.yml", "--list"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+    )
+    for host, variables in json.loads(listing.stdout)["_meta"]["hostvars"].items():
+        assert not as_is & set(variables), host
+
+
+def test_no_secret_stands_in_the_production_inventory() -> None:
+    text = (ROOT / "inventories/production/group_vars/all/environment.yml").read_text(encoding="utf-8")
+    values = yaml.safe_load(text)
+    secrets = [name for name in values if name.endswith(("password", "token", "secret_key", "access_key"))]
+    assert secrets
+    assert all(str(values[name]).startswith("{{ vault_") for name in secrets)
+    assert "aws_access_key" not in values
