@@ -47,6 +47,7 @@ ENGINE_PROGRAMS: Final[Mapping[str, str]] = {
 
 _IP_FORWARD: Final = Path("/proc/sys/net/ipv4/ip_forward")
 _DATA: Final = Path("/var/lib/docker")
+_PID_FILES: Final = (Path("/var/run/docker.pid"), Path("/var/run/docker/containerd/containerd.pid"))
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 _POLICY: Final = Path("/usr/sbin/policy-rc.d")
 # Another package manager may be at work, and a mirror may fail now and then.
@@ -329,6 +330,7 @@ def _data_is_mounted() -> bool:
 
 def _launch(surroundings: Surroundings) -> OwnEngine:
     """Start dockerd by hand, note that it is ours, and wait until it answers."""
+    _remove_stale_pid_files()
     DOCKERD_LOG.parent.mkdir(parents=True, exist_ok=True)
     with DOCKERD_LOG.open("ab") as output:
         # The shell becomes dockerd when it is told to, which is after the note: there is never one without the other.
@@ -349,15 +351,34 @@ def _launch(surroundings: Surroundings) -> OwnEngine:
     return own
 
 
+def _remove_stale_pid_files() -> None:
+    """Remove what keeps dockerd from starting after one that was killed.
+
+    An ended process stays in the process table until its parent takes note, and dockerd counts it as alive: it refuses
+    to start beside that dockerd, and waits for that containerd to answer.
+    """
+    for file in _PID_FILES:
+        try:
+            pid = int(file.read_text())
+        except (FileNotFoundError, ValueError):
+            continue
+        if _start_time(pid) is None:
+            file.unlink()
+
+
 def _await_answer(own: OwnEngine) -> None:
     deadline = time.monotonic() + START_TIMEOUT_SECONDS
     while _answering_engine(OWN_URL) is None:
         if not _is_alive(own) or time.monotonic() > deadline:
             _end(own)
+            problem = f"dockerd does not come up. The end of its log {DOCKERD_LOG}:\n{_log_tail()}"
             if _answering_engine(OWN_URL) is None:  # else what is to be undone is in use
-                _undo(own.surroundings)
+                try:
+                    _undo(own.surroundings)
+                except CommandError as error:  # with our note kept, a later `down` tries again
+                    raise EngineError(f"{problem}\nWhat it did to this machine is not undone yet: {error}") from error
             ENGINE_STATE.unlink(missing_ok=True)
-            raise EngineError(f"dockerd does not come up. The end of its log {DOCKERD_LOG}:\n{_log_tail()}")
+            raise EngineError(problem)
         time.sleep(0.3)
 
 
