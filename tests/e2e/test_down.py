@@ -16,7 +16,6 @@ import pytest
 from localcloud import demo, engine, settings
 from tests import support
 
-
 PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 
 
