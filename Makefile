@@ -48,3 +48,11 @@ check: $(VENV)/installed ## Everything fast: lint, unit tests, inventory against
 .PHONY: test
 test: check ## Everything that proves the project; starts and removes its own embedded cloud
 	@scripts/run_tests.sh
+
+$(VENV)/bench-installed: $(VENV)/installed bench/requirements.txt
+	@pip install --quiet --disable-pip-version-check --constraint constraints.txt --requirement bench/requirements.txt
+	touch $@
+
+.PHONY: bench
+bench: $(VENV)/bench-installed ## Measure speed and memory against peers, on an embedded cloud of its own
+	@python -m bench

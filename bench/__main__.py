@@ -1,0 +1,208 @@
+# Copyright: academy.deploy contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Measure on an embedded cloud of its own, print a table and write build/bench.json (docs/outputs.md has its schema).
+
+Seconds depend on the machine and on what else it does; ratios of things measured in turn, in one run, do less so.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import statistics
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from localcloud import demo, direct, settings
+
+ROOT = Path(__file__).resolve().parent.parent
+OUTPUT = ROOT / "build" / "bench.json"
+WORK = ROOT / "build" / "bench"
+ROUNDS = 3
+SAMPLE_SECONDS = 0.25
+TIMEOUT_SECONDS = 900
+BIN = Path(sys.executable).parent
+CONTENT_PATHS = ("/etc/docker/daemon.json", "/root/.docker/config.json")
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One command, from start to end, with all its processes."""
+
+    seconds: float
+    peak_memory_mib: float
+    api_calls: int
+
+
+def playbook(name: str) -> list[str]:
+    return [str(BIN / "ansible-playbook"), name]
+
+
+def contenders() -> dict[str, list[str]]:
+    """What is measured in each round, in turn."""
+    return {
+        "site": playbook("site.yml"),
+        "provision": playbook("playbooks/provision.yml"),
+        "aws_read": [sys.executable, "-m", "bench.aws_read"],
+        "configure": playbook("playbooks/configure.yml"),
+        "pyinfra": [str(BIN / "pyinfra"), "-y", str(WORK / "inventory.py"), "bench/host_checks.py"],
+    }
+
+
+def measure(name: str, command: Sequence[str]) -> Measurement:
+    """Run a command to its end; one that fails is no measurement."""
+    log = WORK / f"{name}.log"
+    calls("reset", method="POST")
+    started = time.monotonic()
+    with log.open("w", encoding="utf-8") as sink:
+        run = subprocess.Popen(
+            command, cwd=ROOT, env=demo.environment(os.environ), stdin=subprocess.DEVNULL, stdout=sink, stderr=sink
+        )
+        peak = [0.0]
+        ended = threading.Event()
+        watcher = threading.Thread(target=watch_memory, args=[run.pid, peak, ended])
+        watcher.start()
+        try:
+            status = run.wait(TIMEOUT_SECONDS)
+        finally:
+            ended.set()
+            watcher.join()
+            run.kill()
+    seconds = time.monotonic() - started
+    if status:
+        raise SystemExit(
+            f"{' '.join(command)} failed (exit status {status}):\n{log.read_text(encoding='utf-8')[-3000:]}"
+        )
+    return Measurement(round(seconds, 2), round(peak[0], 1), sum(calls().values()))
+
+
+def watch_memory(process_id: int, peak: list[float], ended: threading.Event) -> None:
+    """Keep the highest sum of what the process and its descendants hold, each shared page counted once."""
+    while not ended.wait(SAMPLE_SECONDS):
+        peak[0] = max(peak[0], sum(proportional_mib(one) for one in family(process_id)))
+
+
+def family(process_id: int) -> list[int]:
+    """A process and all its descendants."""
+    children: dict[int, list[int]] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it ended meanwhile
+            parent = int(stat.read_text(encoding="utf-8").rpartition(")")[2].split()[1])
+            children.setdefault(parent, []).append(int(stat.parent.name))
+    found = [process_id]
+    for one in found:
+        found += children.get(one, [])
+    return found
+
+
+def proportional_mib(process_id: int) -> float:
+    """A process's share of the memory that it uses; 0 when it has ended."""
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{process_id}/smaps_rollup").read_text(encoding="utf-8").splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) / 1024
+    return 0.0
+
+
+def calls(page: str = "", method: str = "GET") -> dict[str, int]:
+    """AWS calls since the last reset."""
+    request = urllib.request.Request(f"{settings.API_URL}/_localcloud/calls/{page}", method=method)
+    with direct.urlopen(request, timeout=10) as answer:
+        return dict(json.load(answer))
+
+
+def write_inventory() -> None:
+    """The same hosts for pyinfra, with the contents of the files that it is to keep."""
+    hosts = [demo.host_summary(instance) for instance in demo.instances()]
+    contents = {
+        host["name"]: {
+            path: subprocess.run(
+                ["docker", "exec", host["instance_id"], "cat", path], check=True, capture_output=True, text=True
+            ).stdout
+            for path in CONTENT_PATHS
+        }
+        for host in hosts
+    }
+    data = {
+        "ssh_user": "ec2-user",
+        "ssh_key": str(settings.STATE_DIR / "operator" / "id_ed25519"),
+        "ssh_strict_host_key_checking": "off",
+        "ssh_known_hosts_file": "/dev/null",
+        "contents": contents,
+    }
+    entries = [(host["name"], {"ssh_hostname": host["address"]}) for host in hosts]
+    (WORK / "inventory.py").write_text(f"hosts = ({entries!r}, {data!r})\n", encoding="utf-8")
+
+
+def summarize(first: Measurement, rounds: Sequence[dict[str, Measurement]]) -> dict[str, Any]:
+    """Medians, and the ratios of each round's own pair."""
+
+    def ratio(ours: str, peer: str) -> float:
+        return round(statistics.median(one[ours].seconds / one[peer].seconds for one in rounds), 2)
+
+    return {
+        "cores": os.cpu_count(),
+        "rounds": len(rounds),
+        "first_run": asdict(first),
+        "no_op": {
+            name: {
+                "seconds": statistics.median(one[name].seconds for one in rounds),
+                "peak_memory_mib": max(one[name].peak_memory_mib for one in rounds),
+                "api_calls": max(one[name].api_calls for one in rounds),
+            }
+            for name in rounds[0]
+        },
+        "ratios": {
+            "provision_to_boto3_read": ratio("provision", "aws_read"),
+            "configure_to_pyinfra": ratio("configure", "pyinfra"),
+        },
+    }
+
+
+def render(summary: dict[str, Any]) -> list[str]:
+    rows = {"first site.yml": summary["first_run"]} | {f"no-op {name}": row for name, row in summary["no_op"].items()}
+    return [
+        f"{'':20}{'seconds':>10}{'peak MiB':>10}{'AWS calls':>11}",
+        *(
+            f"{name:20}{row['seconds']:>10.1f}{row['peak_memory_mib']:>10.0f}{row['api_calls']:>11}"
+            for name, row in rows.items()
+        ),
+        f"provision.yml takes {summary['ratios']['provision_to_boto3_read']} times as long as a direct concurrent read",
+        f"configure.yml takes {summary['ratios']['configure_to_pyinfra']} times as long as the same checks in pyinfra",
+    ]
+
+
+def localcloud(command: str) -> None:
+    subprocess.run(
+        [sys.executable, "-m", "localcloud", command], cwd=ROOT, env=demo.environment(os.environ), check=True
+    )
+
+
+def main() -> None:
+    WORK.mkdir(parents=True, exist_ok=True)
+    localcloud("up")
+    try:
+        print("first site.yml …", flush=True)
+        first = measure("first", playbook("site.yml"))
+        write_inventory()
+        rounds = []
+        for number in range(1, ROUNDS + 1):
+            print(f"round {number} of {ROUNDS} …", flush=True)
+            rounds.append({name: measure(name, command) for name, command in contenders().items()})
+    finally:
+        localcloud("down")
+    summary = summarize(first, rounds)
+    OUTPUT.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    print("\n".join(render(summary)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,77 @@
+# Copyright: academy.deploy contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The peer of the provisioning part: read with boto3, all at once, what its roles read. Nothing is compared or printed.
+
+python -m bench.aws_read
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+from localcloud import demo
+
+THREADS = 8
+
+
+Read = Callable[[], Any]
+
+
+def queues(sqs: Any) -> Iterator[Read]:
+    for url in sqs.list_queues(QueueNamePrefix="academy-").get("QueueUrls", []):
+        yield partial(sqs.get_queue_attributes, QueueUrl=url, AttributeNames=["All"])
+        yield partial(sqs.list_queue_tags, QueueUrl=url)
+
+
+def roles(iam: Any) -> Iterator[Read]:
+    for role in (found["RoleName"] for found in iam.list_roles()["Roles"]):
+        yield partial(iam.get_role, RoleName=role)
+        yield partial(iam.list_attached_role_policies, RoleName=role)
+        yield partial(iam.get_instance_profile, InstanceProfileName=role)
+        for policy in iam.list_role_policies(RoleName=role)["PolicyNames"]:
+            yield partial(iam.get_role_policy, RoleName=role, PolicyName=policy)
+
+
+def repositories(ecr: Any) -> Iterator[Read]:
+    for repository in ecr.describe_repositories()["repositories"]:
+        yield partial(ecr.get_lifecycle_policy, repositoryName=repository["repositoryName"])
+        yield partial(ecr.list_tags_for_resource, resourceArn=repository["repositoryArn"])
+
+
+def log_groups(logs: Any) -> Iterator[Read]:
+    for group in logs.describe_log_groups(logGroupNamePrefix="/academy/")["logGroups"]:
+        yield partial(logs.list_tags_for_resource, resourceArn=group["arn"].removesuffix(":*"))
+
+
+def hosts(ec2: Any) -> Iterator[Read]:
+    for instance in demo.instances():
+        yield partial(
+            ec2.describe_instance_attribute,
+            InstanceId=instance["InstanceId"],
+            Attribute="instanceInitiatedShutdownBehavior",
+        )
+    yield ec2.describe_volumes
+    yield ec2.describe_security_groups
+    yield ec2.describe_subnets
+
+
+def database(rds: Any) -> Iterator[Read]:
+    yield rds.describe_db_instances
+    yield rds.describe_db_subnet_groups
+
+
+def main() -> None:
+    sections = {"sqs": queues, "iam": roles, "ecr": repositories, "logs": log_groups, "ec2": hosts, "rds": database}
+    clients = {service: demo.client(service) for service in sections}
+    with ThreadPoolExecutor(THREADS) as pool:
+        reads = pool.map(lambda service: list(sections[service](clients[service])), sections)
+        pending = [pool.submit(read) for section in list(reads) for read in section]
+        for read in pending:
+            read.result()
+
+
+if __name__ == "__main__":
+    main()
