@@ -1,0 +1,215 @@
+# Copyright: academy.deploy contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Killed again and again on its way from an empty account, `site.yml` ends where an undisturbed run ends.
+
+Each run starts on what the one that was killed before left, and is killed a little later: it has to repair that
+moment to reach its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from localcloud import demo
+from tests import support
+from tests.e2e.test_story import API_HOST, HOSTS, STOPPED_WORKER, VIDEO_HOST, api_status, query_database
+
+MOMENT_TIMEOUT_SECONDS = 240
+QUEUE = "academy-video-jobs"
+KEPT_FILE = "/mnt/transcode/kept"
+VIDEO_HOSTS = (VIDEO_HOST, STOPPED_WORKER)
+ROW = "written between two kills"
+INSIDE = "/run/inside"
+
+
+@dataclass(frozen=True)
+class Moment:
+    """When to kill: some seconds after the run has printed a line, or within a program on a host."""
+
+    name: str
+    line: str = ""
+    seconds: float = 0
+    host: str = ""
+    program: str = ""
+
+
+def task(title: str) -> str:
+    return rf"^TASK \[[^\]]*{re.escape(title)}\]"
+
+
+MOMENTS = (
+    Moment("between security groups", r"changed: \[localhost\] => \(item=academy-api-sg"),
+    Moment("between IAM roles", r"changed: \[localhost\] => \(item=academy-messaging-worker-role"),
+    Moment("with roles, without profiles", task("Keep an instance profile for each role")),
+    Moment("between queues", r"changed: \[localhost\] => \(item=academy-messaging-jobs-dlq"),
+    Moment("while the database is created", task("apply | Wait until the instance has settled")),
+    Moment("between repositories", r"changed: \[localhost\] => \(item=academy-messaging-worker\b"),
+    Moment("between log groups", r"changed: \[localhost\] => \(item=/academy/academy-messaging-worker"),
+    Moment("while instances are launched", task("create | Launch the instance"), 1.5),
+    Moment("while instances start", task("Wait until a new instance runs")),
+    Moment("inside docker build", task("build | Build what is missing"), 3),
+    Moment("inside docker push", task("push | Push what is missing"), 1),
+    Moment("while hosts boot", task("Wait until they can be reached")),
+    Moment("inside mkswap", host=API_HOST, program="mkswap"),
+    Moment("inside mkfs", host=VIDEO_HOST, program="mkfs.xfs"),
+    Moment("before the mount", task("mount | Mount it now and at every boot")),
+    Moment("inside dnf", task("Install Docker and the credential helper"), 4),
+    Moment("between Docker's files", task("configure | Pull with the instance's role")),
+    Moment("while Docker starts", task("run | Start Docker, now and at every boot"), 0.5),
+    Moment("inside docker pull", task("Pull its image by digest"), 1),
+    Moment("inside the migration", task("prepare | Do it with the new image, before it takes over"), 1.5),
+    Moment("while the API starts", task("wait | Wait for its answer")),
+)
+
+
+@pytest.fixture(scope="module")
+def cloud() -> Iterator[None]:
+    """An embedded cloud of its own, empty."""
+    up = support.run(sys.executable, "-m", "localcloud", "up", name="interruption-up").expect()
+    assert "already up" not in up.output, "this test kills and removes what it works on: `make down` first"
+    yield
+    support.run("make", "down", name="interruption-down").expect()
+
+
+@pytest.mark.usefixtures("cloud")
+def test_twenty_kills_later_everything_is_there_once() -> None:
+    assert len(MOMENTS) >= 20
+    kept: dict[str, Any] = {}
+    for number, moment in enumerate(MOMENTS, start=1):
+        kill_at(moment, f"interrupted-{number:02}")
+        leave_behind(kept)
+    support.playbook("site.yml", name="interrupted-last").expect()
+    again = support.playbook("site.yml", name="interrupted-again").expect()
+    assert set(again.changed().values()) == {0}
+
+    assert api_status() == 200
+    assert {host["name"]: host["instance_id"] for host in hosts()} == kept["instances"]
+    assert database_id() == kept["database"]
+    assert ROW in query_database("SELECT title FROM lectures_lecture")
+    assert next(queue for queue in demo.queues() if queue["name"] == QUEUE)["messages"] == 1
+    for host in VIDEO_HOSTS:
+        assert support.on_host(instance_id(host), "cat", KEPT_FILE).stdout == f"{host}\n"
+    for host in HOSTS:
+        assert f"/{host} " in Path("/proc/swaps").read_text(encoding="utf-8")
+
+
+def leave_behind(kept: dict[str, Any]) -> None:
+    """As soon as something is there, note which one it is, or leave in it what must not get lost."""
+    if "instances" not in kept and {host["name"] for host in hosts()} == HOSTS:
+        kept["instances"] = {host["name"]: host["instance_id"] for host in hosts()}
+    if "database" not in kept and database_id():
+        kept["database"] = database_id()
+    if "message" not in kept and QUEUE in {queue["name"] for queue in demo.queues()}:
+        sqs = demo.client("sqs")
+        url = sqs.get_queue_url(QueueName=QUEUE)["QueueUrl"]
+        kept["message"] = sqs.send_message(QueueUrl=url, MessageBody="must not get lost")["MessageId"]
+    if "files" not in kept and "instances" in kept and all(has_disk(host) for host in VIDEO_HOSTS):
+        for host in VIDEO_HOSTS:
+            assert support.on_host(instance_id(host), "sh", "-c", f"echo {host} > {KEPT_FILE}").returncode == 0
+        kept["files"] = KEPT_FILE
+    if "row" not in kept and "instances" in kept and "lectures_lecture" in query_database("\\dt"):
+        kept["row"] = query_database(
+            f"INSERT INTO lectures_lecture (title, video_key, created_at) VALUES ('{ROW}', '', now())"
+        )
+
+
+def kill_at(moment: Moment, name: str) -> None:
+    """Run site.yml and kill it, with every process that it started here, at that moment."""
+    log = support.LOG_DIR / f"{name}.log"
+    if moment.program:
+        trap(moment)
+    with log.open("w", encoding="utf-8") as sink:
+        run = subprocess.Popen(
+            [str(Path(sys.executable).with_name("ansible-playbook")), "site.yml"],
+            cwd=support.ROOT,
+            env=demo.environment(os.environ),
+            stdin=subprocess.DEVNULL,
+            stdout=sink,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        deadline = time.monotonic() + MOMENT_TIMEOUT_SECONDS
+        while not has_come(moment, log):
+            tail = log.read_text(encoding="utf-8")[-3000:]
+            assert run.poll() is None, f"{moment.name}: the run ended before that moment came:\n{tail}"
+            assert time.monotonic() < deadline, f"{moment.name}: not within {MOMENT_TIMEOUT_SECONDS} s:\n{tail}"
+            time.sleep(0.05)
+        time.sleep(moment.seconds)
+        assert run.poll() is None, f"{moment.name}: the run had ended before it was killed"
+    finally:
+        for process_id in [run.pid, *descendants(run.pid)]:
+            kill(process_id)
+        run.wait()
+        if moment.program:
+            release(moment)
+
+
+def has_come(moment: Moment, log: Path) -> bool:
+    if moment.program:
+        return support.on_host(instance_id(moment.host), "test", "-e", INSIDE).returncode == 0
+    return re.search(moment.line, log.read_text(encoding="utf-8"), re.MULTILINE) is not None
+
+
+def trap(moment: Moment) -> None:
+    """Make a program on a host die half-way, and its caller wait for it."""
+    script = f'#!/bin/sh\ntouch {INSIDE}\ntimeout --signal=KILL 0.02 /usr/sbin/{moment.program}.whole "$@"\nsleep 300\n'
+    install = f"mv /usr/sbin/{moment.program} /usr/sbin/{moment.program}.whole && cat > /usr/sbin/{moment.program}"
+    command = f"{install} <<'END' && chmod 755 /usr/sbin/{moment.program}\n{script}END"
+    assert support.on_host(instance_id(moment.host), "sh", "-c", command).returncode == 0
+
+
+def release(moment: Moment) -> None:
+    """Put the program back, and end who waits for it: the host has lost its connection."""
+    command = (
+        f"pkill --signal KILL --full /usr/sbin/{moment.program}; rm {INSIDE};"
+        f"mv /usr/sbin/{moment.program}.whole /usr/sbin/{moment.program}"
+    )
+    assert support.on_host(instance_id(moment.host), "sh", "-c", command).returncode == 0
+
+
+def descendants(process_id: int) -> list[int]:
+    """Every process that descends from this one."""
+    children: dict[int, list[int]] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it ended meanwhile
+            parent = int(stat.read_text(encoding="utf-8").rpartition(")")[2].split()[1])
+            children.setdefault(parent, []).append(int(stat.parent.name))
+    found = list(children.get(process_id, []))
+    for child in found:
+        found += children.get(child, [])
+    return found
+
+
+def kill(process_id: int) -> None:
+    with contextlib.suppress(ProcessLookupError):  # it ended meanwhile
+        os.kill(process_id, signal.SIGKILL)
+
+
+def hosts() -> list[dict[str, Any]]:
+    return [demo.host_summary(instance) for instance in demo.instances()]
+
+
+def database_id() -> str:
+    """The id that only this database instance ever has; empty while there is none."""
+    found = demo.client("rds").describe_db_instances()["DBInstances"]
+    return str(found[0]["DbiResourceId"]) if found else ""
+
+
+def has_disk(host: str) -> bool:
+    return support.on_host(instance_id(host), "mountpoint", "--quiet", "/mnt/transcode").returncode == 0
+
+
+def instance_id(name: str) -> str:
+    return str(support.instance(name)["instance_id"])
