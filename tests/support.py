@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from localcloud import demo, direct, settings
 
 ROOT = Path(__file__).resolve().parent.parent
 LOG_DIR = ROOT / "build" / "test-logs"
+READ_BYTES = 1024**2
 RECAP = re.compile(r"^(\S+)\s+: ok=\d+\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.MULTILINE)
 
 
@@ -103,10 +104,30 @@ def wait_until(condition: Callable[[], bool], what: str, timeout_seconds: int = 
         time.sleep(0.5)
 
 
+def stdout_of(*command: str) -> Iterator[bytes]:
+    """What a command prints, piece by piece: it may be large."""
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        while chunk := process.stdout.read(READ_BYTES):
+            yield chunk
+    assert process.returncode == 0, command
+
+
+def found_in(values: Mapping[str, str], chunks: Iterable[bytes]) -> set[str]:
+    """The names of the values that stand in these bytes, be it across two chunks."""
+    found: set[str] = set()
+    overlap = max(map(len, values.values()))
+    before = b""
+    for chunk in chunks:
+        text = before + chunk
+        found |= {name for name, value in values.items() if value.encode() in text}
+        before = text[-overlap:]
+    return found
+
+
 @contextlib.contextmanager
-def watched_arguments() -> Iterator[set[str]]:
-    """The arguments of every process of this machine, containers' included, seen while the block runs."""
-    seen: set[str] = set()
+def watched_arguments(seen: set[str]) -> Iterator[None]:
+    """Collect the arguments of every process of this machine, containers' included, while the block runs."""
     ended = threading.Event()
 
     def watch() -> None:
@@ -118,7 +139,7 @@ def watched_arguments() -> Iterator[set[str]]:
     watcher = threading.Thread(target=watch)
     watcher.start()
     try:
-        yield seen
+        yield
     finally:
         ended.set()
         watcher.join()
