@@ -194,6 +194,16 @@ def test_what_is_not_understood_is_said(cloud: Cloud, elements: dict[str, Any], 
     assert named in message
 
 
+@pytest.mark.filterwarnings("ignore:Exception.ApiError.")
+def test_a_permissions_boundary_is_not_passed_over(cloud: Cloud) -> None:
+    cloud.allow("*")
+    key = cloud.key()
+    cloud.client("iam", key).list_roles()
+    cloud.api.backends("iam").get_role("host").permissions_boundary_arn = "arn:aws:iam::aws:policy/ReadOnlyAccess"
+    code, _, message = cloud.error(CALLS[1], key)
+    assert (code, message) == ("NotImplemented", "host: permissions boundaries are not known here")
+
+
 def test_long_lived_keys_are_the_operators(cloud: Cloud) -> None:
     cloud.client("sqs", settings.OPERATOR_ACCESS_KEY).create_queue(QueueName="jobs")
     assert cloud.grants() == {"used": {}, "denied": {}, "exercised": {}, "exercised_denied": {}}
