@@ -40,7 +40,6 @@ def test_every_host_pulls_its_image_and_writes_its_logs() -> None:
     repository = ["arn:aws:ecr:ap-northeast-2:123456789012:repository/academy-x"]
     assert allowed({}) == {
         "ecr:GetAuthorizationToken": ["*"],
-        "ecr:BatchCheckLayerAvailability": repository,
         "ecr:BatchGetImage": repository,
         "ecr:GetDownloadUrlForLayer": repository,
         "logs:CreateLogStream": logs,
