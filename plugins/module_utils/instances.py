@@ -56,8 +56,8 @@ def _volume_refusals(
     if volume["size"] != size_gib:
         problems.append(
             f"{variable}: {size_gib} GiB wanted, but {host} has {volume['volume_id']} with {volume['size']} GiB at "
-            f"{device}. A volume with data is neither shrunk nor replaced here: set the variable to what it is, or grow the "
-            "volume and its file system by hand."
+            f"{device}. A volume with data is neither shrunk nor replaced here: set the variable to what it is, or "
+            "grow the volume and its file system by hand."
         )
     if not volume["encrypted"]:
         problems.append(

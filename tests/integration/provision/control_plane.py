@@ -28,11 +28,36 @@ def show_gp3_performance(api: Api) -> None:
     api.hooks.register("rds", "CreateDBInstance", after=complete)
 
 
+def keep_modified_subnet_groups(api: Api) -> None:
+    """moto forgets a subnet group once somebody modifies it."""
+    rds = api.backends("rds")
+    modify = rds.modify_db_subnet_group
+
+    def modify_and_keep(name: str, *arguments: Any) -> Any:
+        rds.subnet_groups[name] = group = modify(name, *arguments)
+        return group
+
+    rds.modify_db_subnet_group = modify_and_keep
+
+
+def show_replaced_profiles(api: Api) -> None:
+    """An instance shows the instance profile that replaced its own; moto shows it on the association only."""
+
+    def show(call: Call, result: Mapping[str, Any]) -> None:
+        ec2, instance_id = api.backends("ec2"), result["IamInstanceProfileAssociation"]["InstanceId"]
+        association = ec2.iam_instance_profile_associations[instance_id]
+        ec2.get_instance(instance_id).iam_instance_profile = association.iam_instance_profile
+
+    api.hooks.register("ec2", "ReplaceIamInstanceProfileAssociation", after=show)
+
+
 def main(port: int) -> None:
     settings.API_PORT = port  # type: ignore[misc]  # final everywhere else: there is one cloud, and this is none
     api = Api()
     fixes.install(api)
     show_gp3_performance(api)
+    keep_modified_subnet_groups(api)
+    show_replaced_profiles(api)
     api.start()
     api.ready()
     sys.stdin.read()
