@@ -76,16 +76,15 @@ import time
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ..module_utils.fstab import Mount, parse_mountinfo
 from ..module_utils.volume import (
     XFS_HEAD_BYTES,
     Disk,
-    Mount,
     MountPoint,
     describe,
     device_link,
     mounted_device,
     parse_children,
-    parse_mounts,
     parse_signatures,
     places,
     plan_volume,
@@ -108,7 +107,7 @@ def run(module: AnsibleModule, *command: str) -> str:
 
 def read_mounts() -> tuple[Mount, ...]:
     with open("/proc/self/mountinfo", encoding="utf-8") as file:
-        return parse_mounts(file.read())
+        return parse_mountinfo(file.read())
 
 
 def read_disk(module: AnsibleModule, path: str) -> Disk:
