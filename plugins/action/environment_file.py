@@ -29,15 +29,21 @@ from ..module_utils.environment_file import (
 )
 from ..module_utils.host_state import path_differences
 
+OWNER = "root"
 
-def _diff(path: str, before: str, after: str, change: Change) -> dict[str, str]:
+
+def _diff(path: str, status: Mapping[str, Any], before: str, after: str, change: Change) -> dict[str, str]:
     marks = {**dict.fromkeys(change.added, "  (new)"), **dict.fromkeys(change.changed, "  (changed)")}
     return {
         "before_header": path,
         "after_header": path,
-        "before": describe(before) if before else "",
-        "after": describe(after, marks),
+        "before": _access(status) + describe(before) if status["kind"] == "file" else "",
+        "after": _access({"owner": OWNER, "group": OWNER, "mode": FILE_MODE}) + describe(after, marks),
     }
+
+
+def _access(status: Mapping[str, Any]) -> str:
+    return f"owner {status['owner']}, group {status['group']}, mode {status['mode']}\n"
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]
@@ -71,15 +77,16 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             if want["kind"] == "directory":
                 result["diff"].append(self._keep_directory(want, task_vars))
             else:
-                before = self._read(path, task_vars) if found["paths"][path]["kind"] == "file" else ""
+                status = found["paths"][path]
+                before = self._read(path, task_vars) if status["kind"] == "file" else ""
                 self._write(path, text, task_vars)
                 change = compare(parse(before), values)
                 result["names_changed"] = [*change.added, *change.removed, *change.changed]
-                result["diff"].append(_diff(path, before, text, change))
+                result["diff"].append(_diff(path, status, before, text, change))
         return result
 
     def _keep_directory(self, want: Mapping[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
-        arguments = {"path": want["path"], "state": "directory", "owner": "root", "group": "root", "mode": want["mode"]}
+        arguments = {"path": want["path"], "state": "directory", "owner": OWNER, "group": OWNER, "mode": want["mode"]}
         answer = self._run_module("ansible.legacy.file", arguments, task_vars)
         diff: dict[str, Any] = answer.get("diff", {})
         return diff
@@ -103,7 +110,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             task = self._task.copy()
             # Its own diff would show the values.
             task.diff = False
-            task.args = {"src": name, "dest": path, "mode": FILE_MODE, "owner": "root", "group": "root"}
+            task.args = {"src": name, "dest": path, "mode": FILE_MODE, "owner": OWNER, "group": OWNER}
             copy = self._shared_loader_obj.action_loader.get(
                 "ansible.legacy.copy",
                 task=task,

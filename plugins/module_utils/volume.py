@@ -140,12 +140,13 @@ def plan_volume(disk: Disk, place: MountPoint, volume_id: str, min_size_gib: int
 def mount_differences(
     state: Mapping[str, Any], disk: Mapping[str, Any], mount_point: str, options: str, mode: str
 ) -> list[str]:
-    """Why the disk that volume_filesystem found is not mounted as wanted, from what host_state_info found."""
+    """What of the mount is not as wanted: of the disk that volume_filesystem found, on what host_state_info found."""
     entry = Entry(f"UUID={disk['uuid']}", mount_point, "xfs", options)
+    mounts = tuple(Mount(**found) for found in state["mounts"])
     opened = {"path": mount_point, "kind": "directory", "mode": mode}
     unit = state["units"][mount_point]
     wanted = {
-        "mount": disk["mounted"],
+        "mount": mounted_device(mounts, mount_point) == disk["device_number"],
         "fstab": [Entry(**found) for found in state["fstab"] if found["target"] == mount_point] == [entry],
         "directory": not path_differences(state["paths"], [opened]),
         # A unit without a file is systemd's own view of what is mounted; it knows no fstab entry for it.

@@ -65,6 +65,11 @@ device:
   type: str
   returned: success
   sample: /dev/nvme1n1
+device_number:
+  description: Major and minor number of the disk.
+  type: str
+  returned: success
+  sample: "259:1"
 mounted:
   description: Whether it is mounted at the mount point already.
   type: bool
@@ -170,6 +175,7 @@ def main() -> None:
         changed=bool(plan.steps),
         uuid=plan.filesystem_uuid,
         device=disk.path,
+        device_number=disk.device_number,
         mounted=place.device_number == disk.device_number,
         diff={"before": before, "after": f"{disk.path}: XFS {plan.filesystem_uuid}\n" if plan.steps else before},
     )

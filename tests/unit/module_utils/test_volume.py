@@ -197,8 +197,10 @@ def mount_state(
     entries: tuple[Entry, ...] = (BOOT, ENTRY),
     directory: dict[str, str] | None = None,
     unit: dict[str, Any] | None = None,
+    mounts: tuple[Mount, ...] = (Mount("/", "259:0"), Mount(PLACE.path, "259:1")),
 ) -> dict[str, Any]:
     return {
+        "mounts": [asdict(mount) for mount in mounts],
         "fstab": [asdict(entry) for entry in entries],
         "paths": {PLACE.path: {**DIRECTORY, **(directory or {})}},
         "units": {PLACE.path: {**UNIT, **(unit or {})}},
@@ -206,28 +208,28 @@ def mount_state(
 
 
 @pytest.mark.parametrize(
-    ("state", "mounted", "differs"),
+    ("state", "differs"),
     [
-        pytest.param(mount_state(), True, [], id="as wanted"),
-        pytest.param(mount_state(), False, ["mount"], id="not mounted"),
-        pytest.param(mount_state(entries=(BOOT,)), True, ["fstab"], id="lost in fstab"),
-        pytest.param(mount_state(entries=(replace(ENTRY, options="defaults"),)), True, ["fstab"], id="other options"),
+        pytest.param(mount_state(), [], id="as wanted"),
+        pytest.param(mount_state(mounts=()), ["mount"], id="not mounted"),
         pytest.param(
-            mount_state(entries=(replace(ENTRY, source="UUID=2"),)), True, ["fstab"], id="another disk's UUID"
+            mount_state(mounts=(Mount(PLACE.path, "259:1"), Mount(PLACE.path, "8:1"))), ["mount"], id="covered"
         ),
-        pytest.param(mount_state(entries=(ENTRY, ENTRY)), True, ["fstab"], id="twice"),
-        pytest.param(mount_state(directory={"mode": "0755"}), True, ["directory"], id="closed"),
-        pytest.param(mount_state(directory={"owner": "ec2-user"}), True, ["directory"], id="somebody else's"),
-        pytest.param(mount_state(unit={"fragment_path": ""}), True, ["unit"], id="unknown to systemd"),
-        pytest.param(mount_state(unit={"need_daemon_reload": True}), True, ["unit"], id="fstab not read again"),
+        pytest.param(mount_state(entries=(BOOT,)), ["fstab"], id="lost in fstab"),
+        pytest.param(mount_state(entries=(replace(ENTRY, options="defaults"),)), ["fstab"], id="other options"),
+        pytest.param(mount_state(entries=(replace(ENTRY, source="UUID=2"),)), ["fstab"], id="another disk's UUID"),
+        pytest.param(mount_state(entries=(ENTRY, ENTRY)), ["fstab"], id="twice"),
+        pytest.param(mount_state(directory={"mode": "0755"}), ["directory"], id="closed"),
+        pytest.param(mount_state(directory={"owner": "ec2-user"}), ["directory"], id="somebody else's"),
+        pytest.param(mount_state(unit={"fragment_path": ""}), ["unit"], id="unknown to systemd"),
+        pytest.param(mount_state(unit={"need_daemon_reload": True}), ["unit"], id="fstab not read again"),
         pytest.param(
-            mount_state((), {"mode": "0000"}, {"fragment_path": ""}),
-            False,
+            mount_state((), {"mode": "0000"}, {"fragment_path": ""}, ()),
             ["mount", "fstab", "directory", "unit"],
             id="new host",
         ),
     ],
 )
-def test_mount_differences(state: dict[str, Any], mounted: bool, differs: list[str]) -> None:
-    disk = {"uuid": OWN, "mounted": mounted}
+def test_mount_differences(state: dict[str, Any], differs: list[str]) -> None:
+    disk = {"uuid": OWN, "device_number": EMPTY.device_number}
     assert mount_differences(state, disk, PLACE.path, "defaults,nofail", "1777") == differs
