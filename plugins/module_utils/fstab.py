@@ -19,7 +19,7 @@ class Entry:
     source: str
     target: str
     fstype: str
-    options: str
+    options: str = "defaults"
     dump: str = "0"
     passno: str = "0"
 
@@ -97,4 +97,4 @@ def _entry(line: str) -> Entry | None:
     fields = [unescape(field) for field in line.split()]
     if len(fields) < 3 or fields[0].startswith("#"):
         return None
-    return Entry(*fields[:3], *[*fields[3:6], *("defaults", "0", "0")[len(fields[3:6]) :]])
+    return Entry(*fields[:6])

@@ -45,7 +45,7 @@ def parse_units(systemctl_show: str, asked: Sequence[str]) -> dict[str, dict[str
     blocks = [block for block in re.split(r"\n{2,}", systemctl_show.strip()) if block]
     if len(blocks) != len(asked):
         raise ValueError(f"systemctl shows {len(blocks)} units, but {len(asked)} were asked for")
-    return {name: _unit(block) for name, block in zip(asked, blocks)}  # noqa: B905 (the hosts' Python 3.9 has no strict)
+    return {name: _unit(block) for name, block in zip(asked, blocks)}
 
 
 def parse_containers(inspected: Iterable[Mapping[str, Any]], now: datetime) -> dict[str, dict[str, Any]]:
@@ -133,5 +133,5 @@ def _container(container: Mapping[str, Any], now: datetime) -> dict[str, Any]:
 
 def _seconds_since(started_at: str, now: datetime) -> int:
     # Docker's nanoseconds are more than Python 3.9 reads.
-    started = datetime.strptime(started_at[:19], "%Y-%m-%dT%H:%M:%S").replace(tzinfo=timezone.utc)  # noqa: UP017
+    started = datetime.strptime(started_at[:19], "%Y-%m-%dT%H:%M:%S").replace(tzinfo=timezone.utc)
     return int((now - started).total_seconds())

@@ -389,7 +389,7 @@ def read_docker(containers: bool, images: list[str]) -> tuple[dict[str, dict[str
     # One that ends and is removed meanwhile is not found any more.
     inspected = [docker.get(f"/containers/{container['Id']}/json") for container in listed]
     return (
-        parse_containers(filter(None, inspected), datetime.now(timezone.utc)),  # noqa: UP017 (Python 3.9)
+        parse_containers(filter(None, inspected), datetime.now(timezone.utc)),
         parse_images(docker.get("/images/json"), images) if images else {},
     )
 

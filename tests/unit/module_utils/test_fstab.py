@@ -16,7 +16,7 @@ SWAP = Entry("/swapfile", "none", "swap", "sw")
     ("text", "entries"),
     [
         ("", ()),
-        ("# comment\n\n   # another\nbroken line\n", ()),
+        ("# a comment of several words\n\n   # another one\nbroken line\n", ()),
         ("UUID=1 /mnt/a\\040b xfs defaults,nofail 0 0\n", (DISK,)),
         ("UUID=1\t/mnt/a\\040b\txfs  defaults,nofail\n", (DISK,)),
         ("/dev/sda1 / ext4\n", (Entry("/dev/sda1", "/", "ext4", "defaults"),)),
