@@ -95,7 +95,7 @@ def host_policies() -> dict[str, Policy]:
     )  # fmt: skip
     values = json.loads(json.loads(done.stdout.partition("=>")[2])["msg"])
     kinds = values["kinds"]
-    changes = policy_changes(kinds, [{}] * len(kinds), values["name"], values["region"], values["account"])
+    changes = policy_changes(kinds, {}, values["name"], values["region"], values["account"])
     return {
         kind: Policy(change["role"], change["policy"], change["document"])
         for kind, change in zip(kinds, changes, strict=True)
