@@ -10,6 +10,8 @@
 `call.parameters` and `result` look as in boto3. A call and its hooks run under `api.lock`, so that nobody sees moto's
 state half-way; whoever touches `api.backends(…)` from another thread takes the same lock. A hook must therefore be
 quick, and must not call the API over HTTP: longer work belongs in a thread of its own.
+
+`api.guards` see every call before its hooks, whatever the operation, and may refuse it in the same way.
 """
 
 from __future__ import annotations
@@ -37,7 +39,17 @@ from werkzeug.serving import make_server
 from werkzeug.test import run_wsgi_app
 
 from localcloud import settings
-from localcloud.wire import Answer, ApiError, Call, identify, is_write, parse_result, render_error, render_result
+from localcloud.wire import (
+    Answer,
+    ApiError,
+    Call,
+    identify,
+    is_write,
+    parse_result,
+    render_error,
+    render_result,
+    signed_scope,
+)
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +66,7 @@ STOP_POLL_SECONDS = 0.05
 WAITING_CALLS = frozenset({"sqs.ReceiveMessage"})
 # Long-lived keys begin with AKIA.
 TEMPORARY_KEY_PREFIX = "ASIA"
+UNKNOWN = b"AccessDenied: not an operation that botocore knows, so that no policy can have allowed it\n"
 
 
 @dataclass(frozen=True)
@@ -101,7 +114,7 @@ class Calls:
 
     def count(self, call: Call) -> None:
         with self._lock:
-            self._counter[call.name, call.access_key.startswith(TEMPORARY_KEY_PREFIX)] += 1
+            self._counter[call.name, is_temporary(call.access_key)] += 1
 
     def reset(self) -> None:
         with self._lock:
@@ -124,6 +137,7 @@ class Api:
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self.hooks = Hooks()
+        self.guards: list[Before] = []
         self.calls = Calls()
         self._moto = DomainDispatcherApplication(create_backend_app)
         self._mounted: dict[str, Application] = {
@@ -180,19 +194,23 @@ class Api:
         body = _read_body(environ)
         call = identify(environ, body)
         if call is None:
+            if _is_signed_by_a_host(environ):
+                return _send(start_response, Answer(HTTPStatus.FORBIDDEN, [("Content-Type", "text/plain")], UNKNOWN))
             with self.lock:
                 return _send(start_response, self._ask_moto(environ))
         self.calls.count(call)
-        with self._guard(call):
+        with self._lock_for(call):
             answer = self._answer(call, environ)
         return _send(start_response, answer)
 
-    def _guard(self, call: Call) -> AbstractContextManager[Any]:
+    def _lock_for(self, call: Call) -> AbstractContextManager[Any]:
         return nullcontext() if call.name in WAITING_CALLS else self.lock
 
     def _answer(self, call: Call, environ: Environ) -> Answer:
         hooks = self.hooks.of(call)
         try:
+            for guard in self.guards:
+                guard(call)
             for hook in hooks:
                 if hook.before:
                     hook.before(call)
@@ -238,6 +256,16 @@ class _QuietRequestHandler(MotoRequestHandler):  # type: ignore[misc]
 
     def log(self, type: str, message: str, *args: Any) -> None:
         log.log(logging.ERROR if type == "error" else logging.DEBUG, message, *args)
+
+
+def is_temporary(access_key: str) -> bool:
+    """Whether a key belongs to a role's session, as those of the metadata service do."""
+    return access_key.startswith(TEMPORARY_KEY_PREFIX)
+
+
+def _is_signed_by_a_host(environ: Environ) -> bool:
+    scope = signed_scope(environ)
+    return scope is not None and is_temporary(scope[0])
 
 
 def _read_body(environ: Environ) -> bytes:

@@ -200,6 +200,7 @@ def _compose(made: images.Images) -> tuple[Api, dict[str, Component]]:
     from localcloud.api import Api  # noqa: PLC0415
     from localcloud.databases import Databases  # noqa: PLC0415
     from localcloud.front import CERTIFICATE_NAMES, Front, Proxy  # noqa: PLC0415
+    from localcloud.guard import Guard  # noqa: PLC0415
     from localcloud.instances import Instances  # noqa: PLC0415
     from localcloud.metadata import Metadata  # noqa: PLC0415
     from localcloud.registry import Registry  # noqa: PLC0415
@@ -210,7 +211,7 @@ def _compose(made: images.Images) -> tuple[Api, dict[str, Component]]:
     api = Api()
     fixes.install(api)
     names, proxy = Names(), Proxy()
-    registry = Registry(api, proxy)
+    registry = Registry(api, proxy, Guard(api))
     instances = Instances(api, Volumes(api), made.host)
     certificate = certificates.issue(CERTIFICATE_NAMES)
     api.mount("status", Status(api, instances))

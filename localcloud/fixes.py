@@ -1,6 +1,6 @@
 # Copyright: academy.deploy contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What moto leaves out of EC2 and Elastic Load Balancing and Ansible's modules or our hosts need.
+"""What moto leaves out of EC2, RDS and Elastic Load Balancing and Ansible's modules or our hosts need.
 
 Each function mends one thing on moto's backends of our region; nobody else needs to know.
 """
@@ -30,6 +30,8 @@ def install(api: Api) -> None:
     _complete_launches(ec2)
     _keep_other_metadata_options(ec2)
     api.hooks.register("ec2", "RunInstances", after=_give_profile_to_all)
+    api.hooks.register("ec2", "ReplaceIamInstanceProfileAssociation", after=_show_replaced_profile)
+    _keep_modified_subnet_groups(api.backends("rds"))
     api.hooks.register("elbv2", "DescribeLoadBalancerAttributes", after=_add_idle_timeout)
 
 
@@ -142,3 +144,21 @@ def _add_idle_timeout(call: Call, result: dict[str, Any]) -> Mapping[str, Any]:
     if not any(attribute["Key"] == name for attribute in attributes):
         attributes.append({"Key": name, "Value": IDLE_TIMEOUT_SECONDS})
     return result
+
+
+def _keep_modified_subnet_groups(rds: Any) -> None:
+    """moto forgets a subnet group once somebody modifies it."""
+    modify = rds.modify_db_subnet_group
+
+    def modify_and_keep(name: str, *arguments: Any) -> Any:
+        rds.subnet_groups[name] = group = modify(name, *arguments)
+        return group
+
+    rds.modify_db_subnet_group = modify_and_keep
+
+
+def _show_replaced_profile(call: Call, result: dict[str, Any]) -> None:
+    """An instance shows the instance profile that replaced its own; moto shows it on the association only."""
+    ec2, instance_id = Api.backends("ec2"), result["IamInstanceProfileAssociation"]["InstanceId"]
+    association = ec2.iam_instance_profile_associations[instance_id]
+    ec2.get_instance(instance_id).iam_instance_profile = association.iam_instance_profile

@@ -20,11 +20,10 @@ from datetime import UTC, datetime, timedelta
 from email.message import Message
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, Protocol
 
 from localcloud import settings
 from localcloud.api import Api
-from localcloud.instances import Instances
 
 log = logging.getLogger(__name__)
 
@@ -181,10 +180,16 @@ class Tokens:
         return owner == instance_id and end > now
 
 
+class Addresses(Protocol):
+    """Whoever knows which of moto's instances is at a private address."""
+
+    def at(self, address: str) -> Any | None: ...
+
+
 class Metadata:
     """The service itself, behind the address to which the firewall redirects."""
 
-    def __init__(self, api: Api, instances: Instances) -> None:
+    def __init__(self, api: Api, instances: Addresses) -> None:
         self._api = api
         self._instances = instances
         self._tokens = Tokens()

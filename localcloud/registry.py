@@ -33,6 +33,9 @@ from localcloud import settings
 from localcloud.api import Api, Environ, StartResponse
 from localcloud.direct import urlopen
 from localcloud.front import CHUNK_BYTES, Proxy, end_to_end
+from localcloud.guard import DeniedError, Guard
+from localcloud.permissions import repository_arn
+from localcloud.policy import Need, PolicyError
 from localcloud.store import URL
 from localcloud.wire import ApiError, Call
 
@@ -62,19 +65,25 @@ class Tokens:
     """The registry passwords that were handed out."""
 
     def __init__(self) -> None:
-        self._expiry: dict[str, datetime] = {}
+        self._issued: dict[str, tuple[datetime, str]] = {}
         self._lock = threading.Lock()
 
-    def issue(self, now: datetime) -> tuple[str, datetime]:
+    def issue(self, now: datetime, access_key: str) -> tuple[str, datetime]:
         password, expires_at = secrets.token_urlsafe(48), now + TOKEN_LIFE
         with self._lock:
-            self._expiry[password] = expires_at
+            self._issued[password] = expires_at, access_key
         return password, expires_at
+
+    def holder(self, authorization: str) -> str:
+        """The access key of whoever asked for a token that was accepted: it allows what its holder may do."""
+        _, password = basic_credentials(authorization) or ("", "")
+        with self._lock:
+            return self._issued[password][1]
 
     def judge(self, authorization: str, now: datetime) -> Verdict:
         user, password = basic_credentials(authorization) or ("", "")
         with self._lock:
-            expires_at = self._expiry.get(password)
+            expires_at, _ = self._issued.get(password, (None, ""))
         if user != USER or expires_at is None:
             return Verdict.REFUSED
         return Verdict.ACCEPTED if now < expires_at else Verdict.EXPIRED
@@ -215,6 +224,17 @@ def read_path(path: str) -> Target | None:
     return Target(match["repository"], match["reference"], bool(match["tags"])) if match else None
 
 
+def action_of(method: str, path: str, target: Target) -> str:
+    """The IAM action that a request of the registry protocol amounts to."""
+    if target.tags:
+        return "ecr:ListImages"
+    if target.manifest is not None:
+        return "ecr:PutImage" if method == "PUT" else "ecr:BatchGetImage"
+    if "/blobs/uploads/" in path:
+        return {"POST": "ecr:InitiateLayerUpload", "PUT": "ecr:CompleteLayerUpload"}.get(method, "ecr:UploadLayerPart")
+    return "ecr:BatchCheckLayerAvailability" if method == "HEAD" else "ecr:GetDownloadUrlForLayer"
+
+
 def _no_repository(name: str) -> str:
     return f"The repository with name '{name}' does not exist in the registry with id '{settings.ACCOUNT_ID}'"
 
@@ -237,9 +257,12 @@ def _manifest_path(target: Target, digest: str) -> str:
 class Registry:
     """ECR's registry endpoint and those of its API calls that moto lacks or answers otherwise."""
 
-    def __init__(self, api: Api, proxy: Proxy, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    def __init__(
+        self, api: Api, proxy: Proxy, guard: Guard, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
         self._api = api
         self._proxy = proxy
+        self._guard = guard
         self._clock = clock
         self._tokens = Tokens()
         self._blobs_url = api.mount("blobs", self._serve_blob)
@@ -257,6 +280,7 @@ class Registry:
             target = read_path(request.path)
             if target is None:
                 raise RegistryError(HTTPStatus.NOT_FOUND, "UNSUPPORTED", f"{request.path} is not served")
+            await asyncio.to_thread(self._authorize, request, target)
             return await self._route(request, target)
         except RegistryError as error:
             return error.response(request.host)
@@ -268,6 +292,16 @@ class Registry:
             case Verdict.EXPIRED:
                 message = "Your authorization token has expired. Reauthenticate and try again."
                 raise RegistryError(HTTPStatus.FORBIDDEN, "DENIED", message)
+
+    def _authorize(self, request: web.Request, target: Target) -> None:
+        holder = self._tokens.holder(request.headers.get("Authorization", ""))
+        action = action_of(request.method, request.path, target)
+        try:
+            self._guard.authorize(holder, Need(action, repository_arn(target.repository)))
+        except DeniedError as denied:
+            raise RegistryError(HTTPStatus.FORBIDDEN, "DENIED", str(denied)) from denied
+        except PolicyError as error:
+            raise RegistryError(HTTPStatus.NOT_IMPLEMENTED, "UNSUPPORTED", str(error)) from error
 
     async def _route(self, request: web.Request, target: Target) -> web.StreamResponse:
         if request.method == "DELETE" and "/blobs/uploads/" not in request.path:
@@ -320,7 +354,7 @@ class Registry:
     # --- the API calls -------------------------------------------------------------------------------------------
 
     def _get_authorization_token(self, call: Call) -> Mapping[str, Any]:
-        password, expires_at = self._tokens.issue(self._clock())
+        password, expires_at = self._tokens.issue(self._clock(), call.access_key)
         token = b64encode(f"{USER}:{password}".encode()).decode()
         data = {
             "authorizationToken": token,

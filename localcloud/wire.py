@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Any
+from urllib.parse import parse_qs
 
 from botocore.parsers import create_parser
 from moto.core.exceptions import ServiceException
@@ -120,9 +121,16 @@ def credential_scope(authorization: str) -> tuple[str, str, str] | None:
     return access_key, region, signing_name.lower()
 
 
+def signed_scope(environ: Mapping[str, Any]) -> tuple[str, str, str] | None:
+    """Whose signature a request carries, in its header or, presigned, in its URL."""
+    query = parse_qs(environ.get("QUERY_STRING", ""))
+    presigned = f"Credential={query.get('X-Amz-Credential', [''])[0]}"
+    return credential_scope(environ.get("HTTP_AUTHORIZATION", "")) or credential_scope(presigned)
+
+
 def identify(environ: Mapping[str, Any], body: bytes) -> Call | None:
     """The operation that a signed request asks for; None where it is none (unsigned, or unknown to botocore)."""
-    scope = credential_scope(environ.get("HTTP_AUTHORIZATION", ""))
+    scope = signed_scope(environ)
     if scope is None:
         return None
     access_key, region, signing_name = scope

@@ -26,7 +26,8 @@ finish() {
 trap finish EXIT
 
 failed=0
-pytest --exitfirst --verbose --durations=0 tests/e2e/test_story.py tests/molecule tests/e2e/test_down.py || failed=1
+pytest --exitfirst --verbose --durations=0 \
+  tests/e2e/test_story.py tests/e2e/test_policies.py tests/molecule tests/e2e/test_down.py || failed=1
 wait "$integration" || failed=1
 cat "$integration_log"
 exit "$failed"

@@ -15,9 +15,35 @@ from ansible import constants
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
-from ..module_utils.environment_file import EnvironmentFileError, compare, describe, environment, parse, render, sha256
+from ..module_utils.environment_file import (
+    FILE_MODE,
+    Change,
+    EnvironmentFileError,
+    compare,
+    describe,
+    environment,
+    parse,
+    render,
+    sha256,
+    wanted_paths,
+)
+from ..module_utils.host_state import path_differences
 
-MODE = "0600"
+OWNER = "root"
+
+
+def _diff(path: str, status: Mapping[str, Any], before: str, after: str, change: Change) -> dict[str, str]:
+    marks = {**dict.fromkeys(change.added, "  (new)"), **dict.fromkeys(change.changed, "  (changed)")}
+    return {
+        "before_header": path,
+        "after_header": path,
+        "before": _access(status) + describe(before) if status["kind"] == "file" else "",
+        "after": _access({"owner": OWNER, "group": OWNER, "mode": FILE_MODE}) + describe(after, marks),
+    }
+
+
+def _access(status: Mapping[str, Any]) -> str:
+    return f"owner {status['owner']}, group {status['group']}, mode {status['mode']}\n"
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]
@@ -30,45 +56,52 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         _, arguments = self.validate_argument_spec(
             argument_spec={
                 "path": {"type": "path", "required": True},
+                "directory_mode": {"type": "str"},
                 "settings": {"type": "dict", "default": {}},
                 "secrets": {"type": "dict", "default": {}},
             }
         )
         path = arguments["path"]
         try:
-            wanted = environment(arguments["settings"], arguments["secrets"])
+            values = environment(arguments["settings"], arguments["secrets"])
         except EnvironmentFileError as error:
             raise AnsibleActionFail(f"cannot write {path}:\n{error}") from error
-        before, after = self._read(path, task_vars), render(wanted)
-        written = self._write(path, after, task_vars)
-        if written.get("failed"):
-            raise AnsibleActionFail(f"cannot write {path}: {written.get('msg', 'the copy failed')}")
-        change = compare(parse(before), wanted)
-        marks = {**dict.fromkeys(change.added, "  (new)"), **dict.fromkeys(change.changed, "  (changed)")}
-        result.update(
-            changed=written.get("changed", False),
-            sha256=sha256(after),
-            names_changed=[*change.added, *change.removed, *change.changed],
+        text = render(values)
+        wanted = wanted_paths(path, text, arguments["directory_mode"])
+        found = self._run_module(
+            "academy.deploy.host_state_info", {"paths": [want["path"] for want in wanted]}, task_vars
         )
-        if self._task.diff:
-            result["diff"] = {
-                "before_header": path,
-                "after_header": path,
-                "before": describe(before) if before else "",
-                "after": describe(after, marks),
-            }
+        differing = path_differences(found["paths"], wanted)
+        result.update(changed=bool(differing), sha256=sha256(text), names_changed=[], diff=[])
+        for want in differing:
+            if want["kind"] == "directory":
+                result["diff"].append(self._keep_directory(want, task_vars))
+            else:
+                status = found["paths"][path]
+                before = self._read(path, task_vars) if status["kind"] == "file" else ""
+                self._write(path, text, task_vars)
+                change = compare(parse(before), values)
+                result["names_changed"] = [*change.added, *change.removed, *change.changed]
+                result["diff"].append(_diff(path, status, before, text, change))
         return result
 
+    def _keep_directory(self, want: Mapping[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
+        arguments = {"path": want["path"], "state": "directory", "owner": OWNER, "group": OWNER, "mode": want["mode"]}
+        answer = self._run_module("ansible.legacy.file", arguments, task_vars)
+        diff: dict[str, Any] = answer.get("diff", {})
+        return diff
+
     def _read(self, path: str, task_vars: dict[str, Any] | None) -> str:
-        status = self._execute_remote_stat(path, all_vars=task_vars, follow=False, checksum=False)
-        if not status["exists"]:
-            return ""
-        answer = self._execute_module("ansible.legacy.slurp", module_args={"src": path}, task_vars=task_vars)
-        if answer.get("failed"):
-            raise AnsibleActionFail(f"cannot read {path}: {answer.get('msg')}")
+        answer = self._run_module("ansible.legacy.slurp", {"src": path}, task_vars)
         return base64.b64decode(answer["content"]).decode("utf-8", "surrogateescape")
 
-    def _write(self, path: str, text: str, task_vars: dict[str, Any] | None) -> Mapping[str, Any]:
+    def _run_module(self, name: str, arguments: dict[str, Any], task_vars: dict[str, Any] | None) -> Mapping[str, Any]:
+        answer: Mapping[str, Any] = self._execute_module(name, module_args=arguments, task_vars=task_vars)
+        if answer.get("failed"):
+            raise AnsibleActionFail(f"{name} failed: {answer.get('msg')}")
+        return answer
+
+    def _write(self, path: str, text: str, task_vars: dict[str, Any] | None) -> None:
         """Let the copy action do it, from a private file on the control node."""
         descriptor, name = tempfile.mkstemp(dir=constants.DEFAULT_LOCAL_TMP)
         try:
@@ -77,7 +110,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             task = self._task.copy()
             # Its own diff would show the values.
             task.diff = False
-            task.args = {"src": name, "dest": path, "mode": MODE, "owner": "root", "group": "root"}
+            task.args = {"src": name, "dest": path, "mode": FILE_MODE, "owner": OWNER, "group": OWNER}
             copy = self._shared_loader_obj.action_loader.get(
                 "ansible.legacy.copy",
                 task=task,
@@ -88,6 +121,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 shared_loader_obj=self._shared_loader_obj,
             )
             answer: Mapping[str, Any] = copy.run(task_vars=task_vars)
-            return answer
+            if answer.get("failed"):
+                raise AnsibleActionFail(f"cannot write {path}: {answer.get('msg', 'the copy failed')}")
         finally:
             Path(name).unlink()

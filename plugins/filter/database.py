@@ -15,6 +15,7 @@ from ansible_collections.academy.deploy.plugins.module_utils.database import (
     password_problems,
     refusals,
     settled,
+    subnet_group_changes,
 )
 
 
@@ -28,4 +29,5 @@ class FilterModule:
             "database_password_problems": password_problems,
             "database_refusals": refusals,
             "databases_settled": settled,
+            "subnet_group_changes": subnet_group_changes,
         }

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -12,29 +12,31 @@ from ansible_collections.academy.deploy.plugins.module_utils.identity import (
     Deployment,
     host_policy,
     inline_policy_changes,
+    kind_roles,
+    profile_changes,
+    role_changes,
     role_name,
 )
 
 
 def policy_changes(
     kinds: Mapping[str, Mapping[str, Any]],
-    observed: Sequence[Mapping[str, Any]],
+    roles: Mapping[str, Mapping[str, Any]],
     deployment_name: str,
     region: str,
     account_id: str,
 ) -> list[dict[str, Any]]:
-    """From what iam_policy_info found for each kind to the inline policies to be written or removed."""
+    """From the roles that exist to the inline policies to be written or removed."""
     deployment = Deployment(deployment_name, region, account_id)
     return [
         asdict(change)
-        for kind, result in zip(kinds, observed, strict=True)
+        for kind, permissions in kinds.items()
+        for name in [role_name(deployment_name, kind)]
         for change in inline_policy_changes(
-            role_name(deployment_name, kind),
+            name,
             f"{deployment_name}-host",
-            host_policy(kinds[kind], deployment),
-            {policy["policy_name"]: policy["policy_document"] for policy in result["policies"]}
-            if "policies" in result
-            else None,
+            host_policy(permissions, deployment),
+            roles[name]["inline_policies"] if name in roles else None,
         )
     ]
 
@@ -44,4 +46,7 @@ class FilterModule:
         return {
             "host_role_name": role_name,
             "inline_policy_changes": policy_changes,
+            "kind_roles": kind_roles,
+            "profile_changes": profile_changes,
+            "role_changes": role_changes,
         }

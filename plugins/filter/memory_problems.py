@@ -4,10 +4,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..module_utils.memory import memory_problems
+from ..module_utils.memory import memory_problems, running_limits_mib
 
 DOCUMENTATION = r"""
 name: memory_problems
@@ -28,9 +28,8 @@ options:
     type: int
     required: true
   containers:
-    description: The containers that run on the host, as C(community.docker.docker_container_info) returns them.
-    type: list
-    elements: dict
+    description: The containers of the host, as M(academy.deploy.host_state_info) returns them. Running ones count.
+    type: dict
     required: true
   total_mib:
     description: Memory that the kernel shows.
@@ -43,7 +42,7 @@ options:
 """
 
 EXAMPLES = r"""
-that: "'academy-api' | academy.deploy.memory_problems(1200, [], 1900, 0) | length == 0"
+that: "'academy-api' | academy.deploy.memory_problems(1200, {}, 1900, 0) | length == 0"
 """
 
 RETURN = r"""
@@ -53,16 +52,11 @@ _value:
   elements: str
 """
 
-BYTES_PER_MIB = 1024**2
-
 
 def problems(
-    name: str, limit_mib: int, containers: Iterable[Mapping[str, Any]], total_mib: int, instance_min_mib: int
+    name: str, limit_mib: int, containers: Mapping[str, Mapping[str, Any]], total_mib: int, instance_min_mib: int
 ) -> list[str]:
-    limits = {
-        container["Name"].lstrip("/"): container["HostConfig"]["Memory"] // BYTES_PER_MIB for container in containers
-    }
-    return memory_problems(name, limit_mib, limits, total_mib, instance_min_mib)
+    return memory_problems(name, limit_mib, running_limits_mib(containers), total_mib, instance_min_mib)
 
 
 class FilterModule:

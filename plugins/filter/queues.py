@@ -7,12 +7,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ansible_collections.academy.deploy.plugins.module_utils.queues import desired_queues, queue_problems
+from ansible_collections.academy.deploy.plugins.module_utils.queues import (
+    desired_queues,
+    queue_changes,
+    queue_problems,
+)
 
 
 class FilterModule:
     def filters(self) -> dict[str, Callable[..., Any]]:
         return {
             "desired_queues": desired_queues,
+            "queue_changes": queue_changes,
             "queue_problems": queue_problems,
         }

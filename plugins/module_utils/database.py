@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from .changes import MISSING, reason, with_reasons
 from .environment_file import value_problems
 from .tags import own_tags
 
@@ -258,3 +259,17 @@ def differences(current: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[s
         ("tags", own_tags(now.get("tags", {})), dict(wanted["tags"])),
     ]
     return [f"{key}: {found} -> {should}" for key, found, should in comparisons if found != should]
+
+
+def subnet_group_changes(wanted: Mapping[str, Any], found: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+    """The subnet group with the reason, if it is not as it should be."""
+    if found is None:
+        return with_reasons([(wanted, MISSING)])
+    why = reason(
+        [
+            ("description", found["description"], wanted["description"]),
+            ("subnets", sorted(found["subnet_ids"]), sorted(wanted["subnet_ids"])),
+            ("tags", own_tags(found["tags"]), dict(wanted["tags"])),
+        ]
+    )
+    return with_reasons([(wanted, why)])

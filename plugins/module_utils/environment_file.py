@@ -9,6 +9,7 @@ escapes, no interpolation, no blanks around the value. Anything else is refused 
 from __future__ import annotations
 
 import hashlib
+import posixpath
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # What some reader unquotes, unescapes or expands.
 SPECIAL = "\"'\\$`"
+FILE_MODE = "0600"
 # Shorter values are words of their own ("5432", "true"): masking them would make a log unreadable and hide nothing.
 SHORTEST_MASKED = 6
 
@@ -49,6 +51,13 @@ def environment(settings: Mapping[str, object], secrets: Mapping[str, object]) -
 def render(values: Mapping[str, str]) -> str:
     """The file."""
     return "".join(f"{name}={value}\n" for name, value in values.items())
+
+
+def wanted_paths(path: str, text: str, directory_mode: str | None) -> list[dict[str, str]]:
+    """The file, behind its directory where that is to be kept too, as host_state.path_differences takes them."""
+    directory = {"path": posixpath.dirname(path), "kind": "directory", "mode": directory_mode or ""}
+    file = {"path": path, "kind": "file", "mode": FILE_MODE, "content": text}
+    return [directory, file] if directory_mode else [file]
 
 
 def parse(text: str) -> dict[str, str]:

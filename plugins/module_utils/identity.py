@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +15,10 @@ from ansible_collections.academy.deploy.plugins.module_utils.names import (
     repository_arn,
 )
 
+from .changes import MISSING, reason, with_reasons
+from .policies import as_text
+from .tags import own_tags
+
 Policy = dict[str, Any]
 
 # Queues are configured by name, so whoever uses one looks its URL up first.
@@ -23,7 +26,7 @@ FIND_QUEUE = ("sqs:GetQueueAttributes", "sqs:GetQueueUrl")
 SEND = ("sqs:SendMessage", *FIND_QUEUE)
 RECEIVE = ("sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:ReceiveMessage", *FIND_QUEUE)
 WRITE_LOGS = ("logs:CreateLogStream", "logs:PutLogEvents")
-PULL = ("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
+PULL = ("ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
 
 
 @dataclass(frozen=True)
@@ -90,18 +93,7 @@ class InlinePolicyChange:
     policy: str
     document: Policy | None  # nothing: remove it
     role_exists: bool
-
-
-def _canonical(value: Any) -> Any:
-    """Policies are equal whatever the order of their lists, and one element may stand without its list."""
-    if isinstance(value, Mapping):
-        return {
-            key: _canonical([item] if key in {"Action", "Resource"} and isinstance(item, str) else item)
-            for key, item in value.items()
-        }
-    if isinstance(value, list):
-        return sorted((_canonical(item) for item in value), key=lambda item: json.dumps(item, sort_keys=True))
-    return value
+    reason: str
 
 
 def inline_policy_changes(
@@ -109,8 +101,56 @@ def inline_policy_changes(
 ) -> list[InlinePolicyChange]:
     """Write the policy where it is missing or differs, and remove every other; without a current state, no role yet."""
     if current is None:
-        return [InlinePolicyChange(role, policy, document, role_exists=False)]
-    foreign = [InlinePolicyChange(role, name, None, role_exists=True) for name in sorted(current) if name != policy]
-    if policy in current and _canonical(current[policy]) == _canonical(document):
-        return foreign
-    return [InlinePolicyChange(role, policy, document, role_exists=True), *foreign]
+        return [InlinePolicyChange(role, policy, document, role_exists=False, reason=MISSING)]
+    foreign = [
+        InlinePolicyChange(role, name, None, role_exists=True, reason="not ours")
+        for name in sorted(current)
+        if name != policy
+    ]
+    why = reason([("document", as_text(current[policy]), as_text(document))]) if policy in current else MISSING
+    return [*([InlinePolicyChange(role, policy, document, role_exists=True, reason=why)] if why else []), *foreign]
+
+
+def kind_roles(kinds: Sequence[str], deployment_name: str, tags: Mapping[str, str]) -> list[dict[str, Any]]:
+    """The role of each kind of host; its instance profile has the same name and tags."""
+    return [
+        {
+            "name": role_name(deployment_name, kind),
+            "description": f"Hosts of kind {kind}",
+            "tags": {**tags, "Role": kind},
+        }
+        for kind in kinds
+    ]
+
+
+def role_changes(
+    wanted: Sequence[Mapping[str, Any]], trust_policy: Policy, found: Mapping[str, Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """Each role that is missing, that others may assume, or to which somebody attached a managed policy."""
+    return with_reasons((role, _role_reason(role, trust_policy, found.get(role["name"]))) for role in wanted)
+
+
+def _role_reason(role: Mapping[str, Any], trust_policy: Policy, now: Mapping[str, Any] | None) -> str:
+    if now is None:
+        return MISSING
+    return reason(
+        [
+            ("description", now["description"], role["description"]),
+            ("trust policy", as_text(now["trust_policy"]), as_text(trust_policy)),
+            ("managed policies", now["managed_policies"], []),
+            ("tags", own_tags(now["tags"]), role["tags"]),
+        ]
+    )
+
+
+def profile_changes(
+    wanted: Sequence[Mapping[str, Any]], found: Mapping[str, Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """Each instance profile that is missing or does not hold the role of its name."""
+    return with_reasons((role, _profile_reason(role, found.get(role["name"]))) for role in wanted)
+
+
+def _profile_reason(role: Mapping[str, Any], now: Mapping[str, Any] | None) -> str:
+    if now is None:
+        return MISSING
+    return reason([("roles", now["roles"], [role["name"]]), ("tags", own_tags(now["tags"]), role["tags"])])

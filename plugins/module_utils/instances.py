@@ -7,6 +7,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from .changes import reason
+from .tags import own_tags
+
 # Amazon Linux 2023's root device, and the name under which the data volume is attached.
 ROOT_DEVICE = "/dev/xvda"
 DATA_DEVICE = "/dev/sdf"
@@ -41,15 +44,6 @@ def spread(items: Sequence[Any], host: str, hosts: Sequence[str]) -> Any:
     return items[sorted(hosts).index(host) % len(items)]
 
 
-def _attached(volumes: Sequence[Mapping[str, Any]], instance_id: str) -> dict[str, Mapping[str, Any]]:
-    return {
-        attachment["device"]: volume
-        for volume in volumes
-        for attachment in volume["attachment_set"]
-        if attachment["instance_id"] == instance_id
-    }
-
-
 def _volume_refusals(
     host: str, variable: str, size_gib: int, volume: Mapping[str, Any] | None, device: str
 ) -> list[str]:
@@ -61,16 +55,35 @@ def _volume_refusals(
     problems = []
     if volume["size"] != size_gib:
         problems.append(
-            f"{variable}: {size_gib} GiB wanted, but {host} has {volume['id']} with {volume['size']} GiB at {device}. "
-            "A volume with data is neither shrunk nor replaced here: set the variable to what it is, or grow the "
-            "volume and its file system by hand."
+            f"{variable}: {size_gib} GiB wanted, but {host} has {volume['volume_id']} with {volume['size']} GiB at "
+            f"{device}. A volume with data is neither shrunk nor replaced here: set the variable to what it is, or "
+            "grow the volume and its file system by hand."
         )
     if not volume["encrypted"]:
         problems.append(
-            f"{host}: {volume['id']} at {device} is not encrypted, and cannot become so. "
+            f"{host}: {volume['volume_id']} at {device} is not encrypted, and cannot become so. "
             "Copy it by an encrypted snapshot, or terminate the instance and run again."
         )
     return problems
+
+
+def launch_subnets(subnets: Sequence[Mapping[str, Any]], zones: Sequence[str]) -> list[Mapping[str, Any]]:
+    """The subnets in which an instance type that these zones offer can run."""
+    return [subnet for subnet in subnets if subnet["zone"] in zones]
+
+
+def launch_refusals(
+    host: str, wanted: Mapping[str, Any], subnets: Sequence[Mapping[str, Any]], zones: Sequence[str]
+) -> list[str]:
+    """Why an instance of this type cannot be launched, if no subnet lies where it is offered."""
+    if launch_subnets(subnets, zones):
+        return []
+    found = ", ".join(f"{subnet['subnet_id']} ({subnet['zone']})" for subnet in subnets)
+    return [
+        f"instance_type: {host} cannot be launched, because {wanted['instance_type']} is offered in "
+        f"{', '.join(zones) or 'no zone of this region'} and the subnets are {found}. "
+        "Choose another type, or add a subnet in such a zone."
+    ]
 
 
 def host_refusals(host: str, deployment_name: str, wanted: Mapping[str, Any], memory_mib: int) -> list[str]:
@@ -90,8 +103,7 @@ def host_refusals(host: str, deployment_name: str, wanted: Mapping[str, Any], me
 
 
 def _shutdown_refusals(host: str, instance: Mapping[str, Any]) -> list[str]:
-    attribute = instance.get("attributes", {}).get("instance_initiated_shutdown_behavior", {})
-    if attribute.get("value", "stop") == "stop":
+    if (instance["instance_initiated_shutdown_behavior"] or "stop") == "stop":
         return []
     return [
         f"{host}: a host that shuts itself down must be stopped by it, but {instance['instance_id']} would be "
@@ -103,7 +115,6 @@ def _shutdown_refusals(host: str, instance: Mapping[str, Any]) -> list[str]:
 def instance_refusals(
     host: str,
     matches: Sequence[Mapping[str, Any]],
-    volumes: Sequence[Mapping[str, Any]],
     wanted: Mapping[str, Any],
     allowed_type_changes: Sequence[str],
 ) -> list[str]:
@@ -124,7 +135,7 @@ def instance_refusals(
             f"({instance['state']['name']}). Changing it stops a running host and starts a stopped one. If that is "
             f'meant, name the host: -e \'{{"instance_allow_type_change": ["{host}"]}}\'.'
         )
-    attached = _attached(volumes, instance["instance_id"])
+    attached = instance["volumes"]
     root_device = instance.get("root_device_name", ROOT_DEVICE)
     problems += _volume_refusals(
         host, "instance_root_volume_size_gib", wanted["root_volume_size_gib"], attached.get(root_device), root_device
@@ -138,3 +149,32 @@ def instance_refusals(
             DATA_DEVICE,
         )
     return problems
+
+
+def _profile_name(instance: Mapping[str, Any]) -> str | None:
+    arn = instance.get("iam_instance_profile", {}).get("arn")
+    return arn.rpartition("/")[2] if arn else None
+
+
+def instance_changes(matches: Sequence[Mapping[str, Any]], wanted: Mapping[str, Any]) -> list[str]:
+    """Why the existing instance has to be mended, in one sentence or none; nothing for one yet to be created."""
+    if not matches:
+        return []
+    (instance,) = matches
+    options = instance["metadata_options"]
+    comparisons = [
+        ("instance type", instance["instance_type"], wanted["instance_type"]),
+        ("instance profile", _profile_name(instance), wanted["instance_profile"]),
+        *(
+            (name, options[name], value)
+            for name, value in wanted["metadata_options"].items()
+            if name in options  # what a region does not know cannot be mended
+        ),
+        ("tags", own_tags(instance["tags"]), wanted["tags"]),
+    ]
+    # The groups of an instance with a second interface are its owner's business: ec2_instance does not touch them.
+    if len(instance["network_interfaces"]) == 1:
+        groups = sorted(group["group_name"] for group in instance["security_groups"])
+        comparisons.append(("security groups", groups, [wanted["security_group"]]))
+    why = reason(comparisons)
+    return [why] if why else []

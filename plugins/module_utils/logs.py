@@ -7,24 +7,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from .changes import MISSING, reason, with_reasons
 from .tags import own_tags
 
 
 def log_group_changes(
-    names: Sequence[str], retention_days: int, tags: Mapping[str, str], current: Sequence[Mapping[str, Any]]
-) -> list[dict[str, str]]:
+    names: Sequence[str], retention_days: int, tags: Mapping[str, str], found: Mapping[str, Mapping[str, Any]]
+) -> list[dict[str, Any]]:
     """Each group that is not as it should be, with the reason; the rest is left alone."""
-    found = {group["log_group_name"]: group for group in current}
-    changes = []
-    for name in names:
-        group = found.get(name)
-        if group is None:
-            reason = "is missing"
-        elif group.get("retention_in_days") != retention_days:
-            reason = f"keeps its events {group.get('retention_in_days', 'for ever')} instead of {retention_days} days"
-        elif own_tags(group.get("tags", {})) != dict(tags):
-            reason = "has other tags"
-        else:
-            continue
-        changes.append({"name": name, "reason": reason})
-    return changes
+    return with_reasons(({"name": name}, _group_reason(retention_days, tags, found.get(name))) for name in names)
+
+
+def _group_reason(retention_days: int, tags: Mapping[str, str], now: Mapping[str, Any] | None) -> str:
+    if now is None:
+        return MISSING
+    return reason(
+        [
+            ("retention in days", now["retention_days"] or "for ever", retention_days),
+            ("tags", own_tags(now["tags"]), dict(tags)),
+        ]
+    )

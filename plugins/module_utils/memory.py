@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 MIB_PER_GIB = 1024
 # For the kernel, Docker and sshd. A limit at or above what is left never bites: the kernel then kills what it likes.
@@ -14,6 +15,15 @@ RESERVE_MIB = 400
 def instance_memory_mib(total_mib: int) -> int:
     """Memory of the instance type, given what the kernel shows of it: a 4 GiB instance has about 3800 MiB to show."""
     return -(-total_mib // MIB_PER_GIB) * MIB_PER_GIB
+
+
+def running_limits_mib(containers: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
+    """The limits of the containers that run, from what host_state_info found. Those that do not run hold no memory."""
+    return {
+        name: container["memory_limit_mib"]
+        for name, container in containers.items()
+        if container["running_seconds"] is not None
+    }
 
 
 def memory_problems(

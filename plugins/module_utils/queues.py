@@ -5,10 +5,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.academy.deploy.plugins.module_utils.names import DEAD_LETTER_SUFFIX, queue_arn
+
+from .changes import MISSING, reason, with_reasons
+from .policies import as_text
+from .tags import own_tags
 
 SECONDS_PER_DAY = 86400
 LONGEST_VISIBILITY_SECONDS = 43200
@@ -88,3 +92,40 @@ def desired_queues(
         for job in jobs
     ]
     return dead_letter_queues + queues
+
+
+# What SQS calls the settings that a queue may name.
+ATTRIBUTES = {
+    "retention_seconds": "MessageRetentionPeriod",
+    "visibility_timeout_seconds": "VisibilityTimeout",
+}
+
+
+def _redrive(policy: Mapping[str, Any] | None) -> str:
+    """SQS keeps the number as it came, as a number or as text."""
+    return as_text({key: str(value) for key, value in (policy or {}).items()})
+
+
+def queue_changes(
+    wanted: Sequence[Mapping[str, Any]],
+    wait_seconds: int,
+    tags: Mapping[str, str],
+    found: Mapping[str, Mapping[str, Any]],
+) -> list[dict[str, Any]]:
+    """Each queue that is not as it should be, with the reason; a setting that a queue does not name is left alone."""
+    return with_reasons((queue, _queue_reason(queue, wait_seconds, tags, found.get(queue["name"]))) for queue in wanted)
+
+
+def _queue_reason(
+    queue: Mapping[str, Any], wait_seconds: int, tags: Mapping[str, str], now: Mapping[str, Any] | None
+) -> str:
+    if now is None:
+        return MISSING
+    settings = {attribute: queue[setting] for setting, attribute in ATTRIBUTES.items() if setting in queue}
+    settings["ReceiveMessageWaitTimeSeconds"] = wait_seconds
+    comparisons: list[tuple[str, Any, Any]] = [
+        (attribute, now["attributes"].get(attribute), str(value)) for attribute, value in settings.items()
+    ]
+    if "redrive_policy" in queue:
+        comparisons.append(("RedrivePolicy", _redrive(now["redrive_policy"]), _redrive(queue["redrive_policy"])))
+    return reason([*comparisons, ("tags", own_tags(now["tags"]), dict(tags))])

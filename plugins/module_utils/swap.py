@@ -4,10 +4,11 @@
 
 from __future__ import annotations
 
-import re
 import struct
 import sys
 from dataclasses import dataclass
+
+from .fstab import Entry, unescape, with_source
 
 MIB = 1024**2
 GIB = 1024**3
@@ -39,6 +40,16 @@ class SwapFile:
     signed_bytes: int = 0
     active: bool = False
     used_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class Swap:
+    """A line of /proc/swaps: a file or partition, and how much of it is in use."""
+
+    path: str
+    kind: str
+    size_bytes: int
+    used_bytes: int
 
 
 @dataclass(frozen=True)
@@ -74,20 +85,19 @@ def signed_bytes(head: bytes, page_bytes: int) -> int:
     return (last_page + 1) * page_bytes if version == 1 else 0
 
 
-def used_swap(proc_swaps: str) -> dict[str, int]:
-    """Active swap files and how many bytes of each are in use, from /proc/swaps."""
-    used = {}
-    for line in proc_swaps.splitlines()[1:]:
-        fields = line.split()
-        if len(fields) >= 4:
-            used[_unescape(fields[0])] = int(fields[3]) * 1024
-    return used
+def parse_swaps(proc_swaps: str) -> tuple[Swap, ...]:
+    """What swap is on, from /proc/swaps."""
+    rows = (line.split() for line in proc_swaps.splitlines()[1:])
+    return tuple(
+        Swap(unescape(fields[0]), fields[1], int(fields[2]) * 1024, int(fields[3]) * 1024)
+        for fields in rows
+        if len(fields) >= 4
+    )
 
 
-def memory_available_bytes(proc_meminfo: str) -> int:
-    """MemAvailable of /proc/meminfo."""
-    found = re.search(r"^MemAvailable:\s+(\d+) kB$", proc_meminfo, re.MULTILINE)
-    return int(found[1]) * 1024 if found else 0
+def fstab_with(text: str, path: str, size_bytes: int) -> str:
+    """fstab as it turns the file on at every boot, or as it no longer knows it where the size is 0."""
+    return with_source(text, path, Entry(path, "none", "swap", "sw") if size_bytes else None)
 
 
 def plan_swap(found: SwapFile, size_bytes: int, room: Room) -> Plan:
@@ -163,7 +173,3 @@ def _disk_problem(found: SwapFile, size_bytes: int, room: Room) -> str:
 
 def _mib(size: int) -> str:
     return f"{size // MIB} MiB"
-
-
-def _unescape(path: str) -> str:
-    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), path)

@@ -5,11 +5,14 @@
 from __future__ import annotations
 
 import json
-import re
 import struct
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from .fstab import Entry, Mount
+from .host_state import path_differences
 
 GIB = 1024**3
 
@@ -35,15 +38,6 @@ MEANINGS = {
 
 # Any fixed value: volume ids become UUIDs of file systems in this namespace.
 NAMESPACE = uuid.UUID("6f2c8a4e-51d3-4d0b-9f0a-7b1e5c3d2a90")
-
-
-@dataclass(frozen=True)
-class Mount:
-    """Something mounted: where, and from which device (its number, as in "259:1")."""
-
-    target: str
-    device_number: str
-    root: str = "/"
 
 
 @dataclass(frozen=True)
@@ -104,16 +98,6 @@ def parse_children(lsblk_json: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return partitions, users
 
 
-def parse_mounts(mountinfo: str) -> tuple[Mount, ...]:
-    """/proc/self/mountinfo, in the order in which things were mounted: the last one at a place is what is seen."""
-    mounts = []
-    for line in mountinfo.splitlines():
-        fields = line.split()
-        if len(fields) >= 5:
-            mounts.append(Mount(_unescape(fields[4]), fields[2], _unescape(fields[3])))
-    return tuple(mounts)
-
-
 def mounted_device(mounts: tuple[Mount, ...], path: str) -> str:
     """The number of the device that is mounted at exactly this path; empty where none is."""
     return next((mount.device_number for mount in reversed(mounts) if mount.target == path), "")
@@ -151,6 +135,24 @@ def plan_volume(disk: Disk, place: MountPoint, volume_id: str, min_size_gib: int
             # Our own mkfs was interrupted on a disk that had held nothing, and nothing can have been stored since.
             return Plan(steps=("clear", "format"), filesystem_uuid=own)
     return Plan(problem=_content_problem(disk))
+
+
+def mount_differences(
+    state: Mapping[str, Any], disk: Mapping[str, Any], mount_point: str, options: str, mode: str
+) -> list[str]:
+    """What of the mount is not as wanted: of the disk that volume_filesystem found, on what host_state_info found."""
+    entry = Entry(f"UUID={disk['uuid']}", mount_point, "xfs", options)
+    mounts = tuple(Mount(**found) for found in state["mounts"])
+    opened = {"path": mount_point, "kind": "directory", "mode": mode}
+    unit = state["units"][mount_point]
+    wanted = {
+        "mount": mounted_device(mounts, mount_point) == disk["device_number"],
+        "fstab": [Entry(**found) for found in state["fstab"] if found["target"] == mount_point] == [entry],
+        "directory": not path_differences(state["paths"], [opened]),
+        # A unit without a file is systemd's own view of what is mounted; it knows no fstab entry for it.
+        "unit": bool(unit["fragment_path"]) and not unit["need_daemon_reload"],
+    }
+    return [name for name, as_wanted in wanted.items() if not as_wanted]
 
 
 def describe(disk: Disk) -> str:
@@ -213,7 +215,3 @@ def _contents(disk: Disk) -> str:
 
 def _gib(size: int) -> str:
     return f"{size / GIB:.4g} GiB"
-
-
-def _unescape(path: str) -> str:
-    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), path)

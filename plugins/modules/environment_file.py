@@ -17,7 +17,7 @@ author:
   - academy.deploy contributors (@academy)
 attributes:
   check_mode:
-    description: Says whether the file would change, also where its directory does not exist yet.
+    description: Says whether the file or its directory would change, also where they do not exist yet.
     support: full
   diff_mode:
     description: Shows names and a hash.
@@ -27,9 +27,14 @@ attributes:
     support: full
 options:
   path:
-    description: Absolute path of the file. Its directory must exist.
+    description: Absolute path of the file.
     type: path
     required: true
+  directory_mode:
+    description:
+      - Mode of the directory that the file lies in, which is then made and kept as root's.
+      - When it is left out, the directory must exist and is left as it is.
+    type: str
   settings:
     description: Names and values that are no secrets.
     type: dict
@@ -44,6 +49,7 @@ EXAMPLES = r"""
 - name: Write the environment of the API
   academy.deploy.environment_file:
     path: /etc/academy/academy-api.env
+    directory_mode: "0700"
     settings:
       DB_PORT: 5432
     secrets:

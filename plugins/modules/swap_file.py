@@ -12,7 +12,7 @@ description:
   - Every step is decided from what the host shows (size, holes, signature, C(/proc/swaps)), so a run that was
     interrupted at any point is repaired by the next.
   - A file that holds anything but swap space or zeros is never overwritten.
-  - The entry in C(/etc/fstab) is not this module's.
+  - Keeps its line in C(/etc/fstab) too, which turns it on at every boot. All other lines stay as they are.
 version_added: 0.1.0
 author:
   - academy.deploy contributors (@academy)
@@ -21,7 +21,7 @@ attributes:
     description: Says what would be done without doing it.
     support: full
   diff_mode:
-    description: Shows size, signature and use before and after.
+    description: Shows size, signature and use, and C(/etc/fstab), before and after.
     support: full
   idempotent:
     description: Run again, it changes nothing.
@@ -55,24 +55,27 @@ steps:
   type: list
   elements: str
   returned: success
-  sample: [write, sign, turn on]
+  sample: [write, sign, turn on, enter]
 """
 
 import os
 import stat
+import tempfile
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ..module_utils.fstab import PATH as FSTAB
+from ..module_utils.host_state import meminfo_bytes
 from ..module_utils.swap import (
     MIB,
     Room,
     SwapFile,
     content_of,
     describe,
-    memory_available_bytes,
+    fstab_with,
+    parse_swaps,
     plan_swap,
     signed_bytes,
-    used_swap,
 )
 
 
@@ -82,7 +85,7 @@ def read_text(path: str) -> str:
 
 
 def read_swap_file(path: str) -> SwapFile:
-    used = used_swap(read_text("/proc/swaps"))
+    used = {swap.path: swap.used_bytes for swap in parse_swaps(read_text("/proc/swaps"))}
     try:
         status = os.lstat(path)
     except FileNotFoundError:
@@ -107,7 +110,7 @@ def read_swap_file(path: str) -> SwapFile:
 
 def read_room(directory: str) -> Room:
     disk = os.statvfs(directory)
-    return Room(disk.f_bavail * disk.f_frsize, memory_available_bytes(read_text("/proc/meminfo")))
+    return Room(disk.f_bavail * disk.f_frsize, meminfo_bytes(read_text("/proc/meminfo"), "MemAvailable"))
 
 
 def apply(module: AnsibleModule, step: str, path: str, size_mib: int) -> None:
@@ -134,6 +137,16 @@ def protect(path: str) -> None:
     os.chmod(path, 0o600)
 
 
+def write_fstab(module: AnsibleModule, text: str) -> None:
+    """All at once: a host that is stopped halfway through the file would not boot."""
+    descriptor, name = tempfile.mkstemp(dir=module.tmpdir)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+    os.chmod(name, 0o644)
+    # Keeps mode and owner of a file that is there.
+    module.atomic_move(name, FSTAB)
+
+
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
@@ -155,13 +168,22 @@ def main() -> None:
         if size_mib == 0
         else SwapFile(path, exists=True, size_bytes=size_mib * MIB, signed_bytes=size_mib * MIB, active=True)
     )
+    fstab = read_text(FSTAB) if os.path.exists(FSTAB) else ""
+    wanted_fstab = fstab_with(fstab, path, size_mib * MIB)
+    enter = () if fstab == wanted_fstab else ("enter",)
     if not module.check_mode:
         for step in plan.steps:
             apply(module, step, path, size_mib)
+        if enter:
+            write_fstab(module, wanted_fstab)
+    steps = [*plan.steps, *enter]
     module.exit_json(
-        changed=bool(plan.steps),
-        steps=list(plan.steps),
-        diff={"before": describe(found), "after": describe(wanted if plan.steps else found)},
+        changed=bool(steps),
+        steps=steps,
+        diff=[
+            {"before": describe(found), "after": describe(wanted if plan.steps else found)},
+            {"before_header": FSTAB, "after_header": FSTAB, "before": fstab, "after": wanted_fstab},
+        ],
     )
 
 

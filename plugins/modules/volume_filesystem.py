@@ -65,6 +65,11 @@ device:
   type: str
   returned: success
   sample: /dev/nvme1n1
+device_number:
+  description: Major and minor number of the disk.
+  type: str
+  returned: success
+  sample: "259:1"
 mounted:
   description: Whether it is mounted at the mount point already.
   type: bool
@@ -76,16 +81,15 @@ import time
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ..module_utils.fstab import Mount, parse_mountinfo
 from ..module_utils.volume import (
     XFS_HEAD_BYTES,
     Disk,
-    Mount,
     MountPoint,
     describe,
     device_link,
     mounted_device,
     parse_children,
-    parse_mounts,
     parse_signatures,
     places,
     plan_volume,
@@ -108,7 +112,7 @@ def run(module: AnsibleModule, *command: str) -> str:
 
 def read_mounts() -> tuple[Mount, ...]:
     with open("/proc/self/mountinfo", encoding="utf-8") as file:
-        return parse_mounts(file.read())
+        return parse_mountinfo(file.read())
 
 
 def read_disk(module: AnsibleModule, path: str) -> Disk:
@@ -171,6 +175,7 @@ def main() -> None:
         changed=bool(plan.steps),
         uuid=plan.filesystem_uuid,
         device=disk.path,
+        device_number=disk.device_number,
         mounted=place.device_number == disk.device_number,
         diff={"before": before, "after": f"{disk.path}: XFS {plan.filesystem_uuid}\n" if plan.steps else before},
     )

@@ -15,7 +15,7 @@ SCENARIOS = sorted(directory.parent.name for directory in support.ROOT.glob("mol
 
 
 def test_there_are_scenarios() -> None:
-    assert {"swap", "transcode_volume"} <= set(SCENARIOS)
+    assert {"docker", "swap", "transcode_volume"} <= set(SCENARIOS)
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)

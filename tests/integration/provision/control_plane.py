@@ -1,6 +1,9 @@
 # Copyright: academy.deploy contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The embedded cloud's API alone, without hosts, databases and registry behind it: a free account within a second.
+"""The embedded cloud's API alone, without hosts, databases and a registry's store: a free account within a second.
+
+IAM is enforced as in the whole cloud. What an instance would be told at 169.254.169.254 is under
+/_localcloud/metadata/<its private address>/.
 
 python -m tests.integration.provision.control_plane <port>
 
@@ -10,11 +13,16 @@ Ends with its standard input, so that it never outlives the tests, whatever ends
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from email.message import Message
 from typing import Any
 
 from localcloud import databases, fixes, settings
-from localcloud.api import Api
+from localcloud.api import Api, Environ, StartResponse
+from localcloud.front import Proxy
+from localcloud.guard import Guard
+from localcloud.metadata import TOKEN_HEADER, TOKEN_TTL_HEADER, Metadata
+from localcloud.registry import Registry
 from localcloud.wire import Call
 
 
@@ -28,11 +36,42 @@ def show_gp3_performance(api: Api) -> None:
     api.hooks.register("rds", "CreateDBInstance", after=complete)
 
 
+class Addresses:
+    """Instances by their private address, where no hosts run."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+
+    def at(self, address: str) -> Any | None:
+        instances = self._api.backends("ec2").all_instances()
+        return next((instance for instance in instances if instance.private_ip == address), None)
+
+
+def serve_metadata(api: Api) -> None:
+    """The metadata service itself, but for its address and its server."""
+    metadata = Metadata(api, Addresses(api))
+
+    def serve(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        _, address, path = environ["PATH_INFO"].split("/", 2)
+        headers = Message()
+        for name in (TOKEN_HEADER, TOKEN_TTL_HEADER):
+            if value := environ.get(f"HTTP_{name.upper().replace('-', '_')}"):
+                headers[name] = value
+        answer = metadata.put if environ["REQUEST_METHOD"] == "PUT" else metadata.get
+        status, body = answer(address, f"/{path}", headers)
+        start_response(f"{status.value} {status.phrase}", [("Content-Type", "text/plain")])
+        return [body.encode()]
+
+    api.mount("metadata", serve)
+
+
 def main(port: int) -> None:
     settings.API_PORT = port  # type: ignore[misc]  # final everywhere else: there is one cloud, and this is none
     api = Api()
     fixes.install(api)
+    Registry(api, Proxy(), Guard(api))  # for those of ECR's API calls that moto lacks
     show_gp3_performance(api)
+    serve_metadata(api)
     api.start()
     api.ready()
     sys.stdin.read()

@@ -21,6 +21,7 @@ import yaml
 from localcloud import demo, settings
 from tests import support
 from tests.integration.provision.conftest import Account
+from tests.integration.provision.drift import DRIFTS, snapshot
 
 HOSTS = {
     "academy-api-1": "t4g.small",
@@ -165,6 +166,36 @@ def test_log_groups_forget_and_repositories_are_immutable_and_tagged(account: Ac
 def test_a_second_run_changes_nothing(account: Account) -> None:
     before = account.writes()
     assert unchanged(account.provision("again").expect().changed())
+    assert account.writes() == before
+
+
+@pytest.fixture(scope="module")
+def looks(account: Account) -> list[Any]:
+    """The account as it was provisioned, then after each change by others."""
+    return [snapshot(account)]
+
+
+@pytest.mark.parametrize("drift", DRIFTS)
+def test_others_change_one_thing(account: Account, looks: list[Any], drift: str) -> None:
+    DRIFTS[drift](account)
+    looks.append(snapshot(account))
+    assert looks[-1] != looks[-2]
+
+
+def test_one_run_mends_what_others_changed_and_touches_nothing_else(account: Account, looks: list[Any]) -> None:
+    before = account.writes()
+    # The other roles' check mode is compared further down.
+    foreseen = account.provision("drift-check", "--check", "--tags", "queues,database,registry,instance").expect()
+    assert foreseen.changed() == {**dict.fromkeys(HOSTS, 1), "localhost": 5}
+    assert account.writes() == before
+    mended = account.provision("drift").expect()
+    assert mended.changed() == {**dict.fromkeys(HOSTS, 1), "localhost": 10}
+    assert snapshot(account) == looks[0]
+
+
+def test_after_that_a_run_changes_nothing(account: Account) -> None:
+    before = account.writes()
+    assert unchanged(account.provision("drift-again").expect().changed())
     assert account.writes() == before
 
 

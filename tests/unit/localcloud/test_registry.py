@@ -16,12 +16,14 @@ from hypothesis import strategies as st
 from localcloud import settings
 from localcloud.api import Api
 from localcloud.front import Proxy
+from localcloud.guard import Guard
 from localcloud.registry import (
     ManifestError,
     Registry,
     Target,
     Tokens,
     Verdict,
+    action_of,
     basic_credentials,
     find_image,
     is_frozen,
@@ -33,6 +35,7 @@ from localcloud.registry import (
 from localcloud.wire import ApiError
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
+KEY = settings.OPERATOR_ACCESS_KEY
 DOCKER_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
 INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
 LAYER = "sha256:" + "1" * 64
@@ -66,7 +69,7 @@ def api() -> Any:
 
 @pytest.fixture
 def registry(api: Api) -> Registry:
-    return Registry(api, Proxy(), clock=lambda: NOW)
+    return Registry(api, Proxy(), Guard(api), clock=lambda: NOW)
 
 
 @pytest.fixture(params=["IMMUTABLE"])
@@ -80,7 +83,7 @@ mutable = pytest.mark.parametrize("repository", ["MUTABLE"], indirect=True)
 class TestTokens:
     def test_each_token_is_another_and_lives_twelve_hours(self) -> None:
         tokens = Tokens()
-        (first, expires_at), (second, _) = tokens.issue(NOW), tokens.issue(NOW)
+        (first, expires_at), (second, _) = tokens.issue(NOW, KEY), tokens.issue(NOW, KEY)
         assert first != second
         assert expires_at == NOW + timedelta(hours=12)
         assert tokens.judge(basic("AWS", first), expires_at - timedelta(seconds=1)) is Verdict.ACCEPTED
@@ -89,13 +92,21 @@ class TestTokens:
     @pytest.mark.parametrize("authorization", ["", "Bearer x", basic("AWS", "guess"), basic("AWS", ""), "Basic ?"])
     def test_anything_else_is_refused(self, authorization: str) -> None:
         tokens = Tokens()
-        tokens.issue(NOW)
+        tokens.issue(NOW, KEY)
         assert tokens.judge(authorization, NOW) is Verdict.REFUSED
 
     def test_the_user_is_always_aws(self) -> None:
         tokens = Tokens()
-        password, _ = tokens.issue(NOW)
+        password, _ = tokens.issue(NOW, KEY)
         assert tokens.judge(basic("root", password), NOW) is Verdict.REFUSED
+
+    def test_a_token_knows_who_asked_for_it(self) -> None:
+        tokens = Tokens()
+        passwords = {key: tokens.issue(NOW, key)[0] for key in ("ASIA1", "ASIA2")}
+        assert {key: tokens.holder(basic("AWS", password)) for key, password in passwords.items()} == {
+            "ASIA1": "ASIA1",
+            "ASIA2": "ASIA2",
+        }
 
     @given(user=st.text().filter(lambda text: ":" not in text), password=st.text())
     def test_credentials_survive_the_header(self, user: str, password: str) -> None:
@@ -208,7 +219,7 @@ def test_is_frozen(immutable: bool, filters: list[str] | None, expected: bool) -
 
 def ask(api: Api, action: str, **parameters: Any) -> Any:
     """Call an operation the way the API does it, without HTTP."""
-    call: Any = SimpleNamespace(name=f"ecr.{action}", parameters=parameters)
+    call: Any = SimpleNamespace(name=f"ecr.{action}", parameters=parameters, access_key=KEY)
     (hook,) = api.hooks.of(call)
     assert hook.instead is not None
     return hook.instead(call)
@@ -246,3 +257,23 @@ class TestApiCalls:
             ask(api, "PutImage", **asked, imageTag="v3")
         with pytest.raises(ApiError, match="docker push"):
             ask(api, "PutImage", repositoryName="academy-api", imageManifest="{}", imageTag="v9")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "action"),
+    [
+        ("GET", "/v2/academy-api/manifests/v1", "ecr:BatchGetImage"),
+        ("HEAD", "/v2/academy-api/manifests/v1", "ecr:BatchGetImage"),
+        ("GET", "/v2/academy-api/blobs/sha256:0", "ecr:GetDownloadUrlForLayer"),
+        ("HEAD", "/v2/academy-api/blobs/sha256:0", "ecr:BatchCheckLayerAvailability"),
+        ("GET", "/v2/academy-api/tags/list", "ecr:ListImages"),
+        ("POST", "/v2/academy-api/blobs/uploads/", "ecr:InitiateLayerUpload"),
+        ("PATCH", "/v2/academy-api/blobs/uploads/1", "ecr:UploadLayerPart"),
+        ("PUT", "/v2/academy-api/blobs/uploads/1", "ecr:CompleteLayerUpload"),
+        ("PUT", "/v2/academy-api/manifests/v1", "ecr:PutImage"),
+    ],
+)
+def test_every_request_is_an_action_of_ecr(method: str, path: str, action: str) -> None:
+    target = read_path(path)
+    assert target is not None
+    assert action_of(method, path, target) == action

@@ -26,6 +26,8 @@ from localcloud import registry, settings
 from localcloud.api import Api
 from localcloud.certificates import create_authority, sign
 from localcloud.front import CERTIFICATE_NAMES, Front, Proxy
+from localcloud.guard import Guard
+from localcloud.permissions import repository_arn
 
 INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
 CONFIG = b'{"architecture": "arm64", "os": "linux"}'
@@ -79,8 +81,8 @@ class Client:
     authorization: str = ""
     now: datetime = datetime(2030, 1, 1, tzinfo=UTC)
 
-    def log_in(self) -> None:
-        call: Any = SimpleNamespace(name="ecr.GetAuthorizationToken", parameters={})
+    def log_in(self, access_key: str = settings.OPERATOR_ACCESS_KEY) -> None:
+        call: Any = SimpleNamespace(name="ecr.GetAuthorizationToken", parameters={}, access_key=access_key)
         (hook,) = self.api.hooks.of(call)
         assert hook.instead is not None
         self.authorization = "Basic " + hook.instead(call)["authorizationData"][0]["authorizationToken"]
@@ -117,7 +119,7 @@ def client(monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
         port = probe.getsockname()[1]
     api, proxy = Api(), Proxy()
     client = Client(port, api)
-    gateway = registry.Registry(api, proxy, clock=lambda: client.now)
+    gateway = registry.Registry(api, proxy, Guard(api), clock=lambda: client.now)
     certificate = sign(create_authority(), CERTIFICATE_NAMES)
     hosts = {settings.REGISTRY_HOST: gateway.handle}
     front = Front(certificate, proxy, hosts, address=IPv4Address("127.0.0.1"), port=port)
@@ -128,7 +130,8 @@ def client(monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
     front.stop()
     store.shutdown()
     store.server_close()
-    api.backends("ecr").reset()
+    for service in ("ecr", "iam", "sts"):
+        api.backends(service).reset()
 
 
 def test_the_challenge_asks_for_basic_credentials(client: Client) -> None:
@@ -225,3 +228,37 @@ def test_the_token_is_not_the_same_for_two(client: Client) -> None:
     client.log_in()
     assert b64decode(first.split()[1]) != b64decode(client.authorization.split()[1])
     assert client.ask("GET", "/v2/")[0] == 200
+
+
+def test_a_role_pulls_what_its_policy_names_and_pushes_nothing(client: Client) -> None:
+    client.ask("PUT", "/v2/academy-api/manifests/v1", manifest("a"))
+    blob = f"/v2/academy-api/blobs/{digest_of(CONFIG)}"
+    client.ask("PUT", blob, CONFIG)
+    iam = client.api.backends("iam")
+    role = iam.create_role("host", "{}", "/", None, "", [], None)
+    session = client.api.backends("sts").assume_role(settings.REGION, "i-1", role.arn, None, 3600, None)
+    client.log_in(session.access_key_id)
+
+    def allow(*actions: str) -> None:
+        statement = {"Effect": "Allow", "Action": actions, "Resource": repository_arn("academy-api")}
+        iam.put_role_policy("host", "pull", json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
+
+    assert client.refusal("GET", "/v2/academy-api/manifests/v1") == (
+        403,
+        "DENIED",
+        f"User: arn:aws:sts::{settings.ACCOUNT_ID}:assumed-role/host/i-1 is not authorized to perform: "
+        f"ecr:BatchGetImage on resource: {repository_arn('academy-api')} because no identity-based policy allows the "
+        "ecr:BatchGetImage action",
+    )
+    assert client.ask("GET", "/v2/")[0] == 200  # which takes the token alone
+    allow("ecr:BatchGetImage")
+    assert client.ask("GET", "/v2/academy-api/manifests/v1")[0] == 200
+    assert client.refusal("GET", blob)[:2] == (403, "DENIED")
+    allow("ecr:GetDownloadUrlForLayer")
+    assert client.ask("GET", blob)[0] == 200
+    assert client.refusal("GET", "/v2/academy-api/manifests/v1")[:2] == (403, "DENIED")
+    assert client.refusal("PUT", "/v2/academy-api/manifests/v2", manifest("b"))[:2] == (403, "DENIED")
+    assert client.refusal("GET", "/v2/other/manifests/v1")[:2] == (403, "DENIED")
+    iam.delete_role_policy("host", "pull")
+    iam.delete_role("host")
+    assert client.refusal("GET", blob)[:2] == (403, "DENIED")

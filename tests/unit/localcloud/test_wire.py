@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from localcloud.wire import credential_scope, is_write
+from localcloud.wire import credential_scope, is_write, signed_scope
 
 SIGNED = "AWS4-HMAC-SHA256 Credential=AKIA1/20260102/ap-northeast-2/RDS/aws4_request, SignedHeaders=host, Signature=0"
 
@@ -18,6 +18,14 @@ def test_a_signature_tells_key_region_and_service() -> None:
 )
 def test_anything_else_tells_nothing(authorization: str) -> None:
     assert credential_scope(authorization) is None
+
+
+def test_a_presigned_url_tells_the_same() -> None:
+    credential = "ASIA1%2F20260102%2Fap-northeast-2%2Fec2%2Faws4_request"
+    environ = {"QUERY_STRING": f"Action=StopInstances&X-Amz-Credential={credential}&X-Amz-Signature=0"}
+    assert signed_scope(environ) == ("ASIA1", "ap-northeast-2", "ec2")
+    assert signed_scope({"HTTP_AUTHORIZATION": SIGNED}) == ("AKIA1", "ap-northeast-2", "rds")
+    assert signed_scope({}) is None
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from plugins.module_utils.database import (
     refusals,
     settled,
     smallest_maximum,
+    subnet_group_changes,
 )
 
 WANTED: dict[str, Any] = {
@@ -240,3 +241,29 @@ def test_a_change_that_waits_for_the_maintenance_window_is_asked_for_once() -> N
         "pending_modified_values": {"db_instance_class": "db.t4g.micro"},
     }
     assert refusals(current, WANTED) == differences(current, WANTED) == []
+
+
+GROUP: dict[str, Any] = {
+    "name": "academy-db-subnets",
+    "description": "Subnets of academy-db",
+    "subnet_ids": ["subnet-b", "subnet-a"],
+    "tags": {"Project": "academy"},
+}
+FOUND_GROUP = {**GROUP, "subnet_ids": ["subnet-a", "subnet-b"], "tags": {"Project": "academy", "aws:x": "theirs"}}
+
+
+def test_a_subnet_group_as_it_should_be_is_left_alone() -> None:
+    assert subnet_group_changes(GROUP, FOUND_GROUP) == []
+
+
+@pytest.mark.parametrize(
+    ("found", "reason"),
+    [
+        (None, "missing"),
+        ({**FOUND_GROUP, "description": "?"}, "description: ? -> Subnets of academy-db"),
+        ({**FOUND_GROUP, "subnet_ids": ["subnet-a"]}, "subnets: ['subnet-a'] -> ['subnet-a', 'subnet-b']"),
+        ({**FOUND_GROUP, "tags": {}}, "tags: {} -> {'Project': 'academy'}"),
+    ],
+)
+def test_a_subnet_group_that_differs(found: dict[str, Any] | None, reason: str) -> None:
+    assert subnet_group_changes(GROUP, found) == [{**GROUP, "reason": reason}]

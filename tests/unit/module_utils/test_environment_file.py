@@ -22,6 +22,7 @@ from plugins.module_utils.environment_file import (
     redact,
     render,
     sha256,
+    wanted_paths,
 )
 
 SECRET = "canary-5f0e1a1c7d3c"
@@ -118,3 +119,10 @@ def test_redaction() -> None:
     secrets = {"SHORT": "true", "PART": "canary", "WHOLE": SECRET, "NUMBER": 123456789, "LIST": ["x"]}
     text = f"key {SECRET}, canary, true, 123456789"
     assert redact(text, secrets) == "key [WHOLE], [PART], true, [NUMBER]"
+
+
+def test_a_directory_is_kept_only_when_asked_for() -> None:
+    file = {"path": "/etc/academy/api.env", "kind": "file", "mode": "0600", "content": "A=1\n"}
+    directory = {"path": "/etc/academy", "kind": "directory", "mode": "0700"}
+    assert wanted_paths("/etc/academy/api.env", "A=1\n", None) == [file]
+    assert wanted_paths("/etc/academy/api.env", "A=1\n", "0700") == [directory, file]

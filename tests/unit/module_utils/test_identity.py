@@ -12,6 +12,9 @@ from plugins.module_utils.identity import (
     Deployment,
     host_policy,
     inline_policy_changes,
+    kind_roles,
+    profile_changes,
+    role_changes,
     role_name,
 )
 
@@ -40,7 +43,6 @@ def test_every_host_pulls_its_image_and_writes_its_logs() -> None:
     repository = ["arn:aws:ecr:ap-northeast-2:123456789012:repository/academy-x"]
     assert allowed({}) == {
         "ecr:GetAuthorizationToken": ["*"],
-        "ecr:BatchCheckLayerAvailability": repository,
         "ecr:BatchGetImage": repository,
         "ecr:GetDownloadUrlForLayer": repository,
         "logs:CreateLogStream": logs,
@@ -112,3 +114,54 @@ SAME = {
 def test_inline_policy_changes(current: dict[str, Any] | None, changes: list[tuple[str, Any, bool]]) -> None:
     found = inline_policy_changes("role", "ours", POLICY, current)
     assert [(change.policy, change.document, change.role_exists) for change in found] == changes
+
+
+TRUST = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}],
+}
+(API,) = kind_roles(["api"], "academy", {"Project": "academy"})
+ROLE: dict[str, Any] = {
+    "description": "Hosts of kind api",
+    "trust_policy": {**TRUST, "Statement": [{**TRUST["Statement"][0], "Action": ["sts:AssumeRole"]}]},  # type: ignore[dict-item]
+    "managed_policies": [],
+    "inline_policies": {"foreign": {}},
+    "tags": {"Project": "academy", "Role": "api", "aws:cloudformation:stack-name": "theirs"},
+}
+PROFILE: dict[str, Any] = {"roles": ["academy-api-role"], "tags": {"Project": "academy", "Role": "api"}}
+
+
+def test_roles_and_profiles_as_they_should_be_are_left_alone() -> None:
+    assert role_changes([API], TRUST, {"academy-api-role": ROLE}) == []
+    assert profile_changes([API], {"academy-api-role": PROFILE}) == []
+
+
+def test_missing_roles_and_profiles_are_made() -> None:
+    assert role_changes([API], TRUST, {}) == profile_changes([API], {}) == [{**API, "reason": "missing"}]
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"description": "?"}, "description: ? -> Hosts of kind api"),
+        ({"trust_policy": {**TRUST, "Statement": []}}, "trust policy: {"),
+        ({"managed_policies": ["arn:aws:iam::aws:policy/AdministratorAccess"]}, "AdministratorAccess'] -> []"),
+        ({"tags": {"Project": "academy"}}, "tags: {'Project': 'academy'} -> "),
+    ],
+)
+def test_a_role_that_differs(change: dict[str, Any], reason: str) -> None:
+    (mended,) = role_changes([API], TRUST, {"academy-api-role": {**ROLE, **change}})
+    assert reason in mended["reason"]
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"roles": []}, "roles: [] -> ['academy-api-role']"),
+        ({"roles": ["other"]}, "roles: ['other'] -> ['academy-api-role']"),
+        ({"tags": {}}, "tags: {} -> "),
+    ],
+)
+def test_a_profile_that_differs(change: dict[str, Any], reason: str) -> None:
+    (mended,) = profile_changes([API], {"academy-api-role": {**PROFILE, **change}})
+    assert reason in mended["reason"]

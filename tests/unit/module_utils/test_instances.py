@@ -10,9 +10,12 @@ import pytest
 
 from plugins.module_utils.instances import (
     host_refusals,
+    instance_changes,
     instance_refusals,
     instance_volumes,
     instances_named,
+    launch_refusals,
+    launch_subnets,
     spread,
 )
 
@@ -25,28 +28,24 @@ WANTED = {
 }
 
 
+def volume(device: str, size: int, **change: Any) -> dict[str, Any]:
+    return {"volume_id": f"vol-{device[-1]}", "size": size, "encrypted": True, **change}
+
+
+ROOT, DATA = volume("/dev/xvda", 20), volume("/dev/sdf", 100)
+
+
 def instance(**change: Any) -> dict[str, Any]:
     return {
         "instance_id": "i-1",
         "instance_type": "t4g.medium",
         "state": {"name": "stopped"},
         "root_device_name": "/dev/xvda",
+        "instance_initiated_shutdown_behavior": "stop",
+        "volumes": {"/dev/xvda": ROOT, "/dev/sdf": DATA},
         "tags": {"Name": HOST},
         **change,
     }
-
-
-def volume(device: str, size: int, **change: Any) -> dict[str, Any]:
-    return {
-        "id": f"vol-{device[-1]}",
-        "size": size,
-        "encrypted": True,
-        "attachment_set": [{"instance_id": "i-1", "device": device}],
-        **change,
-    }
-
-
-ROOT, DATA = volume("/dev/xvda", 20), volume("/dev/sdf", 100)
 
 
 def test_the_data_volume_outlives_the_instance() -> None:
@@ -74,43 +73,124 @@ def test_hosts_are_spread_in_turn_whatever_the_order_of_the_inventory() -> None:
 
 
 @pytest.mark.parametrize(
-    ("matches", "volumes"),
-    [
-        ([], []),
-        ([instance()], [ROOT, DATA]),
-        ([instance(state={"name": "running"})], [DATA, ROOT]),
-        ([instance(attributes={"instance_initiated_shutdown_behavior": {"value": "stop"}})], [ROOT, DATA]),
-    ],
-    ids=["none yet", "stopped", "running", "stops"],
+    "matches",
+    [[], [instance()], [instance(state={"name": "running"})], [instance(instance_initiated_shutdown_behavior=None)]],
+    ids=["none yet", "stopped", "running", "not told"],
 )
-def test_nothing_to_refuse(matches: list[dict[str, Any]], volumes: list[dict[str, Any]]) -> None:
-    assert instance_refusals(HOST, matches, volumes, WANTED, []) == []
+def test_nothing_to_refuse(matches: list[dict[str, Any]]) -> None:
+    assert instance_refusals(HOST, matches, WANTED, []) == []
 
 
 @pytest.mark.parametrize(
-    ("matches", "volumes", "words"),
+    ("matches", "words"),
     [
-        ([instance(), instance(instance_id="i-2")], [], ["found 2: i-1, i-2"]),
-        ([instance(instance_type="c7g.large")], [ROOT, DATA], ["instance_allow_type_change", "c7g.large (stopped)"]),
-        ([instance()], [volume("/dev/xvda", 8), DATA], ["instance_root_volume_size_gib: 20", "8 GiB at /dev/xvda"]),
-        ([instance()], [ROOT, volume("/dev/sdf", 50)], ["transcode_volume_size_gib: 100", "vol-f with 50 GiB"]),
+        ([instance(), instance(instance_id="i-2")], ["found 2: i-1, i-2"]),
+        ([instance(instance_type="c7g.large")], ["instance_allow_type_change", "c7g.large (stopped)"]),
         (
-            [instance(attributes={"instance_initiated_shutdown_behavior": {"value": "terminate"}})],
-            [ROOT, DATA],
+            [instance(volumes={"/dev/xvda": volume("/dev/xvda", 8), "/dev/sdf": DATA})],
+            ["instance_root_volume_size_gib: 20", "8 GiB at /dev/xvda"],
+        ),
+        (
+            [instance(volumes={"/dev/xvda": ROOT, "/dev/sdf": volume("/dev/sdf", 50)})],
+            ["transcode_volume_size_gib: 100", "vol-f with 50 GiB"],
+        ),
+        (
+            [instance(instance_initiated_shutdown_behavior="terminate")],
             ["aws ec2 modify-instance-attribute --instance-id i-1 --instance-initiated-shutdown-behavior Value=stop"],
         ),
-        ([instance()], [ROOT], ["100 GiB at /dev/sdf, found no volume"]),
-        ([instance()], [ROOT, volume("/dev/sdf", 100, encrypted=False)], ["vol-f", "not encrypted"]),
+        ([instance(volumes={"/dev/xvda": ROOT})], ["100 GiB at /dev/sdf, found no volume"]),
+        (
+            [instance(volumes={"/dev/xvda": ROOT, "/dev/sdf": volume("/dev/sdf", 100, encrypted=False)})],
+            ["vol-f", "not encrypted"],
+        ),
     ],
 )
-def test_refusals(matches: list[dict[str, Any]], volumes: list[dict[str, Any]], words: list[str]) -> None:
-    (problem,) = instance_refusals(HOST, matches, volumes, WANTED, [])
+def test_refusals(matches: list[dict[str, Any]], words: list[str]) -> None:
+    (problem,) = instance_refusals(HOST, matches, WANTED, [])
     assert HOST in problem
     assert all(word in problem for word in words)
 
 
 def test_a_type_change_that_is_named_is_allowed() -> None:
-    assert instance_refusals(HOST, [instance(instance_type="c7g.large")], [ROOT, DATA], WANTED, [HOST]) == []
+    assert instance_refusals(HOST, [instance(instance_type="c7g.large")], WANTED, [HOST]) == []
+
+
+SUBNETS = [{"subnet_id": "subnet-a", "zone": "a"}, {"subnet_id": "subnet-b", "zone": "b"}]
+
+
+def test_an_instance_is_launched_where_its_type_is_offered() -> None:
+    assert launch_subnets(SUBNETS, ["b", "c"]) == [SUBNETS[1]]
+    assert launch_refusals(HOST, WANTED, SUBNETS, ["b", "c"]) == []
+
+
+@pytest.mark.parametrize(("zones", "word"), [(["c", "d"], "c, d"), ([], "no zone")])
+def test_a_type_that_no_subnets_zone_offers_is_refused(zones: list[str], word: str) -> None:
+    (problem,) = launch_refusals(HOST, WANTED, SUBNETS, zones)
+    assert all(part in problem for part in (HOST, "t4g.medium", word, "subnet-b (b)"))
+
+
+KEPT: dict[str, Any] = {
+    **WANTED,
+    "instance_profile": "academy-video-worker-role",
+    "security_group": "academy-worker-sg",
+    "metadata_options": {"http_tokens": "required", "http_put_response_hop_limit": 2},
+    "tags": {"Name": HOST, "Project": "academy"},
+}
+
+
+def kept(**change: Any) -> dict[str, Any]:
+    """An instance as it should be, but for what is changed."""
+    return instance(
+        **{
+            "iam_instance_profile": {"arn": "arn:aws:iam::123456789012:instance-profile/academy-video-worker-role"},
+            "security_groups": [{"group_id": "sg-1", "group_name": "academy-worker-sg"}],
+            "network_interfaces": [{}],
+            "metadata_options": {**KEPT["metadata_options"], "state": "applied"},
+            "tags": {**KEPT["tags"], "aws:autoscaling:groupName": "theirs"},
+            **change,
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    "matches",
+    [
+        [],
+        [kept()],
+        [kept(state={"name": "running"})],
+        [kept(network_interfaces=[{}, {}], security_groups=[])],
+        [kept(metadata_options={"http_tokens": "required"})],
+    ],
+    ids=["none yet", "stopped", "running", "a second interface", "an option that the region does not know"],
+)
+def test_an_instance_as_it_should_be_is_left_alone(matches: list[dict[str, Any]]) -> None:
+    assert instance_changes(matches, KEPT) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"instance_type": "t4g.small"}, "instance type: t4g.small -> t4g.medium"),
+        ({"iam_instance_profile": {}}, "instance profile: None -> academy-video-worker-role"),
+        (
+            {"iam_instance_profile": {"arn": "arn:aws:iam::123456789012:instance-profile/other"}},
+            "instance profile: other -> academy-video-worker-role",
+        ),
+        (
+            {"metadata_options": {"http_tokens": "optional", "http_put_response_hop_limit": 1}},
+            "http_tokens: optional -> required; http_put_response_hop_limit: 1 -> 2",
+        ),
+        ({"security_groups": []}, "security groups: [] -> ['academy-worker-sg']"),
+        (
+            {"security_groups": [{"group_name": "academy-worker-sg"}, {"group_name": "wide-open"}]},
+            "security groups: ['academy-worker-sg', 'wide-open'] -> ['academy-worker-sg']",
+        ),
+        ({"tags": {"Name": HOST}}, f"tags: {{'Name': '{HOST}'}} -> "),
+    ],
+)
+def test_an_instance_that_differs_is_mended(change: dict[str, Any], reason: str) -> None:
+    (found,) = instance_changes([kept(**change)], KEPT)
+    assert found.startswith(reason)
 
 
 @pytest.mark.parametrize(

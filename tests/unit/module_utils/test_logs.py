@@ -10,21 +10,22 @@ import pytest
 
 from plugins.module_utils.logs import log_group_changes
 
-GOOD: dict[str, Any] = {"log_group_name": "/a/x", "retention_in_days": 14, "tags": {"Project": "a"}}
+TAGS = {"Project": "a"}
+GOOD: dict[str, Any] = {"retention_days": 14, "tags": TAGS}
 
 
 @pytest.mark.parametrize(
-    ("current", "reasons"),
+    ("found", "reasons"),
     [
-        ([], ["is missing"]),
-        ([GOOD], []),
-        ([{**GOOD, "log_group_name": "/a/xy"}], ["is missing"]),
-        ([{**GOOD, "retention_in_days": 30}], ["keeps its events 30 instead of 14 days"]),
-        ([{"log_group_name": "/a/x", "tags": {}}], ["keeps its events for ever instead of 14 days"]),
-        ([{**GOOD, "tags": {}}], ["has other tags"]),
-        ([{**GOOD, "tags": {"Project": "a", "aws:cloudformation:stack-name": "x"}}], []),
+        ({}, ["missing"]),
+        ({"/a/x": GOOD}, []),
+        ({"/a/xy": GOOD}, ["missing"]),
+        ({"/a/x": {**GOOD, "retention_days": 30}}, ["retention in days: 30 -> 14"]),
+        ({"/a/x": {**GOOD, "retention_days": None}}, ["retention in days: for ever -> 14"]),
+        ({"/a/x": {**GOOD, "tags": {}}}, ["tags: {} -> {'Project': 'a'}"]),
+        ({"/a/x": {**GOOD, "tags": {**TAGS, "aws:cloudformation:stack-name": "x"}}}, []),
     ],
 )
-def test_log_group_changes(current: list[dict[str, Any]], reasons: list[str]) -> None:
-    changes = log_group_changes(["/a/x"], 14, {"Project": "a"}, current)
+def test_log_group_changes(found: dict[str, Any], reasons: list[str]) -> None:
+    changes = log_group_changes(["/a/x"], 14, TAGS, found)
     assert changes == [{"name": "/a/x", "reason": reason} for reason in reasons]

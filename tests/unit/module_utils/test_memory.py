@@ -4,9 +4,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from plugins.module_utils.memory import instance_memory_mib, memory_problems
+from plugins.module_utils.memory import instance_memory_mib, memory_problems, running_limits_mib
 
 
 @pytest.mark.parametrize(("shown", "nominal"), [(949, 1024), (1904, 2048), (3789, 4096), (4096, 4096)])
@@ -44,3 +46,12 @@ def test_refused(limit: int, others: dict[str, int], total: int, minimum: int, s
     assert len(problems) == len(says)
     for problem, expected in zip(problems, says, strict=True):
         assert expected in problem
+
+
+def test_only_what_runs_holds_memory() -> None:
+    containers: dict[str, dict[str, Any]] = {
+        "api": {"memory_limit_mib": 1400, "running_seconds": 0},
+        "free": {"memory_limit_mib": 0, "running_seconds": 9},
+        "ended": {"memory_limit_mib": 512, "running_seconds": None},
+    }
+    assert running_limits_mib(containers) == {"api": 1400, "free": 0}

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from plugins.module_utils.queues import desired_queues, queue_problems
+from plugins.module_utils.queues import desired_queues, queue_changes, queue_problems
 
 VIDEO: dict[str, Any] = {"name": "academy-video-jobs", "visibility_timeout_seconds": 10800, "max_receive_count": 3}
 
@@ -51,3 +51,66 @@ def test_queue_problems(change: dict[str, Any], arguments: tuple[int, int, int],
 def test_two_kinds_of_job_cannot_share_a_queue() -> None:
     (problem,) = queue_problems({"video": VIDEO, "ai": VIDEO}, 4, 14, 20)
     assert "more than once" in problem
+
+
+DEAD_LETTERS, JOBS = desired_queues([VIDEO], 4, 14, "ap-northeast-2", "123456789012")
+TAGS = {"Project": "academy"}
+
+
+def found(name: str = JOBS["name"], attributes: dict[str, str] | None = None, **change: Any) -> dict[str, Any]:
+    """Both queues as they should be, but for what is changed about one of them."""
+    queues: dict[str, dict[str, Any]] = {
+        queue["name"]: {
+            "attributes": {
+                "MessageRetentionPeriod": str(queue["retention_seconds"]),
+                "ReceiveMessageWaitTimeSeconds": "20",
+                "VisibilityTimeout": str(queue.get("visibility_timeout_seconds", 30)),
+                "ApproximateNumberOfMessages": "7",
+            },
+            "redrive_policy": queue.get("redrive_policy"),
+            "tags": {**TAGS, "aws:cloudformation:stack-name": "theirs"},
+        }
+        for queue in (DEAD_LETTERS, JOBS)
+    }
+    now = queues[name]
+    return {**queues, name: {**now, "attributes": {**now["attributes"], **(attributes or {})}, **change}}
+
+
+REDRIVE = JOBS["redrive_policy"]
+
+
+@pytest.mark.parametrize(
+    "now",
+    [
+        found(),
+        found(redrive_policy={**REDRIVE, "maxReceiveCount": "3"}),
+        found(DEAD_LETTERS["name"], {"VisibilityTimeout": "60"}),
+    ],
+    ids=["as wanted", "a number told as text", "a setting that the queue does not name"],
+)
+def test_queues_as_they_should_be_are_left_alone(now: dict[str, Any]) -> None:
+    assert queue_changes([DEAD_LETTERS, JOBS], 20, TAGS, now) == []
+
+
+def test_missing_queues_are_made_in_their_order() -> None:
+    changes = queue_changes([DEAD_LETTERS, JOBS], 20, TAGS, {})
+    assert changes == [{**DEAD_LETTERS, "reason": "missing"}, {**JOBS, "reason": "missing"}]
+
+
+@pytest.mark.parametrize(
+    ("now", "reason"),
+    [
+        (found(attributes={"VisibilityTimeout": "30"}), "VisibilityTimeout: 30 -> 10800"),
+        (found(attributes={"MessageRetentionPeriod": "60"}), "MessageRetentionPeriod: 60 -> 345600"),
+        (found(attributes={"ReceiveMessageWaitTimeSeconds": "0"}), "ReceiveMessageWaitTimeSeconds: 0 -> 20"),
+        (found(DEAD_LETTERS["name"], {"MessageRetentionPeriod": "60"}), "MessageRetentionPeriod: 60 -> 1209600"),
+        (found(DEAD_LETTERS["name"], tags={}), "tags: {} -> {'Project': 'academy'}"),
+        (found(tags={**TAGS, "Foreign": "x"}), "tags: {'Project': 'academy', 'Foreign': 'x'} -> "),
+        (found(redrive_policy=None), "RedrivePolicy: {} -> {"),
+        (found(redrive_policy={**REDRIVE, "maxReceiveCount": 4}), '"maxReceiveCount":["4"]'),
+        (found(redrive_policy={**REDRIVE, "deadLetterTargetArn": "elsewhere"}), "elsewhere"),
+    ],
+)
+def test_whatever_differs_is_a_reason(now: dict[str, Any], reason: str) -> None:
+    (mended,) = queue_changes([DEAD_LETTERS, JOBS], 20, TAGS, now)
+    assert reason in mended["reason"]

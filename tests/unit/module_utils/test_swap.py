@@ -16,13 +16,14 @@ from plugins.module_utils.swap import (
     NATIVE,
     SWAP_SIGNATURE,
     Room,
+    Swap,
     SwapFile,
     content_of,
     describe,
-    memory_available_bytes,
+    fstab_with,
+    parse_swaps,
     plan_swap,
     signed_bytes,
-    used_swap,
 )
 
 PAGE = 4096
@@ -125,12 +126,28 @@ def test_proc_swaps_with_a_blank_in_a_name_and_a_deleted_file() -> None:
         "/var/swap/a\\040b                       file\t\t2097148\t\t1024\t\t-2\n"
         "/swapfile\\040(deleted)                 file\t\t2097148\t\t0\t\t-3\n"
     )
-    assert used_swap(listing) == {"/var/swap/a b": MIB, "/swapfile (deleted)": 0}
+    assert parse_swaps(listing) == (
+        Swap("/var/swap/a b", "file", 2097148 * 1024, MIB),
+        Swap("/swapfile (deleted)", "file", 2097148 * 1024, 0),
+    )
 
 
-def test_meminfo() -> None:
-    assert memory_available_bytes("MemTotal:  10 kB\nMemAvailable:    2048 kB\n") == 2 * MIB
-    assert memory_available_bytes("MemTotal:  10 kB\n") == 0
+@pytest.mark.parametrize(
+    ("before", "gib", "after"),
+    [
+        pytest.param("", 2, "/swapfile none swap sw 0 0\n", id="no fstab"),
+        pytest.param("# kept\n/swapfile none swap sw 0 0\n", 2, None, id="there"),
+        pytest.param("/swapfile\tnone  swap sw", 2, None, id="there in another spelling"),
+        pytest.param("/swapfile none swap defaults 0 0\n", 2, "/swapfile none swap sw 0 0\n", id="changed by hand"),
+        pytest.param(
+            "#/swapfile none swap sw 0 0", 2, "#/swapfile none swap sw 0 0\n/swapfile none swap sw 0 0\n", id="off"
+        ),
+        pytest.param("/swapfile2 none swap sw 0 0\n", 0, None, id="another file's"),
+        pytest.param("/a /a xfs\n/swapfile none swap sw 0 0\n", 0, "/a /a xfs\n", id="no longer wanted"),
+    ],
+)
+def test_fstab(before: str, gib: int, after: str | None) -> None:
+    assert fstab_with(before, "/swapfile", gib * GIB) == (before if after is None else after)
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,12 @@ from __future__ import annotations
 
 import struct
 import uuid
-from dataclasses import replace
+from dataclasses import asdict, replace
+from typing import Any
 
 import pytest
 
+from plugins.module_utils.fstab import Entry, Mount, parse_mountinfo
 from plugins.module_utils.volume import (
     GIB,
     XFS_HEAD_BYTES,
@@ -18,14 +20,13 @@ from plugins.module_utils.volume import (
     XFS_MAGIC,
     XFS_UUID_OFFSET,
     Disk,
-    Mount,
     MountPoint,
     describe,
     device_link,
     filesystem_uuid,
+    mount_differences,
     mounted_device,
     parse_children,
-    parse_mounts,
     parse_signatures,
     places,
     plan_volume,
@@ -171,8 +172,8 @@ MOUNTINFO = """\
 
 
 def test_mounts() -> None:
-    mounts = parse_mounts(MOUNTINFO)
-    assert mounts[3] == Mount("/srv/my jobs", "259:1", "/jobs")
+    mounts = parse_mountinfo(MOUNTINFO)
+    assert mounts[3] == Mount("/srv/my jobs", "259:1", "/jobs", "/dev/nvme1n1", "xfs", "rw,relatime")
     assert mounted_device(mounts, "/mnt/transcode") == "259:1"
     assert mounted_device(mounts, "/srv") == ""
     assert places(mounts, "259:1") == ("/mnt/transcode",)
@@ -184,3 +185,51 @@ def test_mounts() -> None:
 )
 def test_description(disk: Disk, line: str) -> None:
     assert describe(disk) == line
+
+
+ENTRY = Entry(f"UUID={OWN}", PLACE.path, "xfs", "defaults,nofail")
+UNIT = {"fragment_path": "/run/systemd/generator/mnt-transcode.mount", "need_daemon_reload": False}
+DIRECTORY = {"kind": "directory", "owner": "root", "group": "root", "mode": "1777"}
+BOOT = Entry("UUID=2", "/boot", "xfs", "defaults")
+
+
+def mount_state(
+    entries: tuple[Entry, ...] = (BOOT, ENTRY),
+    directory: dict[str, str] | None = None,
+    unit: dict[str, Any] | None = None,
+    mounts: tuple[Mount, ...] = (Mount("/", "259:0"), Mount(PLACE.path, "259:1")),
+) -> dict[str, Any]:
+    return {
+        "mounts": [asdict(mount) for mount in mounts],
+        "fstab": [asdict(entry) for entry in entries],
+        "paths": {PLACE.path: {**DIRECTORY, **(directory or {})}},
+        "units": {PLACE.path: {**UNIT, **(unit or {})}},
+    }
+
+
+@pytest.mark.parametrize(
+    ("state", "differs"),
+    [
+        pytest.param(mount_state(), [], id="as wanted"),
+        pytest.param(mount_state(mounts=()), ["mount"], id="not mounted"),
+        pytest.param(
+            mount_state(mounts=(Mount(PLACE.path, "259:1"), Mount(PLACE.path, "8:1"))), ["mount"], id="covered"
+        ),
+        pytest.param(mount_state(entries=(BOOT,)), ["fstab"], id="lost in fstab"),
+        pytest.param(mount_state(entries=(replace(ENTRY, options="defaults"),)), ["fstab"], id="other options"),
+        pytest.param(mount_state(entries=(replace(ENTRY, source="UUID=2"),)), ["fstab"], id="another disk's UUID"),
+        pytest.param(mount_state(entries=(ENTRY, ENTRY)), ["fstab"], id="twice"),
+        pytest.param(mount_state(directory={"mode": "0755"}), ["directory"], id="closed"),
+        pytest.param(mount_state(directory={"owner": "ec2-user"}), ["directory"], id="somebody else's"),
+        pytest.param(mount_state(unit={"fragment_path": ""}), ["unit"], id="unknown to systemd"),
+        pytest.param(mount_state(unit={"need_daemon_reload": True}), ["unit"], id="fstab not read again"),
+        pytest.param(
+            mount_state((), {"mode": "0000"}, {"fragment_path": ""}, ()),
+            ["mount", "fstab", "directory", "unit"],
+            id="new host",
+        ),
+    ],
+)
+def test_mount_differences(state: dict[str, Any], differs: list[str]) -> None:
+    disk = {"uuid": OWN, "device_number": EMPTY.device_number}
+    assert mount_differences(state, disk, PLACE.path, "defaults,nofail", "1777") == differs

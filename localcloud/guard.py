@@ -1,0 +1,195 @@
+# Copyright: academy.deploy contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""IAM enforced: whoever calls with a role's temporary keys may do what the role's policies allow, and nothing else.
+
+Such keys are those that the metadata service hands out. Long-lived keys are the operator's, who is not limited.
+Resource policies, permissions boundaries and session policies are not evaluated; a boundary is an error that says so.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from localcloud.api import Api, Environ, StartResponse, is_temporary
+from localcloud.grants import EXERCISE_MARK, Ledger
+from localcloud.permissions import needs
+from localcloud.policy import Decision, Need, PolicyError, Statement, decide, read_policy
+from localcloud.wire import ApiError, Call
+
+UNAUTHORIZED_STATUS = 401
+FORBIDDEN_STATUS = 403
+NOT_IMPLEMENTED_STATUS = 501
+
+
+@dataclass(frozen=True)
+class Session:
+    """Somebody in a role; on an instance, user_id is <role id>:<instance id>."""
+
+    role: str
+    arn: str
+    user_id: str
+    ends: datetime
+    statements: tuple[Statement, ...]
+
+
+class DeniedError(Exception):
+    """IAM's refusal, not yet in the words of any protocol."""
+
+    def __init__(self, message: str, details: Mapping[str, Any]) -> None:
+        super().__init__(message)
+        self.details = details
+
+
+class Guard:
+    """Stands before every call of the API, and before the registry."""
+
+    def __init__(self, api: Api, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._api = api
+        self._clock = clock
+        self._ledger = Ledger()
+        api.guards.append(self._check)
+        api.mount("grants", self._serve_grants)
+
+    def authorize(self, access_key: str, need: Need) -> None:
+        """Raise DeniedError unless the holder of a key may do this; for what comes in by another way than the API."""
+        if is_temporary(access_key):
+            with self._api.lock:
+                session = self._session(access_key)
+                if session is None:
+                    raise DeniedError("The role that this caller had is gone", {})
+                self._require(session, [need], exercise=False)
+
+    def _check(self, call: Call) -> None:
+        if not is_temporary(call.access_key):
+            return
+        exercise = EXERCISE_MARK in call.request.headers.get("User-Agent", "")
+        try:
+            with self._api.lock:
+                session = self._session(call.access_key)
+                if session is None:
+                    raise unknown_key(call)
+                if session.ends <= self._clock():
+                    raise expired_key(call)
+                wanted = needs(call.service, call.action, call.parameters, call.region, self._tags_of)
+                self._require(session, wanted, exercise=exercise)
+        except DeniedError as denied:
+            raise access_denied(call, denied) from denied
+        except PolicyError as error:
+            raise ApiError("NotImplemented", str(error), NOT_IMPLEMENTED_STATUS) from error
+
+    def _require(self, session: Session, wanted: Iterable[Need], *, exercise: bool) -> None:
+        for need in wanted:
+            decision = decide(session.statements, need_of(session, need))
+            if not decision.allowed:
+                self._ledger.denied(session.role, need.action, need.resource or "*", exercise=exercise)
+                raise denial(session, need, decision)
+            assert decision.statement is not None  # something allowed it
+            self._ledger.allowed(session.role, decision.statement.sid, need.action, exercise=exercise)
+
+    def _session(self, access_key: str) -> Session | None:
+        """What moto knows of a key: the metadata service lets it assume the instance's role."""
+        assumed = self._api.backends("sts").get_assumed_role_from_access_key(access_key)
+        role = next((role for role in self._roles() if assumed and role.arn == assumed.role_arn), None)
+        if role is None:
+            return None
+        if role.permissions_boundary_arn:
+            raise PolicyError(f"{role.name}: permissions boundaries are not known here")
+        return Session(role.name, assumed.arn, assumed.user_id, assumed.expiration.replace(tzinfo=UTC), _read(role))
+
+    def _roles(self) -> list[Any]:
+        return list(self._api.backends("iam").roles.values())
+
+    def _tags_of(self, instance_id: str) -> Mapping[str, str]:
+        instances = self._api.backends("ec2").all_instances()
+        found = next((instance for instance in instances if instance.id == instance_id), None)
+        return {tag["key"]: tag["value"] for tag in found.get_tags()} if found else {}
+
+    def _serve_grants(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        if environ["PATH_INFO"] == "/reset" and environ["REQUEST_METHOD"] == "POST":
+            self._ledger.reset()
+        body = json.dumps(self._ledger.as_dict()).encode()
+        start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
+        return [body]
+
+
+def need_of(session: Session, need: Need) -> Need:
+    """A need, with what conditions may ask about the caller."""
+    return Need(need.action, need.resource, {**need.context, "aws:userid": session.user_id})
+
+
+def _read(role: Any) -> tuple[Statement, ...]:
+    inline = {name: json.loads(document) for name, document in role.policies.items()}
+    managed = {
+        policy.name: json.loads(version.document)
+        for policy in role.managed_policies.values()
+        for version in policy.versions
+        if version.version_id == policy.default_version_id
+    }
+    return tuple(
+        statement for name, document in (inline | managed).items() for statement in read_policy(document, name)
+    )
+
+
+def denial(session: Session, need: Need, decision: Decision) -> DeniedError:
+    """Say who may not do what to what, and why."""
+    resource = need.resource or "*"
+    explicit = decision.statement is not None
+    why = (
+        "with an explicit deny in an identity-based policy"
+        if explicit
+        else f"because no identity-based policy allows the {need.action} action"
+    )
+    return DeniedError(
+        f"User: {session.arn} is not authorized to perform: {need.action} on resource: {resource} {why}",
+        {
+            "allowed": False,
+            "explicitDeny": explicit,
+            "context": {"principal": session.arn, "action": need.action, "resource": resource},
+        },
+    )
+
+
+# --- in the words of each protocol --------------------------------------------------------------------------------
+
+
+def access_denied(call: Call, denied: DeniedError) -> ApiError:
+    """EC2 encodes the details, for sts:DecodeAuthorizationMessage; the others tell them."""
+    if call.protocol == "ec2":
+        encoded = b64encode(json.dumps(denied.details).encode()).decode()
+        return ApiError(
+            "UnauthorizedOperation",
+            f"You are not authorized to perform this operation. {denied}. "
+            f"Encoded authorization failure message: {encoded}",
+            FORBIDDEN_STATUS,
+        )
+    return _refusal(call, "AccessDenied", "AccessDeniedException", str(denied))
+
+
+def unknown_key(call: Call) -> ApiError:
+    """A key that nobody handed out, or whose role is gone."""
+    if call.protocol == "ec2":
+        message = "AWS was not able to validate the provided access credentials"
+        return ApiError("AuthFailure", message, UNAUTHORIZED_STATUS)
+    message = "The security token included in the request is invalid."
+    return _refusal(call, "InvalidClientTokenId", "UnrecognizedClientException", message)
+
+
+def expired_key(call: Call) -> ApiError:
+    """A key whose session has ended."""
+    if call.protocol == "ec2":
+        return ApiError("RequestExpired", "Request has expired.", 400)
+    message = "The security token included in the request is expired"
+    return _refusal(call, "ExpiredToken", "ExpiredTokenException", message)
+
+
+def _refusal(call: Call, query_code: str, json_code: str, message: str) -> ApiError:
+    """SQS speaks JSON with the codes of its old query protocol; JSON over one path answers 400, all others 403."""
+    model = call.operation.service_model
+    if "json" not in call.protocol or "awsQueryCompatible" in model.metadata:
+        return ApiError(query_code, message, FORBIDDEN_STATUS)
+    return ApiError(json_code, message, 400 if call.protocol == "json" else FORBIDDEN_STATUS)

@@ -1,0 +1,29 @@
+# Copyright: academy.deploy contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What differs on a host from what a role keeps, for templates. All of them read what host_state_info returns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from ..module_utils.docker import plan_docker
+from ..module_utils.host_state import missing_packages, path_differences
+from ..module_utils.volume import mount_differences
+
+
+def docker_changes(
+    state: Mapping[str, Any], packages: Sequence[str], paths: Iterable[Mapping[str, Any]]
+) -> dict[str, Any]:
+    return asdict(plan_docker(state, packages, paths))
+
+
+class FilterModule:
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        return {
+            "docker_changes": docker_changes,
+            "missing_packages": missing_packages,
+            "mount_differences": mount_differences,
+            "path_differences": path_differences,
+        }

@@ -1,0 +1,378 @@
+# Copyright: academy.deploy contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reading the AWS side of the deployment: every section at the same time, nothing written.
+
+What does not exist is left out or None. An answer that is an error names the section and the call.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any
+
+from ansible.module_utils.common.dict_transformations import camel_dict_to_snake_dict
+
+from .network import Subnet, choose_network, subnet_filters
+
+with suppress(ImportError):  # AnsibleAWSModule says so.
+    from botocore.exceptions import BotoCoreError, ClientError
+
+Client = Any
+Record = dict[str, Any]
+
+# As many as a client of boto3 has connections.
+THREADS = 10
+
+
+class ReadError(Exception):
+    """A call that AWS answered with an error, by the name that permissions have."""
+
+    def __init__(self, action: str, cause: Exception) -> None:
+        super().__init__(action)
+        self.action = action
+        self.cause = cause
+        self.section = ""
+
+
+def _call(client: Client, operation: str, call: Callable[[], Any], missing: Sequence[str]) -> Any:
+    """What the call answers; None where AWS says that there is no such thing."""
+    try:
+        return call()
+    except (BotoCoreError, ClientError) as error:
+        code = getattr(error, "response", {}).get("Error", {}).get("Code")
+        if code in missing:
+            return None
+        service, action = client.meta.service_model.service_name, client.meta.method_to_api_mapping[operation]
+        raise ReadError(f"{service}:{action}", error) from error
+
+
+def _ask(client: Client, operation: str, *missing: str, **parameters: Any) -> Any:
+    return _call(client, operation, partial(getattr(client, operation), **parameters), missing)
+
+
+def _ask_all(client: Client, operation: str, key: str, *missing: str, **parameters: Any) -> list[Record]:
+    """All pages of a list, which is empty where there is no such thing."""
+
+    def pages() -> Record:
+        answer: Record = client.get_paginator(operation).paginate(**parameters).build_full_result()
+        return answer
+
+    answer = _call(client, operation, pages, missing) or {}
+    found: list[Record] = answer.get(key, [])
+    return found
+
+
+def _filters(values: Mapping[str, Any]) -> list[Record]:
+    return [
+        {"Name": name, "Values": list(value) if isinstance(value, (list, tuple)) else [value]}
+        for name, value in values.items()
+    ]
+
+
+def _tags(tags: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    return {tag["Key"]: tag["Value"] for tag in tags}
+
+
+def _snake(record: Record) -> Record:
+    """A record without policies and tags, whose keys are data."""
+    snake: Record = camel_dict_to_snake_dict(record)
+    return snake
+
+
+def _tagged(record: Record, tags_key: str = "Tags") -> Record:
+    tags = _tags(record.get(tags_key, []))
+    return {**_snake({key: value for key, value in record.items() if key != tags_key}), "tags": tags}
+
+
+# --- IAM ------------------------------------------------------------------------------------------------------------
+
+NO_ENTITY = "NoSuchEntity"
+
+
+def read_role(iam: Client, name: str) -> Record | None:
+    answer = _ask(iam, "get_role", NO_ENTITY, RoleName=name)
+    if answer is None:
+        return None
+    role = answer["Role"]
+    attached = _ask_all(iam, "list_attached_role_policies", "AttachedPolicies", NO_ENTITY, RoleName=name)
+    inline: Record = {}
+    for policy in _ask_all(iam, "list_role_policies", "PolicyNames", NO_ENTITY, RoleName=name):
+        found = _ask(iam, "get_role_policy", NO_ENTITY, RoleName=name, PolicyName=policy)
+        if found is not None:
+            inline[str(policy)] = found["PolicyDocument"]
+    return {
+        "arn": role["Arn"],
+        "description": role.get("Description", ""),
+        "trust_policy": role["AssumeRolePolicyDocument"],
+        "managed_policies": sorted(policy["PolicyArn"] for policy in attached),
+        "inline_policies": inline,
+        "tags": _tags(role.get("Tags", [])),
+    }
+
+
+def read_instance_profile(iam: Client, name: str) -> Record | None:
+    answer = _ask(iam, "get_instance_profile", NO_ENTITY, InstanceProfileName=name)
+    if answer is None:
+        return None
+    profile = answer["InstanceProfile"]
+    return {
+        "arn": profile["Arn"],
+        "roles": [role["RoleName"] for role in profile["Roles"]],
+        "tags": _tags(profile.get("Tags", [])),
+    }
+
+
+# --- SQS ------------------------------------------------------------------------------------------------------------
+
+NO_QUEUE = ("AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist")
+
+
+def read_queue(sqs: Client, name: str) -> Record | None:
+    answer = _ask(sqs, "get_queue_url", *NO_QUEUE, QueueName=name)
+    if answer is None:
+        return None
+    url = answer["QueueUrl"]
+    found = _ask(sqs, "get_queue_attributes", *NO_QUEUE, QueueUrl=url, AttributeNames=["All"])
+    tags = _ask(sqs, "list_queue_tags", *NO_QUEUE, QueueUrl=url)
+    if found is None or tags is None:  # deleted meanwhile
+        return None
+    attributes = found["Attributes"]
+    return {
+        "url": url,
+        "arn": attributes["QueueArn"],
+        "attributes": attributes,
+        "redrive_policy": json.loads(attributes.get("RedrivePolicy") or "null"),
+        "tags": tags.get("Tags", {}),
+    }
+
+
+# --- ECR ------------------------------------------------------------------------------------------------------------
+
+NO_REPOSITORY = "RepositoryNotFoundException"
+
+
+def read_repository(ecr: Client, name: str) -> Record | None:
+    found = _ask_all(ecr, "describe_repositories", "repositories", NO_REPOSITORY, repositoryNames=[name])
+    if not found:
+        return None
+    (repository,) = found
+    arn = repository["repositoryArn"]
+    lifecycle = _ask(
+        ecr, "get_lifecycle_policy", "LifecyclePolicyNotFoundException", NO_REPOSITORY, repositoryName=name
+    )
+    tags = _ask(ecr, "list_tags_for_resource", NO_REPOSITORY, resourceArn=arn) or {}
+    return {
+        "arn": arn,
+        "uri": repository["repositoryUri"],
+        "image_tag_mutability": repository["imageTagMutability"],
+        "scan_on_push": repository.get("imageScanningConfiguration", {}).get("scanOnPush", False),
+        "lifecycle_policy": json.loads(lifecycle["lifecyclePolicyText"]) if lifecycle else None,
+        "tags": _tags(tags.get("tags", [])),
+    }
+
+
+# --- CloudWatch Logs ------------------------------------------------------------------------------------------------
+
+
+def read_log_groups(logs: Client, prefix: str) -> Record:
+    groups = {}
+    for group in _ask_all(logs, "describe_log_groups", "logGroups", logGroupNamePrefix=prefix):
+        arn = group["arn"].removesuffix(":*")
+        tags = _ask(logs, "list_tags_for_resource", "ResourceNotFoundException", resourceArn=arn) or {}
+        groups[group["logGroupName"]] = {
+            "arn": arn,
+            "retention_days": group.get("retentionInDays"),
+            "tags": tags.get("tags", {}),
+        }
+    return groups
+
+
+# --- RDS ------------------------------------------------------------------------------------------------------------
+
+
+def read_database(rds: Client, identifier: str) -> Record | None:
+    found = _ask_all(
+        rds,
+        "describe_db_instances",
+        "DBInstances",
+        "DBInstanceNotFound",
+        "DBInstanceNotFoundFault",
+        DBInstanceIdentifier=identifier,
+    )
+    return _tagged(found[0], "TagList") if found else None
+
+
+def read_subnet_group(rds: Client, name: str) -> Record | None:
+    found = _ask_all(
+        rds, "describe_db_subnet_groups", "DBSubnetGroups", "DBSubnetGroupNotFoundFault", DBSubnetGroupName=name
+    )
+    if not found:
+        return None
+    group = found[0]
+    arn = group["DBSubnetGroupArn"]
+    tags = _ask(rds, "list_tags_for_resource", "DBSubnetGroupNotFoundFault", ResourceName=arn) or {}
+    return {
+        "arn": arn,
+        "vpc_id": group["VpcId"],
+        "description": group["DBSubnetGroupDescription"],
+        "subnet_ids": sorted(subnet["SubnetIdentifier"] for subnet in group["Subnets"]),
+        "tags": _tags(tags.get("TagList", [])),
+    }
+
+
+# --- EC2 ------------------------------------------------------------------------------------------------------------
+
+
+def read_subnets(ec2: Client, filters: Mapping[str, Any]) -> list[Subnet]:
+    found = _ask_all(ec2, "describe_subnets", "Subnets", Filters=_filters(filters))
+    return [Subnet(subnet["SubnetId"], subnet["VpcId"], subnet["AvailabilityZone"]) for subnet in found]
+
+
+def read_security_groups(ec2: Client, names: Sequence[str]) -> list[Record]:
+    """Of every VPC: a name means one group in each."""
+    if not names:
+        return []
+    found = _ask_all(ec2, "describe_security_groups", "SecurityGroups", Filters=_filters({"group-name": names}))
+    return [_tagged(group) for group in found]
+
+
+def read_instance_types(ec2: Client, types: Sequence[str]) -> Record:
+    """Those that exist in the region, with the zones that offer them."""
+    if not types:
+        return {}
+    filters = _filters({"instance-type": types})
+    offerings = _ask_all(
+        ec2,
+        "describe_instance_type_offerings",
+        "InstanceTypeOfferings",
+        LocationType="availability-zone",
+        Filters=filters,
+    )
+    return {
+        found["InstanceType"]: {
+            "memory_mib": found["MemoryInfo"]["SizeInMiB"],
+            "zones": sorted(
+                offering["Location"] for offering in offerings if offering["InstanceType"] == found["InstanceType"]
+            ),
+        }
+        for found in _ask_all(ec2, "describe_instance_types", "InstanceTypes", Filters=filters)
+    }
+
+
+def _read_shutdown_behavior(ec2: Client, instance_id: str) -> str | None:
+    attribute = "instanceInitiatedShutdownBehavior"
+    answer = _ask(
+        ec2, "describe_instance_attribute", "InvalidInstanceID.NotFound", InstanceId=instance_id, Attribute=attribute
+    )
+    behavior: str | None = (answer or {}).get("InstanceInitiatedShutdownBehavior", {}).get("Value")
+    return behavior
+
+
+def _read_volumes(ec2: Client, instance_ids: Sequence[str]) -> list[Record]:
+    filters = _filters({"attachment.instance-id": instance_ids})
+    return [_tagged(volume) for volume in _ask_all(ec2, "describe_volumes", "Volumes", Filters=filters)]
+
+
+def read_instances(ec2: Client, filters: Mapping[str, Any]) -> list[Record]:
+    """Each with its volumes by device, and what becomes of it when it shuts itself down."""
+    reservations = _ask_all(ec2, "describe_instances", "Reservations", Filters=_filters(filters))
+    instances = [_tagged(instance) for reservation in reservations for instance in reservation["Instances"]]
+    ids = [instance["instance_id"] for instance in instances]
+    volumes = _read_volumes(ec2, ids) if ids else []
+    return [
+        {
+            **instance,
+            "instance_initiated_shutdown_behavior": _read_shutdown_behavior(ec2, instance["instance_id"]),
+            "volumes": {
+                attachment["device"]: volume
+                for volume in volumes
+                for attachment in volume["attachments"]
+                if attachment["instance_id"] == instance["instance_id"]
+            },
+        }
+        for instance in instances
+    ]
+
+
+# --- all of it ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the answer: what is read because of which option, at once or each name on its own."""
+
+    name: str
+    option: str
+    service: str
+    read: Callable[[Client, Any], Any]
+    each: bool = False
+
+
+SECTIONS = (
+    Section("roles", "role_names", "iam", read_role, each=True),
+    Section("instance_profiles", "role_names", "iam", read_instance_profile, each=True),
+    Section("queues", "queue_names", "sqs", read_queue, each=True),
+    Section("repositories", "repository_names", "ecr", read_repository, each=True),
+    Section("log_groups", "log_group_prefix", "logs", read_log_groups),
+    Section("db_instance", "db_instance_identifier", "rds", read_database),
+    Section("db_subnet_group", "db_subnet_group_name", "rds", read_subnet_group),
+    Section("subnets", "subnet_filters", "ec2", read_subnets),
+    Section("security_groups", "security_group_names", "ec2", read_security_groups),
+    Section("instances", "instance_filters", "ec2", read_instances),
+    Section("instance_types", "instance_types", "ec2", read_instance_types),
+)
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is read in a thread of its own."""
+
+    section: Section
+    what: Any
+
+    def run(self, client: Client) -> Any:
+        try:
+            return self.section.read(client, self.what)
+        except ReadError as error:
+            error.section = f"{self.section.name} {self.what}" if self.section.each else self.section.name
+            raise
+
+
+def read(options: Mapping[str, Any], make_client: Callable[[str], Client]) -> Record:
+    """The sections whose option is given. Clients are made here, because making them is not safe in threads."""
+    sections = [section for section in SECTIONS if options.get(section.option) is not None]
+    jobs = [
+        Job(section, what)
+        for section in sections
+        for what in (options[section.option] if section.each else [options[section.option]])
+    ]
+    clients = {service: make_client(service) for service in sorted({section.service for section in sections})}
+    state: Record = {section.name: {} for section in sections}
+    with ThreadPoolExecutor(THREADS) as pool:
+        answers = list(pool.map(lambda job: job.run(clients[job.section.service]), jobs))
+    for job, answer in zip(jobs, answers, strict=True):
+        if not job.section.each:
+            state[job.section.name] = answer
+        elif answer is not None:
+            state[job.section.name][job.what] = answer
+    return state
+
+
+def observe(options: Mapping[str, Any], make_client: Callable[[str], Client]) -> Record:
+    """What is read, and of the subnets the network that they make up."""
+    if not options.get("minimum_zones"):
+        return read(options, make_client)
+    vpc_id, subnet_ids = options.get("vpc_id") or "", options.get("subnet_ids") or []
+    state = read({**options, "subnet_filters": subnet_filters(vpc_id, subnet_ids)}, make_client)
+    network = choose_network(state.pop("subnets"), vpc_id, subnet_ids, options["minimum_zones"])
+    groups = state.pop("security_groups", [])
+    return {
+        **state,
+        "network": asdict(network),
+        "security_groups": {group["group_name"]: group for group in groups if group["vpc_id"] == network.vpc_id},
+    }

@@ -1,0 +1,100 @@
+# Copyright: academy.deploy contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""/etc/fstab and the kernel's tables that are written like it: what is mounted, and what will be at the next boot."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+PATH = "/etc/fstab"
+# What would end a field, in the order in which it is replaced.
+ESCAPED = {"\\": "\\134", " ": "\\040", "\t": "\\011", "\n": "\\012"}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of fstab."""
+
+    source: str
+    target: str
+    fstype: str
+    options: str = "defaults"
+    dump: str = "0"
+    passno: str = "0"
+
+
+@dataclass(frozen=True)
+class Mount:
+    """Something mounted: where, and from which device (its number, as in "259:1")."""
+
+    target: str
+    device_number: str
+    root: str = "/"
+    source: str = ""
+    fstype: str = ""
+    options: str = ""
+
+
+def parse_fstab(text: str) -> tuple[Entry, ...]:
+    """The entries of fstab. Comments and lines that are none are left out."""
+    return tuple(entry for entry in map(_entry, text.splitlines()) if entry)
+
+
+def render(entry: Entry) -> str:
+    """The entry as a line of fstab."""
+    fields = (entry.source, entry.target, entry.fstype, entry.options, entry.dump, entry.passno)
+    return " ".join(map(escape, fields))
+
+
+def with_source(text: str, source: str, wanted: Entry | None) -> str:
+    """fstab with one entry for this source, `wanted`, or with none. All other lines stay as they are."""
+    lines = []
+    kept = False
+    for line in text.splitlines():
+        found = _entry(line)
+        if not found or found.source != source:
+            lines.append(line)
+        elif found == wanted and not kept:
+            lines.append(line)
+            kept = True
+    if wanted and not kept:
+        lines.append(render(wanted))
+    return text if lines == text.splitlines() else "".join(f"{line}\n" for line in lines)
+
+
+def parse_mountinfo(text: str) -> tuple[Mount, ...]:
+    """/proc/self/mountinfo, in the order in which things were mounted: the last one at a place is what is seen."""
+    mounts = []
+    for line in text.splitlines():
+        place, _, device = line.partition(" - ")
+        fields, what = place.split(), device.split()
+        if len(fields) >= 6 and len(what) >= 2:
+            mounts.append(
+                Mount(
+                    target=unescape(fields[4]),
+                    device_number=fields[2],
+                    root=unescape(fields[3]),
+                    source=unescape(what[1]),
+                    fstype=what[0],
+                    options=fields[5],
+                )
+            )
+    return tuple(mounts)
+
+
+def escape(field: str) -> str:
+    for character, code in ESCAPED.items():
+        field = field.replace(character, code)
+    return field
+
+
+def unescape(field: str) -> str:
+    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), field)
+
+
+def _entry(line: str) -> Entry | None:
+    fields = [unescape(field) for field in line.split()]
+    if len(fields) < 3 or fields[0].startswith("#"):
+        return None
+    return Entry(*fields[:6])

@@ -1,0 +1,137 @@
+# Copyright: academy.deploy contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a host shows of itself, from the output of its own tools, and where that differs from what is wanted.
+
+Nothing here starts a command or opens a file. What is returned is made for results that anybody may see: never the
+content of a file, never the environment or the command of a container.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timezone
+from typing import Any
+
+UNIT_PROPERTIES = (
+    "LoadState",
+    "ActiveState",
+    "SubState",
+    "UnitFileState",
+    "NeedDaemonReload",
+    "FragmentPath",
+    "ActiveEnterTimestamp",
+)
+PACKAGE = re.compile(r"(\S+) (\S+)")
+BYTES_PER_MIB = 1024**2
+
+
+def parse_packages(rpm_query: str, asked: Iterable[str]) -> dict[str, str | None]:
+    """Versions from `rpm --query --queryformat "%{NAME} %{VERSION}-%{RELEASE}\\n"`; None for what is not installed.
+
+    Of a package that is installed in several versions rpm lists the newest last.
+    """
+    lines = (PACKAGE.fullmatch(line.strip()) for line in rpm_query.splitlines())
+    found = {line[1]: line[2] for line in lines if line}
+    return {name: found.get(name) for name in asked}
+
+
+def parse_units(systemctl_show: str, asked: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """States from `systemctl show --timestamp=unix --property=…`: one block for each unit, in the order asked.
+
+    Not by the block's own Id, because a mount point or an alias is answered under another name.
+    """
+    blocks = [block for block in re.split(r"\n{2,}", systemctl_show.strip()) if block]
+    if len(blocks) != len(asked):
+        raise ValueError(f"systemctl shows {len(blocks)} units, but {len(asked)} were asked for")
+    return {name: _unit(block) for name, block in zip(asked, blocks)}
+
+
+def parse_containers(inspected: Iterable[Mapping[str, Any]], now: datetime) -> dict[str, dict[str, Any]]:
+    """Containers by name, from what the engine says of each of them."""
+    return {container["Name"].lstrip("/"): _container(container, now) for container in inspected}
+
+
+def parse_images(listed: Iterable[Mapping[str, Any]], asked: Iterable[str]) -> dict[str, str | None]:
+    """Ids of images by the reference asked for (name with tag or digest), from the engine's list; None where absent."""
+    found = {
+        reference: str(image["Id"])
+        for image in listed
+        for reference in [*(image.get("RepoTags") or []), *(image.get("RepoDigests") or [])]
+    }
+    return {reference: found.get(reference) for reference in asked}
+
+
+def meminfo_bytes(proc_meminfo: str, name: str) -> int:
+    """One line of /proc/meminfo; 0 where it is missing."""
+    found = re.search(rf"^{re.escape(name)}:\s+(\d+) kB$", proc_meminfo, re.MULTILINE)
+    return int(found[1]) * 1024 if found else 0
+
+
+def missing_packages(packages: Mapping[str, str | None], wanted: Iterable[str]) -> list[str]:
+    return [name for name in wanted if packages[name] is None]
+
+
+def path_differences(
+    paths: Mapping[str, Mapping[str, Any]], wanted: Iterable[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """The wanted paths that are not as wanted, in their order, each with `differs`: the names of what differs.
+
+    A wanted path has `path`, `kind` (file by default, directory or absent), `owner` and `group` (root by default),
+    `mode`, and as a file `content`. What it leaves out is not compared.
+    """
+    found = [{**want, "differs": _differences(paths[want["path"]], want)} for want in wanted]
+    return [want for want in found if want["differs"]]
+
+
+def _differences(found: Mapping[str, Any], want: Mapping[str, Any]) -> list[str]:
+    kind = want.get("kind", "file")
+    if found["kind"] != kind:
+        return ["kind"]
+    if kind == "absent":
+        return []
+    compared: dict[str, object] = {"owner": want.get("owner", "root"), "group": want.get("group", "root")}
+    if "mode" in want:
+        compared["mode"] = want["mode"]
+    if "content" in want:
+        compared["sha256"] = hashlib.sha256(want["content"].encode()).hexdigest()
+    return [name for name, value in compared.items() if found.get(name) != value]
+
+
+def _unit(block: str) -> dict[str, Any]:
+    values = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
+    entered = values.get("ActiveEnterTimestamp", "")
+    return {
+        "load_state": values.get("LoadState", ""),
+        "active_state": values.get("ActiveState", ""),
+        "sub_state": values.get("SubState", ""),
+        "unit_file_state": values.get("UnitFileState", ""),
+        "need_daemon_reload": values.get("NeedDaemonReload") == "yes",
+        "fragment_path": values.get("FragmentPath", ""),
+        "active_enter_seconds": int(entered[1:]) if re.fullmatch(r"@\d+", entered) else None,
+    }
+
+
+def _container(container: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+    state, settings = container["State"], container["HostConfig"]
+    return {
+        "id": container["Id"],
+        "image": container["Config"]["Image"],
+        "image_id": container["Image"],
+        "status": state["Status"],
+        # Empty where the container has no health check.
+        "health": (state.get("Health") or {}).get("Status", ""),
+        "exit_code": state["ExitCode"],
+        "out_of_memory": state["OOMKilled"],
+        "restart_count": container["RestartCount"],
+        "restart_policy": settings["RestartPolicy"]["Name"],
+        "memory_limit_mib": settings["Memory"] // BYTES_PER_MIB,
+        "running_seconds": _seconds_since(state["StartedAt"], now) if state["Running"] else None,
+    }
+
+
+def _seconds_since(started_at: str, now: datetime) -> int:
+    # Docker's nanoseconds are more than Python 3.9 reads.
+    started = datetime.strptime(started_at[:19], "%Y-%m-%dT%H:%M:%S").replace(tzinfo=timezone.utc)
+    return int((now - started).total_seconds())

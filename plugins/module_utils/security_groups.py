@@ -1,0 +1,170 @@
+# Copyright: academy.deploy contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who may reach what, and which security groups have to be made or mended for it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from ipaddress import IPv6Network, ip_network
+from typing import Any, Literal
+
+from .changes import MISSING, reason, with_reasons
+from .tags import own_tags
+
+# An operator is a person or an office, not a provider. Anything wider is a mistake or the world.
+SHORTEST_OPERATOR_PREFIX = {4: 24, 6: 56}
+
+Stage = Literal["test", "open"]
+Rule = dict[str, Any]
+
+# Hosts reach out to package repositories, AWS and object storage.
+EVERYWHERE: list[Rule] = [{"proto": "all", "cidr_ip": ["0.0.0.0/0"]}]
+
+# What EC2 calls every protocol, which has no ports.
+EVERY_PROTOCOL = "-1"
+# The sources in one of EC2's rules: the list's name, and the name of its elements.
+SOURCES = {
+    "ip_ranges": "cidr_ip",
+    "ipv6_ranges": "cidr_ipv6",
+    "prefix_list_ids": "prefix_list_id",
+    "user_id_group_pairs": "group_id",
+}
+
+
+def operator_cidr_problem(cidr: str) -> str | None:
+    """Why this is no address of an operator, or nothing."""
+    where = f"operator_cidrs: '{cidr}'"
+    try:
+        network = ip_network(cidr, strict=False)
+    except ValueError:
+        return f"{where} is no CIDR. Write an address with its prefix, such as 203.0.113.7/32."
+    shortest = SHORTEST_OPERATOR_PREFIX[network.version]
+    if network.prefixlen < shortest:
+        return (
+            f"{where} is {'the whole world' if network.prefixlen == 0 else 'too wide'}: SSH and the API open to "
+            f"operators alone, IPv{network.version} prefixes of /{shortest} or longer. Write your own address."
+        )
+    if cidr != str(network):
+        return f"{where} must be written as AWS stores it, else every run would change it: write {network}."
+    return None
+
+
+def operator_cidr_problems(cidrs: Sequence[str]) -> list[str]:
+    """Everything wrong with the addresses that may reach SSH and, in stage test, the API."""
+    if not cidrs:
+        return [
+            "operator_cidrs: at least one is needed, found none: nobody could reach a host by SSH. "
+            "Write your own address, such as [203.0.113.7/32] (curl https://checkip.amazonaws.com shows it)."
+        ]
+    return [problem for problem in map(operator_cidr_problem, cidrs) if problem]
+
+
+def _from_cidrs(port: int, cidrs: Sequence[str], description: str) -> list[Rule]:
+    networks = [ip_network(cidr) for cidr in cidrs]
+    v6 = [str(network) for network in networks if isinstance(network, IPv6Network)]
+    v4 = [str(network) for network in networks if not isinstance(network, IPv6Network)]
+    sources = ({"cidr_ip": v4} if v4 else {}, {"cidr_ipv6": v6} if v6 else {})
+    return [{"proto": "tcp", "ports": [str(port)], "rule_desc": description, **source} for source in sources if source]
+
+
+def _from_groups(port: int, groups: Sequence[str], available: Collection[str] | None, description: str) -> list[Rule]:
+    known = [group for group in groups if available is None or group in available]
+    if not known:
+        return []
+    return [{"proto": "tcp", "ports": [str(port)], "rule_desc": description, "group_name": known}]
+
+
+def security_groups(
+    names: Mapping[str, str],
+    stage: Stage,
+    operator_cidrs: Sequence[str],
+    ports: Mapping[str, int],
+    available: Collection[str] | None = None,
+) -> list[dict[str, Any]]:
+    """The four groups with all their rules, each after those it refers to.
+
+    In check mode on an empty account a group cannot be referred to yet: available then names those that exist.
+    """
+    world = ["0.0.0.0/0", "::/0"] if stage == "open" else []
+    ssh = _from_cidrs(22, operator_cidrs, "SSH from the operators")
+    api = (
+        _from_groups(ports["api"], [names["alb"]], available, "API from the load balancer")
+        if stage == "open"
+        else _from_cidrs(ports["api"], operator_cidrs, "API from the operators, until opening")
+    )
+    hosts = [names["api"], names["worker"]]
+    groups: list[dict[str, Any]] = [
+        {
+            "name": names["alb"],
+            "description": "Load balancer: HTTPS for everybody once open",
+            "rules": [
+                *_from_cidrs(443, world, "HTTPS"),
+                *_from_cidrs(80, world, "Redirected to HTTPS"),
+            ],
+        },
+        {"name": names["api"], "description": "API hosts", "rules": [*ssh, *api]},
+        {"name": names["worker"], "description": "Worker hosts", "rules": ssh},
+        {
+            "name": names["database"],
+            "description": "Database: PostgreSQL from API and worker hosts",
+            "rules": _from_groups(ports["database"], hosts, available, "PostgreSQL from the hosts"),
+        },
+    ]
+    return [{**group, "rules_egress": EVERYWHERE} for group in groups]
+
+
+def _text(protocol: str, ports: str, source: str, description: str | None) -> str:
+    words = ["all"] if protocol == EVERY_PROTOCOL else [protocol, ports]
+    return " ".join([*words, source, *([f"({description})"] if description else [])])
+
+
+def _wanted_rules(rules: Iterable[Rule]) -> list[str]:
+    return sorted(
+        _text(EVERY_PROTOCOL if rule["proto"] == "all" else rule["proto"], port, source, rule.get("rule_desc"))
+        for rule in rules
+        for port in rule.get("ports", [""])
+        for key in ("cidr_ip", "cidr_ipv6", "group_name")
+        for source in rule.get(key, [])
+    )
+
+
+def _found_rules(permissions: Iterable[Mapping[str, Any]], names: Mapping[str, str]) -> list[str]:
+    """The same of what EC2 tells; our own groups by their names, and whatever is not understood as it is."""
+    rules = []
+    for permission in permissions:
+        first, last = permission.get("from_port"), permission.get("to_port")
+        ports = str(first) if first == last else f"{first}-{last}"
+        for kind, key in SOURCES.items():
+            for source in permission.get(kind, []):
+                name = str(source.get(key, source))
+                rules.append(_text(permission["ip_protocol"], ports, names.get(name, name), source.get("description")))
+        unknown = set(permission) - {"ip_protocol", "from_port", "to_port", *SOURCES}
+        rules += [f"{kind} {permission[kind]}" for kind in sorted(unknown)]
+    return sorted(rules)
+
+
+def security_group_changes(
+    wanted: Sequence[Mapping[str, Any]], tags: Mapping[str, str], found: Mapping[str, Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """Each group that is not as it should be, with its tags and the reason, in the order of what is wanted.
+
+    The description is not compared: EC2 never changes it.
+    """
+    names = {group["group_id"]: name for name, group in found.items()}
+    changes = []
+    for group in wanted:
+        own = {**tags, "Name": group["name"]}
+        now = found.get(group["name"])
+        why = (
+            MISSING
+            if now is None
+            else reason(
+                [
+                    ("ingress", _found_rules(now["ip_permissions"], names), _wanted_rules(group["rules"])),
+                    ("egress", _found_rules(now["ip_permissions_egress"], names), _wanted_rules(group["rules_egress"])),
+                    ("tags", own_tags(now["tags"]), own),
+                ]
+            )
+        )
+        changes.append(({**group, "tags": own}, why))
+    return with_reasons(changes)

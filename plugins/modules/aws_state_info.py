@@ -1,0 +1,197 @@
+#!/usr/bin/python
+# Copyright: academy.deploy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: aws_state_info
+short_description: The whole AWS side of the deployment in one concurrent pass
+version_added: "0.1.0"
+description:
+  - Reads what the options name, all at the same time, and writes nothing. What is not asked for is not read.
+  - What does not exist is left out of the answer, or null; only a network that does not fit is an error, whose message
+    says which rule failed and what to do. An answer of AWS that is an error is told with the section and the call.
+options:
+  minimum_zones:
+    description:
+      - Look up the network. Its subnets must lie in one VPC and in this many availability zones; RDS and load balancers
+        demand two.
+    type: int
+  vpc_id:
+    description:
+      - The VPC to use.
+      - When neither this nor O(subnet_ids) is given, the account's default VPC is used.
+    type: str
+  subnet_ids:
+    description: The subnets to use. Empty means all of O(vpc_id), or the default ones of the default VPC.
+    type: list
+    elements: str
+  security_group_names:
+    description: Security groups of that VPC. Needs O(minimum_zones).
+    type: list
+    elements: str
+  role_names:
+    description: IAM roles, and the instance profiles of the same names.
+    type: list
+    elements: str
+  queue_names:
+    description: SQS queues.
+    type: list
+    elements: str
+  repository_names:
+    description: ECR repositories.
+    type: list
+    elements: str
+  log_group_prefix:
+    description: Log groups whose names begin with this.
+    type: str
+  db_instance_identifier:
+    description: An RDS instance.
+    type: str
+  db_subnet_group_name:
+    description: A subnet group of RDS.
+    type: str
+  instance_filters:
+    description: EC2 instances that these filters of C(DescribeInstances) let through.
+    type: dict
+  instance_types:
+    description: EC2 instance types, for their memory and the zones that offer them.
+    type: list
+    elements: str
+extends_documentation_fragment:
+  - academy.deploy.attributes.info
+  - amazon.aws.common.modules
+  - amazon.aws.region.modules
+  - amazon.aws.boto3
+author:
+  - academy.deploy contributors
+"""
+
+EXAMPLES = r"""
+- name: Find the default VPC and two of our security groups in it
+  academy.deploy.aws_state_info:
+    minimum_zones: 2
+    security_group_names: [academy-api-sg, academy-worker-sg]
+
+- name: See the running hosts of the deployment, and where a video worker could be launched
+  academy.deploy.aws_state_info:
+    vpc_id: vpc-0123456789abcdef0
+    minimum_zones: 1
+    instance_filters:
+      tag:Project: academy
+      instance-state-name: running
+    instance_types: [t4g.medium]
+
+- name: See the queues and what may use them
+  academy.deploy.aws_state_info:
+    queue_names: [academy-video-jobs, academy-video-jobs-dlq]
+    role_names: [academy-api-role, academy-video-worker-role]
+"""
+
+RETURN = r"""
+network:
+  description: The network to use.
+  returned: when O(minimum_zones) is given
+  type: dict
+  contains:
+    vpc_id:
+      description: The VPC of the subnets.
+      type: str
+      sample: vpc-0123456789abcdef0
+    subnets:
+      description: Its subnets, by zone. Each has C(subnet_id), C(vpc_id) and C(zone).
+      type: list
+      elements: dict
+security_groups:
+  description: >-
+    The security groups by name, as C(DescribeSecurityGroups) tells them, in snake case. Each has among others
+    C(group_id), C(ip_permissions), C(ip_permissions_egress) and C(tags).
+  returned: when O(minimum_zones) is given
+  type: dict
+roles:
+  description: >-
+    The roles by name. Each has C(arn), C(description), C(trust_policy), C(managed_policies) (their ARNs),
+    C(inline_policies) (documents by name) and C(tags).
+  returned: when O(role_names) is given
+  type: dict
+instance_profiles:
+  description: The instance profiles by name. Each has C(arn), C(roles) (their names) and C(tags).
+  returned: when O(role_names) is given
+  type: dict
+queues:
+  description: >-
+    The queues by name. Each has C(url), C(arn), C(attributes) (all of them, as SQS names and tells them),
+    C(redrive_policy) (null where there is no dead-letter queue) and C(tags).
+  returned: when O(queue_names) is given
+  type: dict
+repositories:
+  description: >-
+    The repositories by name. Each has C(arn), C(uri), C(image_tag_mutability), C(scan_on_push), C(lifecycle_policy)
+    (null where there is none) and C(tags).
+  returned: when O(repository_names) is given
+  type: dict
+log_groups:
+  description: The log groups by name. Each has C(arn), C(retention_days) (null for ever) and C(tags).
+  returned: when O(log_group_prefix) is given
+  type: dict
+db_instance:
+  description: The database as M(amazon.aws.rds_instance_info) tells it; null where there is none.
+  returned: when O(db_instance_identifier) is given
+  type: dict
+db_subnet_group:
+  description: >-
+    The subnet group with C(arn), C(vpc_id), C(description), C(subnet_ids) and C(tags); null where there is none.
+  returned: when O(db_subnet_group_name) is given
+  type: dict
+instances:
+  description: >-
+    The instances as M(amazon.aws.ec2_instance_info) tells them, each with its
+    C(instance_initiated_shutdown_behavior) and, by device, its C(volumes), as C(DescribeVolumes) tells them.
+  returned: when O(instance_filters) is given
+  type: list
+  elements: dict
+instance_types:
+  description: The instance types by name. Each has C(memory_mib) and C(zones) (those that offer it).
+  returned: when O(instance_types) is given
+  type: dict
+  sample: {"t4g.medium": {"memory_mib": 4096, "zones": ["ap-northeast-2a"]}}
+"""
+
+from ansible_collections.academy.deploy.plugins.module_utils.aws_state import ReadError, observe
+from ansible_collections.academy.deploy.plugins.module_utils.network import NetworkError
+from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
+
+NAMES = {"type": "list", "elements": "str"}
+
+
+def main() -> None:
+    module = AnsibleAWSModule(
+        argument_spec={
+            "minimum_zones": {"type": "int"},
+            "vpc_id": {"type": "str"},
+            "subnet_ids": NAMES,
+            "security_group_names": NAMES,
+            "role_names": NAMES,
+            "queue_names": NAMES,
+            "repository_names": NAMES,
+            "log_group_prefix": {"type": "str"},
+            "db_instance_identifier": {"type": "str"},
+            "db_subnet_group_name": {"type": "str"},
+            "instance_filters": {"type": "dict"},
+            "instance_types": NAMES,
+        },
+        required_by={"security_group_names": ["minimum_zones"]},
+        supports_check_mode=True,
+    )
+    try:
+        module.exit_json(changed=False, **observe(module.params, module.client))
+    except NetworkError as error:
+        module.fail_json(msg=str(error))
+    except ReadError as error:
+        module.fail_json_aws(error.cause, msg=f"Cannot read {error.section} ({error.action})")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,436 @@
+#!/usr/bin/python
+# Copyright: academy.deploy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: host_state_info
+short_description: See in one pass what a role needs to know about its host
+description:
+  - Reads packages, paths, units, containers and images that are asked for, and always architecture, memory, mounts,
+    swap and C(/etc/fstab), so that a role can act on what differs instead of starting one module for each thing it
+    keeps.
+  - Reads only. Each kind is read once, however many are asked for, and nothing is started for what is not asked for.
+  - Never returns the content of a file, or the environment or command of a container.
+version_added: 0.1.0
+author:
+  - academy.deploy contributors (@academy)
+extends_documentation_fragment:
+  - academy.deploy.attributes.info
+options:
+  packages:
+    description: Names of RPM packages.
+    type: list
+    elements: str
+    default: []
+  paths:
+    description: Absolute paths. A symbolic link is told of itself, not followed.
+    type: list
+    elements: path
+    default: []
+  units:
+    description: Units of systemd, by name, or by mount point.
+    type: list
+    elements: str
+    default: []
+  containers:
+    description: Whether to look at Docker's containers, those that do not run included.
+    type: bool
+    default: false
+  images:
+    description: Images in Docker, as C(name:tag) or C(name@digest).
+    type: list
+    elements: str
+    default: []
+"""
+
+EXAMPLES = r"""
+- name: See whether Docker is there, configured and running
+  academy.deploy.host_state_info:
+    packages: [docker]
+    paths: [/etc/docker/daemon.json]
+    units: [docker.service]
+  register: host_state
+
+- name: See which containers run
+  academy.deploy.host_state_info:
+    containers: true
+  register: host_state
+"""
+
+RETURN = r"""
+architecture:
+  description: Of the processor, in the kernel's words.
+  type: str
+  returned: success
+  sample: aarch64
+memory_total_mib:
+  description: Memory that the kernel shows.
+  type: int
+  returned: success
+  sample: 1904
+mounts:
+  description: What is mounted, in the order in which it was. The last one at a place is what is seen there.
+  type: list
+  elements: dict
+  returned: success
+  contains:
+    target:
+      description: Where.
+      type: str
+    source:
+      description: What, in the kernel's words.
+      type: str
+    device_number:
+      description: Major and minor number of the device.
+      type: str
+      sample: "259:1"
+    root:
+      description: The directory of the file system that is seen there.
+      type: str
+    fstype:
+      description: Type of the file system.
+      type: str
+    options:
+      description: Options of the mount.
+      type: str
+swaps:
+  description: Swap that is on.
+  type: list
+  elements: dict
+  returned: success
+  contains:
+    path:
+      description: File or device.
+      type: str
+    kind:
+      description: V(file) or V(partition).
+      type: str
+    size_bytes:
+      description: Its size.
+      type: int
+    used_bytes:
+      description: How much of it is in use.
+      type: int
+fstab:
+  description: The entries of C(/etc/fstab), without comments.
+  type: list
+  elements: dict
+  returned: success
+  contains:
+    source:
+      description: First field.
+      type: str
+    target:
+      description: Second field.
+      type: str
+    fstype:
+      description: Third field.
+      type: str
+    options:
+      description: Fourth field.
+      type: str
+    dump:
+      description: Fifth field.
+      type: str
+    passno:
+      description: Sixth field.
+      type: str
+packages:
+  description: The version of each package that was asked for, V(null) for one that is not installed.
+  type: dict
+  returned: success
+  sample: {docker: 25.0.8-1.amzn2023, git: null}
+paths:
+  description: What lies at each path that was asked for.
+  type: dict
+  returned: success
+  contains:
+    kind:
+      description:
+        - V(absent), V(file), V(directory), V(link), V(block device) or V(other).
+        - Of an absent one nothing else is told.
+      type: str
+    owner:
+      description: Name of its owner, or the number where there is no name.
+      type: str
+    group:
+      description: Name of its group, or the number where there is no name.
+      type: str
+    mode:
+      description: Its mode.
+      type: str
+      sample: "0644"
+    size_bytes:
+      description: Its size.
+      type: int
+    mtime:
+      description: When its content last changed, in seconds since the epoch.
+      type: float
+    sha256:
+      description: Hash of its content, for a file of at most 1 MiB.
+      type: str
+    target:
+      description: Where it leads at last, for a link.
+      type: str
+    device_number:
+      description: Major and minor number, for a block device.
+      type: str
+units:
+  description: State of each unit that was asked for.
+  type: dict
+  returned: success
+  contains:
+    load_state:
+      description: C(LoadState); V(not-found) for a unit that does not exist.
+      type: str
+    active_state:
+      description: C(ActiveState).
+      type: str
+    sub_state:
+      description: C(SubState).
+      type: str
+    unit_file_state:
+      description: C(UnitFileState), which says whether it is started at boot.
+      type: str
+    need_daemon_reload:
+      description: Whether its files have changed since systemd read them.
+      type: bool
+    fragment_path:
+      description: The file that defines it. Empty where there is none.
+      type: str
+    active_enter_seconds:
+      description: When it became active, in seconds since the epoch. V(null) when it never did.
+      type: int
+docker_running:
+  description:
+    - Whether Docker's daemon runs.
+    - While it does not, containers and images are unknown, and so empty or V(null).
+  type: bool
+  returned: success
+containers:
+  description: Docker's containers by name, when asked for.
+  type: dict
+  returned: success
+  contains:
+    id:
+      description: Id of the container.
+      type: str
+    image:
+      description: The image as it was named when the container was created.
+      type: str
+    image_id:
+      description: Id of the image.
+      type: str
+    status:
+      description: As Docker says it, V(running) or V(exited) for example.
+      type: str
+    health:
+      description: What its health check says. Empty without one.
+      type: str
+    exit_code:
+      description: Of its last end.
+      type: int
+    out_of_memory:
+      description: Whether it was last killed for want of memory.
+      type: bool
+    restart_count:
+      description: How often Docker has restarted it.
+      type: int
+    restart_policy:
+      description: When Docker does that.
+      type: str
+      sample: unless-stopped
+    memory_limit_mib:
+      description: Its memory limit, V(0) for none.
+      type: int
+    running_seconds:
+      description: For how long it has been running. V(null) when it is not.
+      type: int
+images:
+  description: Id of each image that was asked for, V(null) for one that is not there.
+  type: dict
+  returned: success
+"""
+
+import grp
+import hashlib
+import http.client
+import json
+import os
+import platform
+import pwd
+import socket
+import stat
+from dataclasses import asdict
+from datetime import datetime, timezone
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils.fstab import PATH as FSTAB
+from ..module_utils.fstab import parse_fstab, parse_mountinfo
+from ..module_utils.host_state import (
+    BYTES_PER_MIB,
+    UNIT_PROPERTIES,
+    meminfo_bytes,
+    parse_containers,
+    parse_images,
+    parse_packages,
+    parse_units,
+)
+from ..module_utils.swap import parse_swaps
+
+DOCKER_PID_FILE = "/run/docker.pid"
+DOCKER_SOCKET = "/run/docker.sock"
+DOCKER_TIMEOUT_SECONDS = 30
+# Configuration is small; a swap file or an archive takes longer to read than anybody wants to wait.
+HASHED_BYTES_MAX = 1024**2
+KINDS = {stat.S_IFREG: "file", stat.S_IFDIR: "directory", stat.S_IFLNK: "link", stat.S_IFBLK: "block device"}
+
+
+class DockerConnection(http.client.HTTPConnection):
+    """Docker's own interface. Its command line would need a process for each question."""
+
+    def __init__(self) -> None:
+        super().__init__("localhost", timeout=DOCKER_TIMEOUT_SECONDS)
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(DOCKER_TIMEOUT_SECONDS)
+        self.sock.connect(DOCKER_SOCKET)
+
+    def get(self, path: str) -> Any:
+        """The answer; None for what does not exist."""
+        self.request("GET", path)
+        response = self.getresponse()
+        body = response.read()
+        if response.status == http.client.NOT_FOUND:
+            return None
+        if response.status != http.client.OK:
+            raise OSError(f"Docker answers {response.status} to {path}: {body[:200].decode(errors='replace')}")
+        return json.loads(body)
+
+
+def read_text(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            return file.read()
+    except FileNotFoundError:
+        return ""
+
+
+def docker_runs() -> bool:
+    """Not by its socket: systemd listens there too, and would start Docker for whoever asks."""
+    pid = read_text(DOCKER_PID_FILE).strip()
+    return pid.isdigit() and os.path.exists(f"/proc/{pid}")
+
+
+def read_path(path: str) -> dict[str, Any]:
+    try:
+        status = os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return {"kind": "absent"}
+    kind = KINDS.get(stat.S_IFMT(status.st_mode), "other")
+    found: dict[str, Any] = {
+        "kind": kind,
+        "owner": user_name(status.st_uid),
+        "group": group_name(status.st_gid),
+        "mode": f"{stat.S_IMODE(status.st_mode):04o}",
+        "size_bytes": status.st_size,
+        "mtime": status.st_mtime,
+    }
+    if kind == "file" and status.st_size <= HASHED_BYTES_MAX:
+        with open(path, "rb") as file:
+            found["sha256"] = hashlib.sha256(file.read()).hexdigest()
+    elif kind == "link":
+        found["target"] = os.path.realpath(path)
+    elif kind == "block device":
+        found["device_number"] = f"{os.major(status.st_rdev)}:{os.minor(status.st_rdev)}"
+    return found
+
+
+def user_name(number: int) -> str:
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return str(number)
+
+
+def group_name(number: int) -> str:
+    try:
+        return grp.getgrgid(number).gr_name
+    except KeyError:
+        return str(number)
+
+
+def read_packages(module: AnsibleModule, names: list[str]) -> dict[str, str | None]:
+    if not names:
+        return {}
+    command = ["rpm", "--query", "--queryformat", "%{NAME} %{VERSION}-%{RELEASE}\\n", *names]
+    # It also fails where a package is not installed, and says so.
+    return parse_packages(module.run_command(command)[1], names)
+
+
+def read_units(module: AnsibleModule, names: list[str]) -> dict[str, dict[str, Any]]:
+    if not names:
+        return {}
+    command = ["systemctl", "show", "--timestamp=unix", f"--property={','.join(UNIT_PROPERTIES)}", "--", *names]
+    return parse_units(module.run_command(command, check_rc=True)[1], names)
+
+
+def read_docker(containers: bool, images: list[str]) -> tuple[dict[str, dict[str, Any]], dict[str, str | None]]:
+    """Containers and images, as far as they are asked for."""
+    docker = DockerConnection()
+    listed = docker.get("/containers/json?all=true") if containers else []
+    # One that ends and is removed meanwhile is not found any more.
+    inspected = [docker.get(f"/containers/{container['Id']}/json") for container in listed]
+    return (
+        parse_containers(filter(None, inspected), datetime.now(timezone.utc)),
+        parse_images(docker.get("/images/json"), images) if images else {},
+    )
+
+
+def main() -> None:
+    names = {"type": "list", "elements": "str", "default": []}
+    module = AnsibleModule(
+        argument_spec={
+            "packages": names,
+            "paths": {**names, "elements": "path"},
+            "units": names,
+            "containers": {"type": "bool", "default": False},
+            "images": names,
+        },
+        supports_check_mode=True,
+    )
+    asked = module.params
+    module.run_command_environ_update = {"LC_ALL": "C"}
+    running = docker_runs()
+    containers: dict[str, dict[str, Any]] = {}
+    images: dict[str, str | None] = dict.fromkeys(asked["images"])
+    try:
+        if running and (asked["containers"] or asked["images"]):
+            containers, images = read_docker(asked["containers"], asked["images"])
+        state = {
+            "architecture": platform.machine(),
+            "memory_total_mib": meminfo_bytes(read_text("/proc/meminfo"), "MemTotal") // BYTES_PER_MIB,
+            "mounts": [asdict(mount) for mount in parse_mountinfo(read_text("/proc/self/mountinfo"))],
+            "swaps": [asdict(swap) for swap in parse_swaps(read_text("/proc/swaps"))],
+            "fstab": [asdict(entry) for entry in parse_fstab(read_text(FSTAB))],
+            "packages": read_packages(module, asked["packages"]),
+            "paths": {path: read_path(path) for path in asked["paths"]},
+            "units": read_units(module, asked["units"]),
+            "docker_running": running,
+            "containers": containers,
+            "images": images,
+        }
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        module.fail_json(msg=f"cannot see the state of this host: {error}")
+    module.exit_json(changed=False, **state)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,126 @@
+# Copyright: academy.deploy contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""After the story, on its cloud: which of the hosts' grants it used, and proof of those that nothing uses yet.
+
+Two lists that are never added up: what the hosts did by themselves, and what these tests do with a host's credentials.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from localcloud import demo, direct, settings
+from localcloud.grants import Grant, granted, unused
+from tests import policies, support
+from tests.policies import KINDS, Credentials, Host, Use
+
+HOST_OF = {kind: f"academy-{kind}-1" for kind in KINDS}
+VIDEO_HOST = HOST_OF["video-worker"]
+NEIGHBOUR = "academy-video-worker-2"
+# The example's API sends no jobs yet, and the workers' containers do not run yet: none of their grants is used.
+UNUSED_STATEMENTS = {"academy-api-role": {"SendJobs"}}
+UNUSED_ROLES = {f"academy-{kind}-role" for kind in KINDS if kind != "api"}
+METADATA_SCRIPT = """
+set -eu
+base=http://169.254.169.254/latest
+credentials=$base/meta-data/iam/security-credentials
+token=$(curl --silent --fail --request PUT --header 'X-aws-ec2-metadata-token-ttl-seconds: 60' $base/api/token)
+ask() { curl --silent --fail --header "X-aws-ec2-metadata-token: $token" "$1"; }
+ask "$credentials/$(ask $credentials/)"
+"""
+
+
+def grants() -> dict[str, Any]:
+    """What the cloud counted since it is up."""
+    with direct.urlopen(f"{settings.API_URL}/_localcloud/grants", timeout=10) as answer:
+        return dict(json.load(answer))
+
+
+def policies_in_aws() -> dict[str, dict[str, dict[str, Any]]]:
+    """Role → policy → document, as AWS has them."""
+    iam = demo.client("iam")
+    return {
+        policy.role: {
+            name: iam.get_role_policy(RoleName=policy.role, PolicyName=name)["PolicyDocument"]
+            for name in iam.list_role_policies(RoleName=policy.role)["PolicyNames"]
+        }
+        for policy in policies.host_policies().values()
+    }
+
+
+def is_expected_unused(grant: Grant) -> bool:
+    role, statement, _ = grant
+    return role in UNUSED_ROLES or statement in UNUSED_STATEMENTS.get(role, set())
+
+
+def test_the_policies_are_those_that_the_unit_tests_judge() -> None:
+    wanted = {policy.role: {policy.name: policy.document} for policy in policies.host_policies().values()}
+    assert policies_in_aws() == wanted
+
+
+def test_no_granted_action_is_unused_and_nothing_was_denied() -> None:
+    found, ours = grants(), policies_in_aws()
+    assert found["denied"] == {}
+    # Exactly: what is used one day must leave the lists above.
+    assert unused(ours, found["used"]) == {grant for grant in granted(ours) if is_expected_unused(grant)}
+
+
+@contextmanager
+def host_of(name: str) -> Iterator[tuple[str, Host]]:
+    """An instance's id, and what it can do with the credentials that it gets, asked for inside of it.
+
+    Started where it is stopped, and stopped again.
+    """
+    ec2, before = demo.client("ec2"), support.instance(name)
+    instance_id = str(before["instance_id"])
+    waiting = {"InstanceIds": [instance_id], "WaiterConfig": {"Delay": 1, "MaxAttempts": 90}}
+    if before["state"] == "stopped":
+        ec2.start_instances(InstanceIds=[instance_id])
+    ec2.get_waiter("instance_running").wait(**waiting)
+    done = support.on_host(instance_id, "sh", "-c", METADATA_SCRIPT)
+    assert done.returncode == 0, done.stderr
+    yield instance_id, Host(Credentials.read(done.stdout), settings.API_URL)
+    if before["state"] == "stopped":
+        ec2.stop_instances(InstanceIds=[instance_id])
+        ec2.get_waiter("instance_stopped").wait(**waiting)
+
+
+def dry(use: Use) -> Use:
+    """The same without effect: EC2 judges it and stops there."""
+    return Use(use.service, use.operation, {**use.parameters, "DryRun": True}) if use.service == "ec2" else use
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_grant_works_on_its_real_resource_and_its_neighbours_do_not(kind: str) -> None:
+    neighbour = str(support.instance(HOST_OF["api"] if kind != "api" else VIDEO_HOST)["instance_id"])
+    with host_of(HOST_OF[kind]) as (instance_id, host):
+        allowed = [dry(use) for use in policies.allowed(kind, instance_id)]
+        denied = [dry(use) for use in policies.denied(kind, instance_id, neighbour)]
+        try:
+            assert [(str(use), host.error(use)) for use in allowed if host.is_denied(use)] == []
+            assert [str(use) for use in denied if not host.is_denied(use)] == []
+        finally:
+            for use in allowed:
+                if use.operation == "SendMessage":
+                    demo.client("sqs").purge_queue(QueueUrl=use.parameters["QueueUrl"])
+    policy = policies.host_policies()[kind]
+    ours = {policy.role: {policy.name: policy.document}}
+    assert unused(ours, grants()["exercised"]) == set()
+
+
+def test_a_worker_stops_itself_and_not_its_neighbour() -> None:
+    ec2, neighbour = demo.client("ec2"), support.instance(NEIGHBOUR)
+    with host_of(VIDEO_HOST) as (instance_id, host):
+        assert host.is_denied(policies.stop(neighbour["instance_id"]))
+        assert host.is_denied(policies.stop(support.instance(HOST_OF["api"])["instance_id"]))
+        assert host.error(policies.stop(instance_id)) == ("", "")
+        waiter = {"Delay": 1, "MaxAttempts": 90}
+        ec2.get_waiter("instance_stopped").wait(InstanceIds=[instance_id], WaiterConfig=waiter)
+    assert support.instance(NEIGHBOUR)["state"] == neighbour["state"]
+    assert support.instance(HOST_OF["api"])["state"] == "running"
+    assert grants()["denied"] == {}, "a host itself was denied something"

@@ -1,0 +1,94 @@
+# Copyright: academy.deploy contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""An account with what the hosts' policies name, and hosts of each kind with the credentials of their roles."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from localcloud import direct
+from localcloud.metadata import TOKEN_HEADER, TOKEN_TTL_HEADER
+from tests import policies, support
+from tests.integration.provision.conftest import Account, account  # noqa: F401 (the fixture)
+from tests.policies import Credentials, Host
+
+TRUST_POLICY = support.ROOT / "roles" / "identity" / "files" / "trust_policy.json"
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two instances of one kind, and what the first can do."""
+
+    itself: str
+    neighbour: str
+    host: Host
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """The account, once there is something in it."""
+
+    account: Account
+    pairs: dict[str, Pair]
+
+    def grants(self) -> dict[str, Any]:
+        with direct.urlopen(f"{self.account.url}/_localcloud/grants") as answer:
+            return dict(json.load(answer))
+
+    def state(self, instance_id: str) -> str:
+        (reservation,) = self.account.client("ec2").describe_instances(InstanceIds=[instance_id])["Reservations"]
+        return str(reservation["Instances"][0]["State"]["Name"])
+
+
+@pytest.fixture(scope="module")
+def deployment(account: Account) -> Deployment:  # noqa: F811 (pytest's way to ask for it)
+    sqs, logs, ecr = (account.client(service) for service in ("sqs", "logs", "ecr"))
+    for queue in policies.QUEUES:
+        sqs.create_queue(QueueName=queue)
+        sqs.create_queue(QueueName=f"{queue}-dlq")
+    for container in policies.CONTAINER_OF.values():
+        logs.create_log_group(logGroupName=f"/{policies.DEPLOYMENT}/{container}")
+        ecr.create_repository(repositoryName=container)
+    return Deployment(account, {kind: make_pair(account, kind) for kind in policies.KINDS})
+
+
+def make_pair(account: Account, kind: str) -> Pair:  # noqa: F811
+    """The role of a kind as the identity role makes it, and two instances with it."""
+    iam, ec2, policy = account.client("iam"), account.client("ec2"), policies.host_policies()[kind]
+    iam.create_role(RoleName=policy.role, AssumeRolePolicyDocument=Path(TRUST_POLICY).read_text(encoding="utf-8"))
+    document = json.dumps(policy.document)
+    iam.put_role_policy(RoleName=policy.role, PolicyName=policy.name, PolicyDocument=document)
+    iam.create_instance_profile(InstanceProfileName=policy.role)
+    iam.add_role_to_instance_profile(InstanceProfileName=policy.role, RoleName=policy.role)
+    image = ec2.describe_images(Owners=["amazon"], Filters=[{"Name": "architecture", "Values": ["arm64"]}])["Images"][0]
+    tags = [{"Key": "Project", "Value": policies.DEPLOYMENT}]
+    launched = ec2.run_instances(
+        ImageId=image["ImageId"],
+        InstanceType="t4g.small",
+        MinCount=2,
+        MaxCount=2,
+        IamInstanceProfile={"Name": policy.role},
+        TagSpecifications=[{"ResourceType": "instance", "Tags": tags}],
+    )["Instances"]
+    itself, neighbour = (instance["InstanceId"] for instance in launched)
+    return Pair(itself, neighbour, Host(credentials(account, launched[0]["PrivateIpAddress"]), account.url))
+
+
+def credentials(account: Account, address: str) -> Credentials:  # noqa: F811
+    """What the instance at an address gets of its metadata service, asked as it asks."""
+    base = f"{account.url}/_localcloud/metadata/{address}/latest"
+    token = ask(f"{base}/api/token", "PUT", {TOKEN_TTL_HEADER: "60"})
+    path = f"{base}/meta-data/iam/security-credentials/"
+    role = ask(path, "GET", {TOKEN_HEADER: token})
+    return Credentials.read(ask(f"{path}{role}", "GET", {TOKEN_HEADER: token}))
+
+
+def ask(url: str, method: str, headers: dict[str, str]) -> str:
+    with direct.urlopen(urllib.request.Request(url, headers=headers, method=method), timeout=10) as answer:
+        return str(answer.read().decode())

@@ -1,0 +1,354 @@
+# Copyright: academy.deploy contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What others do to an account, one property at a time, and a look at everything that they could have changed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from tests.integration.provision.conftest import Account
+
+# What a look, or making a thing again, changes by itself.
+VOLATILE = {
+    "CreateDate",
+    "Id",
+    "InstanceProfileId",
+    "LatestRestorableTime",
+    "LastModifiedTimestamp",
+    "ResponseMetadata",
+    "creationTime",
+    "lastEvaluatedAt",
+}
+OPEN_DOOR = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+
+
+def _steady(value: Any) -> Any:
+    """Whatever the order of an answer, and without what is volatile."""
+    if isinstance(value, dict):
+        return {key: _steady(content) for key, content in value.items() if key not in VOLATILE}
+    if isinstance(value, list):
+        return sorted(map(_steady, value), key=lambda element: json.dumps(element, sort_keys=True, default=str))
+    return value
+
+
+def _role(iam: Any, name: str) -> dict[str, Any]:
+    policies = iam.list_role_policies(RoleName=name)["PolicyNames"]
+    return {
+        "role": iam.get_role(RoleName=name)["Role"],
+        "attached": iam.list_attached_role_policies(RoleName=name)["AttachedPolicies"],
+        "inline": {policy: iam.get_role_policy(RoleName=name, PolicyName=policy) for policy in policies},
+    }
+
+
+def _repository(ecr: Any, repository: dict[str, Any]) -> dict[str, Any]:
+    try:
+        lifecycle = json.loads(
+            ecr.get_lifecycle_policy(repositoryName=repository["repositoryName"])["lifecyclePolicyText"]
+        )
+    except ecr.exceptions.LifecyclePolicyNotFoundException:
+        lifecycle = None
+    return {
+        "repository": repository,
+        "lifecycle": lifecycle,
+        "tags": ecr.list_tags_for_resource(resourceArn=repository["repositoryArn"])["tags"],
+    }
+
+
+def _queue(sqs: Any, url: str) -> dict[str, Any]:
+    attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+    redrive = json.loads(attributes.pop("RedrivePolicy", "{}"))
+    return {
+        "attributes": attributes,
+        "redrive": {key: str(value) for key, value in redrive.items()},
+        "tags": sqs.list_queue_tags(QueueUrl=url).get("Tags", {}),
+    }
+
+
+def snapshot(account: Account) -> Any:
+    """Everything of the deployment's kinds that there is in the account."""
+    ec2, ecr, iam, logs, rds, sqs = map(account.client, ("ec2", "ecr", "iam", "logs", "rds", "sqs"))
+    groups = logs.describe_log_groups()["logGroups"]
+    subnet_groups = rds.describe_db_subnet_groups()["DBSubnetGroups"]
+    return _steady(
+        {
+            "queues": {url: _queue(sqs, url) for url in sqs.list_queues()["QueueUrls"]},
+            "roles": {role["RoleName"]: _role(iam, role["RoleName"]) for role in iam.list_roles()["Roles"]},
+            "profiles": [
+                iam.get_instance_profile(InstanceProfileName=profile["InstanceProfileName"])["InstanceProfile"]
+                for profile in iam.list_instance_profiles()["InstanceProfiles"]
+            ],
+            "repositories": [
+                _repository(ecr, repository) for repository in ecr.describe_repositories()["repositories"]
+            ],
+            "log groups": [
+                {**group, "tags": logs.list_tags_for_resource(resourceArn=group["arn"].removesuffix(":*"))["tags"]}
+                for group in groups
+            ],
+            "database": rds.describe_db_instances()["DBInstances"],
+            "subnet groups": [
+                {**group, "Tags": rds.list_tags_for_resource(ResourceName=group["DBSubnetGroupArn"])["TagList"]}
+                for group in subnet_groups
+            ],
+            "security groups": ec2.describe_security_groups()["SecurityGroups"],
+            "instances": account.instances(),
+            "volumes": ec2.describe_volumes()["Volumes"],
+            "keys": ec2.describe_key_pairs()["KeyPairs"],
+        }
+    )
+
+
+Change = Callable[[Account], Any]
+
+
+def _queue_url(account: Account, name: str) -> str:
+    return str(account.client("sqs").get_queue_url(QueueName=name)["QueueUrl"])
+
+
+def _attribute(queue: str, name: str, value: str) -> Change:
+    return lambda account: account.client("sqs").set_queue_attributes(
+        QueueUrl=_queue_url(account, queue), Attributes={name: value}
+    )
+
+
+def _redrive_count(queue: str, receives: int) -> Change:
+    target = f"arn:aws:sqs:ap-northeast-2:123456789012:{queue}-dlq"
+    return _attribute(queue, "RedrivePolicy", json.dumps({"deadLetterTargetArn": target, "maxReceiveCount": receives}))
+
+
+def _tag_queue(account: Account) -> None:
+    account.client("sqs").tag_queue(QueueUrl=_queue_url(account, "academy-video-jobs"), Tags={"Owner": "others"})
+
+
+def _untag_queue(account: Account) -> None:
+    account.client("sqs").untag_queue(QueueUrl=_queue_url(account, "academy-video-jobs-dlq"), TagKeys=["Project"])
+
+
+def _iam(operation: str, **parameters: Any) -> Change:
+    return lambda account: getattr(account.client("iam"), operation)(**parameters)
+
+
+def _attach_managed_policy(account: Account) -> None:
+    iam = account.client("iam")
+    policy = iam.create_policy(PolicyName="open-door", PolicyDocument=json.dumps(OPEN_DOOR))["Policy"]
+    iam.attach_role_policy(RoleName="academy-api-role", PolicyArn=policy["Arn"])
+
+
+def _trust_others(account: Account) -> None:
+    trust = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
+    account.client("iam").update_assume_role_policy(
+        RoleName="academy-video-worker-role",
+        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]}),
+    )
+
+
+def _delete_profile(account: Account) -> None:
+    name = "academy-messaging-worker-role"
+    account.client("iam").remove_role_from_instance_profile(InstanceProfileName=name, RoleName=name)
+    account.client("iam").delete_instance_profile(InstanceProfileName=name)
+
+
+def _ecr(operation: str, **parameters: Any) -> Change:
+    return lambda account: getattr(account.client("ecr"), operation)(**parameters)
+
+
+def _tag_repository(account: Account) -> None:
+    arn = "arn:aws:ecr:ap-northeast-2:123456789012:repository/academy-api"
+    account.client("ecr").tag_resource(resourceArn=arn, tags=[{"Key": "Foreign", "Value": "x"}])
+
+
+KEEP_FIVE = json.dumps(
+    {
+        "rules": [
+            {
+                "rulePriority": 1,
+                "selection": {"tagStatus": "any", "countType": "imageCountMoreThan", "countNumber": 5},
+                "action": {"type": "expire"},
+            }
+        ]
+    }
+)
+
+
+def _group_id(account: Account, name: str) -> str:
+    found = account.client("ec2").describe_security_groups(Filters=[{"Name": "group-name", "Values": [name]}])
+    return str(found["SecurityGroups"][0]["GroupId"])
+
+
+def _rule(operation: str, group: str, **permission: Any) -> Change:
+    return lambda account: getattr(account.client("ec2"), operation)(
+        GroupId=_group_id(account, group), IpPermissions=[permission]
+    )
+
+
+def _from(port: int, protocol: str = "tcp", **sources: Any) -> dict[str, Any]:
+    return {"IpProtocol": protocol, "FromPort": port, "ToPort": port, **sources}
+
+
+def _let_group_in(account: Account) -> None:
+    source = {"GroupId": _group_id(account, "default")}
+    account.client("ec2").authorize_security_group_ingress(
+        GroupId=_group_id(account, "rds-academy-sg"), IpPermissions=[_from(5432, UserIdGroupPairs=[source])]
+    )
+
+
+def _let_prefix_list_in(account: Account) -> None:
+    ec2 = account.client("ec2")
+    prefixes = ec2.create_managed_prefix_list(PrefixListName="theirs", MaxEntries=1, AddressFamily="IPv4")["PrefixList"]
+    ec2.authorize_security_group_ingress(
+        GroupId=_group_id(account, "academy-api-sg"),
+        IpPermissions=[_from(22, PrefixListIds=[{"PrefixListId": prefixes["PrefixListId"]}])],
+    )
+
+
+def _tag_ec2(find: Callable[[Account], str], key: str, value: str) -> Change:
+    return lambda account: account.client("ec2").create_tags(
+        Resources=[find(account)], Tags=[{"Key": key, "Value": value}]
+    )
+
+
+def _instance_id(account: Account, name: str) -> str:
+    return str(account.instances(name)[0]["InstanceId"])
+
+
+def _association_id(account: Account, name: str) -> str:
+    filters = [{"Name": "instance-id", "Values": [_instance_id(account, name)]}]
+    found = account.client("ec2").describe_iam_instance_profile_associations(Filters=filters)
+    return str(found["IamInstanceProfileAssociations"][0]["AssociationId"])
+
+
+def _give_other_profile(account: Account) -> None:
+    account.client("ec2").replace_iam_instance_profile_association(
+        AssociationId=_association_id(account, "academy-ai-worker-1"),
+        IamInstanceProfile={"Name": "academy-video-worker-role"},
+    )
+
+
+def _take_profile(account: Account) -> None:
+    account.client("ec2").disassociate_iam_instance_profile(
+        AssociationId=_association_id(account, "academy-video-worker-1")
+    )
+
+
+def _metadata(**options: Any) -> Change:
+    return lambda account: account.client("ec2").modify_instance_metadata_options(
+        InstanceId=_instance_id(account, "academy-api-1"), **options
+    )
+
+
+def _move_to_default_group(account: Account) -> None:
+    account.client("ec2").modify_instance_attribute(
+        InstanceId=_instance_id(account, "academy-messaging-worker-1"), Groups=[_group_id(account, "default")]
+    )
+
+
+def _logs(operation: str, **parameters: Any) -> Change:
+    return lambda account: getattr(account.client("logs"), operation)(**parameters)
+
+
+def _database(**change: Any) -> Change:
+    return lambda account: account.client("rds").modify_db_instance(
+        DBInstanceIdentifier="academy-db", ApplyImmediately=True, **change
+    )
+
+
+def _tag_rds(kind: str, name: str) -> Change:
+    return lambda account: account.client("rds").add_tags_to_resource(
+        ResourceName=f"arn:aws:rds:ap-northeast-2:123456789012:{kind}:{name}",
+        Tags=[{"Key": "Owner", "Value": "others"}],
+    )
+
+
+def _take_subnet(account: Account) -> None:
+    rds = account.client("rds")
+    (group,) = rds.describe_db_subnet_groups(DBSubnetGroupName="academy-db-subnets")["DBSubnetGroups"]
+    rds.modify_db_subnet_group(
+        DBSubnetGroupName="academy-db-subnets",
+        DBSubnetGroupDescription=group["DBSubnetGroupDescription"],
+        SubnetIds=[subnet["SubnetIdentifier"] for subnet in group["Subnets"]][:-1],
+    )
+
+
+SSH = _from(22, IpRanges=[{"CidrIp": "172.31.0.1/32"}])
+ANYWHERE = {"IpProtocol": "-1", "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
+LOGS_ARN = "arn:aws:logs:ap-northeast-2:123456789012:log-group:/academy/academy-video-worker"
+
+DRIFTS: dict[str, Change] = {
+    "queue: visibility timeout": _attribute("academy-video-jobs", "VisibilityTimeout", "30"),
+    "queue: retention": _attribute("academy-messaging-jobs", "MessageRetentionPeriod", "60"),
+    "queue: receive wait": _attribute("academy-ai-jobs-lite", "ReceiveMessageWaitTimeSeconds", "0"),
+    "dead-letter queue: retention": _attribute("academy-ai-jobs-lite-dlq", "MessageRetentionPeriod", "60"),
+    "queue: redrive count": _redrive_count("academy-ai-jobs-basic", 100),
+    "queue: no redrive": _attribute("academy-ai-jobs-premium", "RedrivePolicy", ""),
+    "queue: tag": _tag_queue,
+    "dead-letter queue: tag removed": _untag_queue,
+    "role: trust policy": _trust_others,
+    "role: description": _iam("update_role_description", RoleName="academy-ai-worker-role", Description="?"),
+    "role: managed policy": _attach_managed_policy,
+    "role: tag": _iam("tag_role", RoleName="academy-api-role", Tags=[{"Key": "Owner", "Value": "others"}]),
+    "role: inline policy changed": _iam(
+        "put_role_policy", RoleName="academy-api-role", PolicyName="academy-host", PolicyDocument=json.dumps(OPEN_DOOR)
+    ),
+    "role: inline policy removed": _iam(
+        "delete_role_policy", RoleName="academy-ai-worker-role", PolicyName="academy-host"
+    ),
+    "role: foreign inline policy": _iam(
+        "put_role_policy", RoleName="academy-api-role", PolicyName="foreign", PolicyDocument=json.dumps(OPEN_DOOR)
+    ),
+    "profile: without its role": _iam(
+        "remove_role_from_instance_profile", InstanceProfileName="academy-api-role", RoleName="academy-api-role"
+    ),
+    "profile: tag": _iam(
+        "tag_instance_profile",
+        InstanceProfileName="academy-ai-worker-role",
+        Tags=[{"Key": "Owner", "Value": "others"}],
+    ),
+    "profile: deleted": _delete_profile,
+    "repository: mutability": _ecr(
+        "put_image_tag_mutability", repositoryName="academy-api", imageTagMutability="MUTABLE"
+    ),
+    "repository: scan on push": _ecr(
+        "put_image_scanning_configuration",
+        repositoryName="academy-api",
+        imageScanningConfiguration={"scanOnPush": True},
+    ),
+    "repository: lifecycle policy": _ecr(
+        "put_lifecycle_policy", repositoryName="academy-video-worker", lifecyclePolicyText=KEEP_FIVE
+    ),
+    "repository: no lifecycle policy": _ecr("delete_lifecycle_policy", repositoryName="academy-messaging-worker"),
+    "repository: tag": _tag_repository,
+    "security group: rule": _rule(
+        "authorize_security_group_ingress", "academy-api-sg", **_from(22, IpRanges=[{"CidrIp": "0.0.0.0/0"}])
+    ),
+    "security group: IPv6 rule": _rule(
+        "authorize_security_group_ingress", "academy-api-sg", **_from(22, Ipv6Ranges=[{"CidrIpv6": "::/0"}])
+    ),
+    "security group: rule of another protocol": _rule(
+        "authorize_security_group_ingress", "academy-api-sg", **_from(53, "udp", IpRanges=[{"CidrIp": "10.0.0.0/8"}])
+    ),
+    "security group: rule of a group": _let_group_in,
+    "security group: rule of a prefix list": _let_prefix_list_in,
+    "security group: rule removed": _rule("revoke_security_group_ingress", "academy-worker-sg", **SSH),
+    "security group: egress removed": _rule("revoke_security_group_egress", "academy-worker-sg", **ANYWHERE),
+    "security group: egress added": _rule(
+        "authorize_security_group_egress", "academy-api-sg", **_from(25, IpRanges=[{"CidrIp": "10.0.0.0/8"}])
+    ),
+    "security group: tag": _tag_ec2(lambda account: _group_id(account, "academy-alb-sg"), "Project", "others"),
+    "instance: tag": _tag_ec2(lambda account: _instance_id(account, "academy-video-worker-2"), "Owner", "others"),
+    "instance: other profile": _give_other_profile,
+    "instance: no profile": _take_profile,
+    "instance: metadata tokens": _metadata(HttpTokens="optional"),
+    "instance: metadata hops": _metadata(HttpPutResponseHopLimit=1),
+    "instance: security groups": _move_to_default_group,
+    "log group: retention": _logs("put_retention_policy", logGroupName="/academy/academy-api", retentionInDays=365),
+    "log group: kept for ever": _logs("delete_retention_policy", logGroupName="/academy/academy-ai-worker-cpu"),
+    "log group: tag": _logs("tag_resource", resourceArn=LOGS_ARN, tags={"Owner": "others"}),
+    "log group: deleted": _logs("delete_log_group", logGroupName="/academy/academy-messaging-worker"),
+    "subnet group: tag": _tag_rds("subgrp", "academy-db-subnets"),
+    "subnet group: subnets": _take_subnet,
+    "database: backups": _database(BackupRetentionPeriod=1),
+    "database: deletion protection": _database(DeletionProtection=False),
+    "database: public": _database(PubliclyAccessible=True),
+    "database: tag": _tag_rds("db", "academy-db"),
+}

@@ -1,0 +1,242 @@
+# Copyright: academy.deploy contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The hosts' real policies, and what each kind of host must be able to do and must not, written out by hand.
+
+The same rows are judged by the evaluator alone, called against the control plane, and called on the whole cloud.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from localcloud import demo, settings
+from localcloud.grants import EXERCISE_MARK
+from plugins.filter.identity import policy_changes
+from tests import support
+
+KINDS = ("api", "messaging-worker", "video-worker", "ai-worker")
+DEPLOYMENT = "academy"
+QUEUES_OF = {
+    "messaging-worker": ("academy-messaging-jobs",),
+    "video-worker": ("academy-video-jobs",),
+    "ai-worker": ("academy-ai-jobs-lite", "academy-ai-jobs-basic", "academy-ai-jobs-premium"),
+}
+QUEUES = tuple(queue for queues in QUEUES_OF.values() for queue in queues)
+CONTAINER_OF = {kind: f"academy-{kind}" for kind in KINDS} | {"ai-worker": "academy-ai-worker-cpu"}
+STOPS_ITSELF = ("video-worker", "ai-worker")
+NO_DIGEST = f"sha256:{0:064}"
+DENIED_CODES = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"}
+
+
+@dataclass(frozen=True)
+class Policy:
+    """One role and the policy that the identity role gives it."""
+
+    role: str
+    name: str
+    document: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Use:
+    """One call, as boto3 takes it."""
+
+    service: str
+    operation: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        named = (value for key, value in self.parameters.items() if key.endswith(("Name", "Url", "Ids")))
+        return f"{self.service}:{self.operation} {' '.join(map(str, named))}".strip()
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """A role's temporary keys."""
+
+    access_key: str
+    secret_key: str
+    token: str
+
+    @classmethod
+    def read(cls, document: str) -> Credentials:
+        """From what the metadata service answers."""
+        content = json.loads(document)
+        return cls(content["AccessKeyId"], content["SecretAccessKey"], content["Token"])
+
+
+@cache
+def host_policies() -> dict[str, Policy]:
+    """The policies of each kind of host as the identity role writes them from the local inventory."""
+    shown = "dict(kinds=identity_kinds, name=deployment_name, region=aws_region, account=aws_account_id)"
+    done = subprocess.run(
+        [
+            Path(sys.executable).with_name("ansible"), "academy-api-1", "-i", "inventories/local/hosts.yml",
+            "--one-line", "-m", "ansible.builtin.debug", "-a", f"msg={{{{ {shown} | to_json }}}}",
+        ],
+        cwd=support.ROOT,
+        env=demo.environment(os.environ),
+        check=True,
+        capture_output=True,
+        text=True,
+    )  # fmt: skip
+    values = json.loads(json.loads(done.stdout.partition("=>")[2])["msg"])
+    kinds = values["kinds"]
+    changes = policy_changes(kinds, {}, values["name"], values["region"], values["account"])
+    return {
+        kind: Policy(change["role"], change["policy"], change["document"])
+        for kind, change in zip(kinds, changes, strict=True)
+    }
+
+
+def queue_url(name: str) -> str:
+    return f"https://sqs.{settings.REGION}.{settings.AWS_DOMAIN}/{settings.ACCOUNT_ID}/{name}"
+
+
+# --- what a kind of host does -------------------------------------------------------------------------------------
+
+
+def allowed(kind: str, itself: str) -> list[Use]:
+    """Every call that a host of this kind makes in its work; itself is its instance."""
+    uses = [Use("ecr", "GetAuthorizationToken"), *_pull(CONTAINER_OF[kind]), *_write_logs(CONTAINER_OF[kind])]
+    if kind == "api":
+        uses += [use for queue in QUEUES for use in (_send(queue), *_find(queue))]
+    for queue in QUEUES_OF.get(kind, ()):
+        uses += [*_find(queue), *_work_on(queue)]
+    if kind in STOPS_ITSELF:
+        uses += [Use("ec2", "DescribeInstances"), stop(itself)]
+    return uses
+
+
+def denied(kind: str, itself: str, neighbour: str) -> list[Use]:
+    """Calls that a host of this kind must not make; neighbour is another instance of the same kind."""
+    own_queues = QUEUES_OF.get(kind, ())
+    other = next(container for container in CONTAINER_OF.values() if container != CONTAINER_OF[kind])
+    uses = [
+        *_pull(other),
+        *_write_logs(other),
+        Use("ecr", "PutImage", {"repositoryName": CONTAINER_OF[kind], "imageManifest": "{}"}),
+        Use("ecr", "DescribeRepositories"),
+        Use("logs", "CreateLogGroup", {"logGroupName": "/academy/new"}),
+        Use("logs", "DeleteLogStream", {"logGroupName": _group(CONTAINER_OF[kind]), "logStreamName": "exercise"}),
+        Use("logs", "GetLogEvents", {"logGroupName": _group(CONTAINER_OF[kind]), "logStreamName": "exercise"}),
+        Use("sqs", "ListQueues"),
+        Use("sqs", "PurgeQueue", {"QueueUrl": queue_url(QUEUES[0])}),
+        Use("sqs", "CreateQueue", {"QueueName": "academy-new"}),
+        Use("ec2", "TerminateInstances", {"InstanceIds": [itself]}),
+        Use("ec2", "StartInstances", {"InstanceIds": [itself]}),
+        Use("ec2", "DescribeVpcs"),
+        Use("iam", "ListRoles"),
+        Use("s3", "ListBuckets"),
+        stop(neighbour),
+        stop(itself, neighbour),
+        stop(neighbour, itself),
+    ]
+    for queue in QUEUES:
+        if queue not in own_queues:
+            uses += _work_on(queue)
+        if kind != "api":
+            uses += [_send(queue), *(() if queue in own_queues else _find(queue))]
+        uses += [_receive(f"{queue}-dlq")]
+    if kind not in STOPS_ITSELF:
+        uses += [stop(itself), Use("ec2", "DescribeInstances")]
+    return uses
+
+
+def stop(*instances: str) -> Use:
+    return Use("ec2", "StopInstances", {"InstanceIds": list(instances)})
+
+
+def _pull(repository: str) -> list[Use]:
+    return [
+        Use("ecr", "BatchGetImage", {"repositoryName": repository, "imageIds": [{"imageDigest": NO_DIGEST}]}),
+        Use("ecr", "GetDownloadUrlForLayer", {"repositoryName": repository, "layerDigest": NO_DIGEST}),
+    ]
+
+
+def _group(container: str) -> str:
+    return f"/academy/{container}"
+
+
+def _write_logs(container: str) -> list[Use]:
+    stream = {"logGroupName": _group(container), "logStreamName": "exercise"}
+    event = {"timestamp": int(time.time() * 1000), "message": "exercise"}
+    return [Use("logs", "CreateLogStream", stream), Use("logs", "PutLogEvents", {**stream, "logEvents": [event]})]
+
+
+def _find(queue: str) -> list[Use]:
+    return [
+        Use("sqs", "GetQueueUrl", {"QueueName": queue}),
+        Use("sqs", "GetQueueAttributes", {"QueueUrl": queue_url(queue), "AttributeNames": ["QueueArn"]}),
+    ]
+
+
+def _send(queue: str) -> Use:
+    # Delayed as long as can be, so that no worker finds it before the test removes it.
+    return Use("sqs", "SendMessage", {"QueueUrl": queue_url(queue), "MessageBody": "exercise", "DelaySeconds": 900})
+
+
+def _receive(queue: str) -> Use:
+    # A message that somebody else sent stays visible.
+    return Use("sqs", "ReceiveMessage", {"QueueUrl": queue_url(queue), "VisibilityTimeout": 0, "WaitTimeSeconds": 0})
+
+
+def _work_on(queue: str) -> list[Use]:
+    handle = {"QueueUrl": queue_url(queue), "ReceiptHandle": "exercise"}
+    return [
+        _receive(queue),
+        Use("sqs", "ChangeMessageVisibility", {**handle, "VisibilityTimeout": 60}),
+        Use("sqs", "DeleteMessage", handle),
+    ]
+
+
+# --- doing it -----------------------------------------------------------------------------------------------------
+
+
+def host_client(service: str, credentials: Credentials, url: str) -> Any:
+    """A client as a host's own would be, except that it says that it only exercises."""
+    return boto3.client(
+        service,  # type: ignore[call-overload]
+        endpoint_url=url,
+        region_name=settings.REGION,
+        aws_access_key_id=credentials.access_key,
+        aws_secret_access_key=credentials.secret_key,
+        aws_session_token=credentials.token,
+        config=Config(proxies={}, retries={"total_max_attempts": 1}, user_agent_extra=EXERCISE_MARK),
+    )
+
+
+class Host:
+    """A host's role at work: real calls, signed with what its metadata service handed out."""
+
+    def __init__(self, credentials: Credentials, url: str) -> None:
+        self._client = cache(lambda service: host_client(service, credentials, url))
+
+    def error(self, use: Use) -> tuple[str, str]:
+        """Code and message of AWS's refusal; two empty strings where the call succeeded."""
+        client = self._client(use.service)
+        operations = {operation: method for method, operation in client.meta.method_to_api_mapping.items()}
+        try:
+            getattr(client, operations[use.operation])(**use.parameters)
+        except ClientError as error:
+            return error.response["Error"]["Code"], error.response["Error"]["Message"]
+        return "", ""
+
+    def is_denied(self, use: Use) -> bool:
+        """Whether IAM refused; what the service itself finds wrong with a call that IAM allowed is no denial."""
+        code, message = self.error(use)
+        assert code not in {"InternalFailure", "NotImplemented"}, f"{use}: {code}: {message}"
+        return code in DENIED_CODES

@@ -1,0 +1,247 @@
+# Copyright: academy.deploy contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The guard as boto3 sees it: in each protocol, for every operation, and for keys of all kinds."""
+
+from __future__ import annotations
+
+import json
+import re
+import urllib.error
+import urllib.request
+from base64 import b64decode
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from localcloud import direct, settings
+from localcloud.api import Api
+from localcloud.guard import Guard
+
+ARN = f"arn:aws:sts::{settings.ACCOUNT_ID}:assumed-role/host/i-1"
+CALLS = [
+    ("ec2", "stop_instances", {"InstanceIds": ["i-1"]}),
+    ("iam", "list_roles", {}),  # query
+    ("sqs", "get_queue_url", {"QueueName": "jobs"}),  # JSON with the codes of query
+    ("ecr", "get_authorization_token", {}),  # JSON
+    ("lambda", "list_functions", {}),  # REST with JSON
+    ("s3", "list_buckets", {}),  # REST with XML
+]
+
+
+@dataclass
+class Cloud:
+    api: Api
+    now: datetime
+    policy: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def url(self) -> str:
+        return f"http://{settings.API_HOST}:{self.api.port}"
+
+    def allow(self, *actions: str, **elements: Any) -> None:
+        statement = {"Sid": "Only", "Effect": "Allow", "Action": actions, "Resource": "*", **elements}
+        document = {"Version": "2012-10-17", "Statement": [statement]}
+        self.api.backends("iam").put_role_policy("host", "only", json.dumps(document))
+
+    def key(self) -> str:
+        sts = self.api.backends("sts")
+        role = self.api.backends("iam").get_role("host")
+        return str(sts.assume_role(settings.REGION, "i-1", role.arn, None, 3600, None).access_key_id)
+
+    def client(self, service: str, key: str, region: str = settings.REGION) -> Any:
+        return boto3.client(
+            service,  # type: ignore[call-overload]
+            endpoint_url=self.url,
+            region_name=region,
+            aws_access_key_id=key,
+            aws_secret_access_key="secret",
+            aws_session_token="token",
+            config=Config(retries={"total_max_attempts": 1}, proxies={}),
+        )
+
+    def error(self, call: Any, key: str) -> tuple[str, int, str]:
+        service, method, parameters = call
+        with pytest.raises(ClientError) as refused:
+            getattr(self.client(service, key), method)(**parameters)
+        response: Any = refused.value.response
+        error = response["Error"]
+        return error["Code"], response["ResponseMetadata"]["HTTPStatusCode"], error["Message"]
+
+    def grants(self) -> dict[str, Any]:
+        with direct.urlopen(f"{self.url}/_localcloud/grants") as answer:
+            return dict(json.load(answer))
+
+
+@pytest.fixture
+def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
+    monkeypatch.setattr(settings, "API_PORT", 0)
+    api = Api()
+    cloud = Cloud(api, datetime.now(UTC))
+    Guard(api, clock=lambda: cloud.now)
+    api.backends("iam").create_role("host", "{}", "/", None, "", [], None)
+    api.start()
+    yield cloud
+    api.stop()
+    # Not a reset, which takes IAM a second.
+    api.backends("iam").roles.clear()
+    api.backends("sts").assumed_roles.clear()
+    api.backends("sqs").reset()
+
+
+@pytest.mark.parametrize(
+    ("call", "code", "status"),
+    list(
+        zip(
+            CALLS,
+            ["UnauthorizedOperation", "AccessDenied", "AccessDenied", "AccessDeniedException", "AccessDeniedException",
+             "AccessDenied"],
+            [403, 403, 403, 400, 403, 403],
+            strict=True,
+        )
+    ),
+)  # fmt: skip
+@pytest.mark.filterwarnings("ignore:Exception.ApiError.")  # moto tells that the service's model lacks this code
+def test_a_denial_arrives_in_every_protocol(cloud: Cloud, call: Any, code: str, status: int) -> None:
+    found_code, found_status, message = cloud.error(call, cloud.key())
+    assert (found_code, found_status) == (code, status)
+    pattern = rf"User: {re.escape(ARN)} is not authorized to perform: (\S+) on resource: (\S+) because no "
+    assert re.search(pattern + r"identity-based policy allows the \1 action", message), message
+
+
+@pytest.mark.filterwarnings("ignore:Exception.ApiError.")
+def test_ec2_encodes_the_details(cloud: Cloud) -> None:
+    _, _, message = cloud.error(CALLS[0], cloud.key())
+    assert json.loads(b64decode(message.rpartition("message: ")[2])) == {
+        "allowed": False,
+        "explicitDeny": False,
+        "context": {
+            "principal": ARN,
+            "action": "ec2:StopInstances",
+            "resource": f"arn:aws:ec2:{settings.REGION}:{settings.ACCOUNT_ID}:instance/i-1",
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    ("call", "unknown", "expired"),
+    list(
+        zip(
+            CALLS,
+            ["AuthFailure", "InvalidClientTokenId", "InvalidClientTokenId", "UnrecognizedClientException",
+             "UnrecognizedClientException", "InvalidClientTokenId"],
+            ["RequestExpired", "ExpiredToken", "ExpiredToken", "ExpiredTokenException", "ExpiredTokenException",
+             "ExpiredToken"],
+            strict=True,
+        )
+    ),
+)  # fmt: skip
+@pytest.mark.filterwarnings("ignore:Exception.ApiError.")
+def test_a_key_that_nobody_handed_out_or_that_ended_is_good_for_nothing(
+    cloud: Cloud, call: Any, unknown: str, expired: str
+) -> None:
+    cloud.allow("*")
+    key = cloud.key()
+    cloud.now += timedelta(minutes=59)
+    cloud.client("sts", key).get_caller_identity()
+    cloud.now += timedelta(minutes=1, seconds=1)
+    assert cloud.error(call, key)[0] == expired
+    assert cloud.error(call, "ASIAMADEUP0000000000")[0] == unknown
+
+
+@pytest.mark.filterwarnings("ignore:Exception.ApiError.")
+def test_a_role_may_what_its_policies_allow_at_this_moment(cloud: Cloud) -> None:
+    key = cloud.key()
+    sqs, call = cloud.client("sqs", key), ("sqs", "create_queue", {"QueueName": "jobs"})
+    assert cloud.error(call, key)[0] == "AccessDenied"
+    cloud.allow("sqs:CreateQueue")
+    assert sqs.create_queue(QueueName="jobs")["QueueUrl"].endswith("/jobs")
+    cloud.allow("sqs:CreateQueue", Effect="Deny")
+    assert "with an explicit deny in an identity-based policy" in cloud.error(call, key)[2]
+    cloud.allow("sqs:CreateQueue", Resource=f"arn:aws:sqs:{settings.REGION}:{settings.ACCOUNT_ID}:jobs")
+    sqs.create_queue(QueueName="jobs")
+    with pytest.raises(ClientError, match=r"arn:aws:sqs:us-east-1:\d+:jobs"):
+        cloud.client("sqs", key, "us-east-1").create_queue(QueueName="jobs")
+
+
+@pytest.mark.filterwarnings("ignore:Exception.ApiError.")
+def test_attached_managed_policies_count_too(cloud: Cloud) -> None:
+    iam, key = cloud.api.backends("iam"), cloud.key()
+    document = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "iam:List*", "Resource": "*"}}
+    policy = iam.create_policy("lists", "/", json.dumps(document), "", {})
+    assert cloud.error(CALLS[1], key)[0] == "AccessDenied"
+    iam.attach_role_policy(policy.arn, "host")
+    assert [role["RoleName"] for role in cloud.client("iam", key).list_roles()["Roles"]] == ["host"]
+
+
+@pytest.mark.parametrize(
+    ("elements", "named"),
+    [
+        ({"Condition": {"StringNotLike": {"aws:userid": "x"}}}, "StringNotLike"),
+        ({"Resource": "arn:aws:iam::123456789012:role/host"}, "iam:ListRoles"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Exception.ApiError.")
+def test_what_is_not_understood_is_said(cloud: Cloud, elements: dict[str, Any], named: str) -> None:
+    cloud.allow("iam:ListRoles", **elements)
+    code, status, message = cloud.error(CALLS[1], cloud.key())
+    assert (code, status) == ("NotImplemented", 501)
+    assert named in message
+
+
+@pytest.mark.filterwarnings("ignore:Exception.ApiError.")
+def test_a_permissions_boundary_is_not_passed_over(cloud: Cloud) -> None:
+    cloud.allow("*")
+    key = cloud.key()
+    cloud.client("iam", key).list_roles()
+    cloud.api.backends("iam").get_role("host").permissions_boundary_arn = "arn:aws:iam::aws:policy/ReadOnlyAccess"
+    code, _, message = cloud.error(CALLS[1], key)
+    assert (code, message) == ("NotImplemented", "host: permissions boundaries are not known here")
+
+
+def test_long_lived_keys_are_the_operators(cloud: Cloud) -> None:
+    cloud.client("sqs", settings.OPERATOR_ACCESS_KEY).create_queue(QueueName="jobs")
+    assert cloud.grants() == {"used": {}, "denied": {}, "exercised": {}, "exercised_denied": {}}
+
+
+@pytest.mark.filterwarnings("ignore:Exception.ApiError.")
+def test_what_was_used_and_what_was_denied_can_be_read(cloud: Cloud) -> None:
+    cloud.allow("sqs:ListQueues")
+    sqs = cloud.client("sqs", cloud.key())
+    sqs.list_queues()
+    with pytest.raises(ClientError):
+        sqs.get_queue_url(QueueName="jobs")
+    found = cloud.grants()
+    assert found["used"] == {"host": {"Only": {"sqs:ListQueues": 1}}}
+    assert list(found["denied"]["host"]) == ["sqs:GetQueueUrl"]
+    request = urllib.request.Request(f"{cloud.url}/_localcloud/grants/reset", method="POST")
+    with direct.urlopen(request) as answer:
+        assert json.load(answer)["used"] == {}
+
+
+def status_of(request: urllib.request.Request) -> tuple[int, bytes]:
+    try:
+        with direct.urlopen(request) as answer:
+            return int(answer.status), bytes(answer.read())
+    except urllib.error.HTTPError as error:
+        return error.code, error.read()
+
+
+def test_a_presigned_url_is_no_way_round(cloud: Cloud) -> None:
+    ec2 = cloud.client("ec2", cloud.key())
+    status, body = status_of(urllib.request.Request(ec2.generate_presigned_url("describe_vpcs", HttpMethod="GET")))
+    assert (status, b"UnauthorizedOperation" in body) == (403, True)
+
+
+@pytest.mark.parametrize("action", ["describeVpcs", "MadeUp"])
+def test_nor_is_an_operation_that_botocore_does_not_know(cloud: Cloud, action: str) -> None:
+    """moto takes an operation's name in lower case too."""
+    scope = f"{cloud.key()}/20260102/{settings.REGION}/ec2/aws4_request"
+    headers = {"Authorization": f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0"}
+    body = f"Action={action}&Version=2016-11-15".encode()
+    assert status_of(urllib.request.Request(cloud.url, body, headers))[0] == 403

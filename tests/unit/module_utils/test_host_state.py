@@ -1,0 +1,221 @@
+# Copyright: academy.deploy contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a host's own tools print becomes its state, and a wanted path differs in exactly what differs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from plugins.module_utils.host_state import (
+    meminfo_bytes,
+    missing_packages,
+    parse_containers,
+    parse_images,
+    parse_packages,
+    parse_units,
+    path_differences,
+)
+
+NOW = datetime(2026, 11, 23, 12, 0, 30, tzinfo=UTC)
+SECRET = "a-secret-of-the-application"
+
+DOCKER_UNIT = """\
+LoadState=loaded
+ActiveState=active
+SubState=running
+UnitFileState=enabled
+NeedDaemonReload=no
+FragmentPath=/usr/lib/systemd/system/docker.service
+ActiveEnterTimestamp=@1795435205
+"""
+# systemd answers a mount point under the name of its unit, and what does not exist without a file.
+UNKNOWN_UNIT = """\
+LoadState=not-found
+ActiveState=inactive
+SubState=dead
+UnitFileState=
+NeedDaemonReload=yes
+FragmentPath=
+ActiveEnterTimestamp=
+"""
+
+INSPECTED: dict[str, Any] = {
+    "Id": "c1",
+    "Name": "/academy-api",
+    "Image": "sha256:1",
+    "RestartCount": 2,
+    "Config": {"Image": "registry/academy-api@sha256:2", "Env": [f"DB_PASSWORD={SECRET}"], "Cmd": [SECRET]},
+    "HostConfig": {"Memory": 1400 * 1024**2, "RestartPolicy": {"Name": "unless-stopped"}},
+    "State": {
+        "Status": "running",
+        "Running": True,
+        "ExitCode": 0,
+        "OOMKilled": False,
+        "StartedAt": "2026-11-23T12:00:00.123456789Z",
+        "Health": {"Status": "healthy", "Log": [{"Output": SECRET}]},
+    },
+}
+STOPPED = {
+    **INSPECTED,
+    "Name": "/once",
+    "HostConfig": {"Memory": 0, "RestartPolicy": {"Name": "no"}},
+    "State": {
+        "Status": "exited",
+        "Running": False,
+        "ExitCode": 137,
+        "OOMKilled": True,
+        "StartedAt": "0001-01-01T00:00:00Z",
+    },
+}
+
+FILE = {
+    "kind": "file",
+    "owner": "root",
+    "group": "root",
+    "mode": "0644",
+    "sha256": hashlib.sha256(b"text\n").hexdigest(),
+}
+WANTED = {"path": "/a", "mode": "0644", "content": "text\n"}
+
+
+@pytest.mark.parametrize(
+    ("output", "asked", "packages"),
+    [
+        ("", [], {}),
+        ("docker 25.0.8-1.amzn2023\n", ["docker"], {"docker": "25.0.8-1.amzn2023"}),
+        ("package git is not installed\ndocker 25-1\n", ["git", "docker"], {"git": None, "docker": "25-1"}),
+        ("kernel 6.1-1\nkernel 6.1-2\n", ["kernel"], {"kernel": "6.1-2"}),
+        ("error: cannot open Packages database\n", ["docker"], {"docker": None}),
+    ],
+)
+def test_packages(output: str, asked: list[str], packages: dict[str, str | None]) -> None:
+    assert parse_packages(output, asked) == packages
+
+
+def test_missing_packages() -> None:
+    assert missing_packages({"a": "1-1", "b": None, "c": None}, ["c", "a", "b"]) == ["c", "b"]
+
+
+def test_units_are_told_by_the_names_that_were_asked_for() -> None:
+    units = parse_units(f"{DOCKER_UNIT}\n{UNKNOWN_UNIT}", ["docker.service", "/mnt/transcode"])
+    assert units == {
+        "docker.service": {
+            "load_state": "loaded",
+            "active_state": "active",
+            "sub_state": "running",
+            "unit_file_state": "enabled",
+            "need_daemon_reload": False,
+            "fragment_path": "/usr/lib/systemd/system/docker.service",
+            "active_enter_seconds": 1795435205,
+        },
+        "/mnt/transcode": {
+            "load_state": "not-found",
+            "active_state": "inactive",
+            "sub_state": "dead",
+            "unit_file_state": "",
+            "need_daemon_reload": True,
+            "fragment_path": "",
+            "active_enter_seconds": None,
+        },
+    }
+
+
+def test_units_that_cannot_be_told_apart_are_refused() -> None:
+    with pytest.raises(ValueError, match="shows 1 units, but 2"):
+        parse_units(DOCKER_UNIT, ["a.service", "b.service"])
+
+
+def test_containers() -> None:
+    containers = parse_containers([INSPECTED, STOPPED], NOW)
+    assert containers == {
+        "academy-api": {
+            "id": "c1",
+            "image": "registry/academy-api@sha256:2",
+            "image_id": "sha256:1",
+            "status": "running",
+            "health": "healthy",
+            "exit_code": 0,
+            "out_of_memory": False,
+            "restart_count": 2,
+            "restart_policy": "unless-stopped",
+            "memory_limit_mib": 1400,
+            "running_seconds": 30,
+        },
+        "once": {
+            "id": "c1",
+            "image": "registry/academy-api@sha256:2",
+            "image_id": "sha256:1",
+            "status": "exited",
+            "health": "",
+            "exit_code": 137,
+            "out_of_memory": True,
+            "restart_count": 2,
+            "restart_policy": "no",
+            "memory_limit_mib": 0,
+            "running_seconds": None,
+        },
+    }
+    assert SECRET in json.dumps(INSPECTED)
+    assert SECRET not in json.dumps(containers)
+
+
+def test_images() -> None:
+    listed: list[dict[str, Any]] = [
+        {"Id": "sha256:1", "RepoTags": ["api:1"], "RepoDigests": ["registry/api@sha256:a", "registry/api@sha256:b"]},
+        {"Id": "sha256:2", "RepoTags": None, "RepoDigests": None},
+    ]
+    assert parse_images(listed, ["registry/api@sha256:b", "api:1", "api:2"]) == {
+        "registry/api@sha256:b": "sha256:1",
+        "api:1": "sha256:1",
+        "api:2": None,
+    }
+
+
+def test_meminfo() -> None:
+    text = "MemTotal:  10 kB\nMemAvailable:    2048 kB\n"
+    assert meminfo_bytes(text, "MemAvailable") == 2048 * 1024
+    assert meminfo_bytes(text, "SwapTotal") == 0
+
+
+@pytest.mark.parametrize(
+    ("found", "want", "differs"),
+    [
+        pytest.param(FILE, WANTED, [], id="as wanted"),
+        pytest.param(FILE, {"path": "/a"}, [], id="nothing but its being there is wanted"),
+        pytest.param({"kind": "absent"}, WANTED, ["kind"], id="deleted"),
+        pytest.param({**FILE, "kind": "directory"}, WANTED, ["kind"], id="a directory instead"),
+        pytest.param({**FILE, "kind": "link"}, WANTED, ["kind"], id="a link instead"),
+        pytest.param({**FILE, "mode": "0666"}, WANTED, ["mode"], id="mode"),
+        pytest.param({**FILE, "owner": "ec2-user"}, WANTED, ["owner"], id="owner"),
+        pytest.param({**FILE, "group": "wheel"}, WANTED, ["group"], id="group"),
+        pytest.param({**FILE, "owner": "app"}, {**WANTED, "owner": "app"}, [], id="another owner is wanted"),
+        pytest.param(FILE, {**WANTED, "content": "other\n"}, ["sha256"], id="content"),
+        pytest.param({**FILE, "mode": "0600"}, {**WANTED, "content": ""}, ["mode", "sha256"], id="two things"),
+        pytest.param({"kind": "absent"}, {"path": "/a", "kind": "absent"}, [], id="absent as wanted"),
+        pytest.param(FILE, {"path": "/a", "kind": "absent"}, ["kind"], id="there, but not wanted"),
+        pytest.param(
+            {**FILE, "kind": "directory", "mode": "0755"},
+            {"path": "/a", "kind": "directory", "mode": "0700"},
+            ["mode"],
+            id="open directory",
+        ),
+    ],
+)
+def test_path_differences(found: dict[str, Any], want: dict[str, Any], differs: list[str]) -> None:
+    assert path_differences({"/a": found}, [want]) == ([{**want, "differs": differs}] if differs else [])
+
+
+def test_a_file_too_large_to_be_hashed_differs() -> None:
+    found = {name: value for name, value in FILE.items() if name != "sha256"}
+    assert path_differences({"/a": found}, [WANTED]) == [{**WANTED, "differs": ["sha256"]}]
+
+
+def test_differing_paths_keep_their_order() -> None:
+    paths = {"/b": {"kind": "absent"}, "/a": {"kind": "absent"}, "/c": FILE}
+    found = path_differences(paths, [{"path": "/b", "kind": "directory"}, {"path": "/c"}, {"path": "/a"}])
+    assert [want["path"] for want in found] == ["/b", "/a"]

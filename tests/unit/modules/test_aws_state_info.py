@@ -1,0 +1,440 @@
+# Copyright: academy.deploy contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The calls that the pass makes, against what botocore's models of the services allow; nothing leaves the process."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from typing import Any
+
+import boto3
+import pytest
+import yaml
+from ansible_collections.academy.deploy.plugins.module_utils.aws_state import SECTIONS, ReadError, observe
+from ansible_collections.academy.deploy.plugins.module_utils.network import NetworkError
+from ansible_collections.academy.deploy.plugins.modules import aws_state_info
+from botocore import xform_name
+from botocore.stub import Stubber
+
+ACCOUNT = "123456789012"
+TAGS = [{"Key": "Project", "Value": "academy"}]
+MADE = datetime(2026, 1, 31, tzinfo=UTC)
+TRUST = {"Version": "2012-10-17", "Statement": []}
+
+
+class Aws:
+    """Clients that answer what they were told to, in that order, and remember in which thread they were made."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self._stack = stack
+        self._stubs: dict[str, Stubber] = {}
+        self.made: list[tuple[str, str]] = []
+
+    def __getitem__(self, service: str) -> Stubber:
+        if service not in self._stubs:
+            make_client: Any = boto3.client  # typed for the names of services that are written out
+            client = make_client(
+                service,
+                region_name="ap-northeast-2",
+                aws_access_key_id="only-for-tests",
+                aws_secret_access_key="only-for-tests",
+            )
+            self._stubs[service] = self._stack.enter_context(Stubber(client))
+        return self._stubs[service]
+
+    def client(self, service: str) -> Any:
+        self.made.append((service, threading.current_thread().name))
+        return self[service].client
+
+    def assert_no_pending_responses(self) -> None:
+        for stub in self._stubs.values():
+            stub.assert_no_pending_responses()
+
+
+@pytest.fixture
+def aws() -> Iterator[Aws]:
+    with ExitStack() as stack:
+        clients = Aws(stack)
+        yield clients
+        clients.assert_no_pending_responses()
+
+
+def test_nothing_asked_for_is_nothing_read(aws: Aws) -> None:
+    assert observe(dict.fromkeys(section.option for section in SECTIONS), aws.client) == {}
+    assert aws.made == []
+
+
+def test_empty_lists_are_empty_sections(aws: Aws) -> None:
+    assert observe({"role_names": [], "instance_types": []}, aws.client) == {
+        "roles": {},
+        "instance_profiles": {},
+        "instance_types": {},
+    }
+
+
+def test_a_role(aws: Aws) -> None:
+    role = {
+        "Path": "/",
+        "RoleName": "academy-api-role",
+        "RoleId": "AROA1234567890123456",
+        "Arn": f"arn:aws:iam::{ACCOUNT}:role/academy-api-role",
+        "CreateDate": MADE,
+        "Description": "Hosts of kind api",
+        "Tags": TAGS,
+    }
+    name = {"RoleName": "academy-api-role"}
+    section = next(section for section in SECTIONS if section.name == "roles")
+    iam = aws["iam"]
+    iam.add_response("get_role", {"Role": {**role, "AssumeRolePolicyDocument": json.dumps(TRUST)}}, name)
+    attached = {"PolicyName": "Admin", "PolicyArn": "arn:aws:iam::aws:policy/AdministratorAccess"}
+    iam.add_response("list_attached_role_policies", {"AttachedPolicies": [attached]}, name)
+    iam.add_response("list_role_policies", {"PolicyNames": ["academy-host"]}, name)
+    iam.add_response(
+        "get_role_policy",
+        {**name, "PolicyName": "academy-host", "PolicyDocument": json.dumps(TRUST)},
+        {**name, "PolicyName": "academy-host"},
+    )
+    assert section.read(aws.client("iam"), "academy-api-role") == {
+        "arn": role["Arn"],
+        "description": "Hosts of kind api",
+        "trust_policy": TRUST,
+        "managed_policies": [attached["PolicyArn"]],
+        "inline_policies": {"academy-host": TRUST},
+        "tags": {"Project": "academy"},
+    }
+
+
+def test_what_does_not_exist_is_left_out_or_null(aws: Aws) -> None:
+    iam, sqs, ecr, rds, logs = (aws[service] for service in ("iam", "sqs", "ecr", "rds", "logs"))
+    for operation in ("get_role", "get_instance_profile"):
+        iam.add_client_error(operation, "NoSuchEntity")
+    sqs.add_client_error("get_queue_url", "AWS.SimpleQueueService.NonExistentQueue")
+    ecr.add_client_error("describe_repositories", "RepositoryNotFoundException")
+    logs.add_response("describe_log_groups", {"logGroups": []}, {"logGroupNamePrefix": "/academy/"})
+    rds.add_client_error("describe_db_instances", "DBInstanceNotFound")
+    options = {
+        "queue_names": ["academy-video-jobs"],
+        "repository_names": ["academy-api"],
+        "log_group_prefix": "/academy/",
+        "db_instance_identifier": "academy-db",
+    }
+    assert observe(options, aws.client) == {"queues": {}, "repositories": {}, "log_groups": {}, "db_instance": None}
+    assert aws.made == [(service, "MainThread") for service in ("ecr", "logs", "rds", "sqs")]
+    # One after the other, because the answers of one service are in an order.
+    for name in ("roles", "instance_profiles"):
+        section = next(section for section in SECTIONS if section.name == name)
+        assert section.read(iam.client, "academy-api-role") is None
+    rds.add_client_error("describe_db_subnet_groups", "DBSubnetGroupNotFoundFault")
+    assert observe({"db_subnet_group_name": "academy-db-subnets"}, aws.client) == {"db_subnet_group": None}
+
+
+def test_an_instance_profile(aws: Aws) -> None:
+    role = {
+        "Path": "/",
+        "RoleName": "academy-api-role",
+        "RoleId": "AROA1234567890123456",
+        "Arn": f"arn:aws:iam::{ACCOUNT}:role/academy-api-role",
+        "CreateDate": MADE,
+    }
+    profile = {
+        "Path": "/",
+        "InstanceProfileName": "academy-api-role",
+        "InstanceProfileId": "AIPA1234567890123456",
+        "Arn": f"arn:aws:iam::{ACCOUNT}:instance-profile/academy-api-role",
+        "CreateDate": MADE,
+        "Roles": [role],
+        "Tags": TAGS,
+    }
+    aws["iam"].add_response(
+        "get_instance_profile", {"InstanceProfile": profile}, {"InstanceProfileName": "academy-api-role"}
+    )
+    section = next(section for section in SECTIONS if section.name == "instance_profiles")
+    assert section.read(aws.client("iam"), "academy-api-role") == {
+        "arn": profile["Arn"],
+        "roles": ["academy-api-role"],
+        "tags": {"Project": "academy"},
+    }
+
+
+def test_a_queue(aws: Aws) -> None:
+    url = {"QueueUrl": f"https://sqs.ap-northeast-2.amazonaws.com/{ACCOUNT}/academy-video-jobs"}
+    redrive = {"deadLetterTargetArn": "arn", "maxReceiveCount": 3}
+    attributes = {"QueueArn": "arn:jobs", "VisibilityTimeout": "30", "RedrivePolicy": json.dumps(redrive)}
+    sqs = aws["sqs"]
+    sqs.add_response("get_queue_url", url, {"QueueName": "academy-video-jobs"})
+    sqs.add_response("get_queue_attributes", {"Attributes": attributes}, {**url, "AttributeNames": ["All"]})
+    sqs.add_response("list_queue_tags", {"Tags": {"Project": "academy"}}, url)
+    assert observe({"queue_names": ["academy-video-jobs"]}, aws.client) == {
+        "queues": {
+            "academy-video-jobs": {
+                "url": url["QueueUrl"],
+                "arn": "arn:jobs",
+                "attributes": attributes,
+                "redrive_policy": redrive,
+                "tags": {"Project": "academy"},
+            }
+        }
+    }
+
+
+def test_a_queue_without_dead_letter_queue(aws: Aws) -> None:
+    sqs = aws["sqs"]
+    sqs.add_response("get_queue_url", {"QueueUrl": "https://sqs.example.com/x"})
+    sqs.add_response("get_queue_attributes", {"Attributes": {"QueueArn": "arn"}})
+    sqs.add_response("list_queue_tags", {})
+    queue = observe({"queue_names": ["x"]}, aws.client)["queues"]["x"]
+    assert (queue["redrive_policy"], queue["tags"]) == (None, {})
+
+
+def test_a_repository_without_lifecycle_policy(aws: Aws) -> None:
+    repository = {
+        "repositoryArn": "arn:repository",
+        "repositoryName": "academy-api",
+        "repositoryUri": "uri",
+        "imageTagMutability": "MUTABLE",
+        "imageScanningConfiguration": {"scanOnPush": True},
+    }
+    ecr = aws["ecr"]
+    ecr.add_response("describe_repositories", {"repositories": [repository]}, {"repositoryNames": ["academy-api"]})
+    ecr.add_client_error("get_lifecycle_policy", "LifecyclePolicyNotFoundException")
+    ecr.add_response("list_tags_for_resource", {"tags": TAGS}, {"resourceArn": "arn:repository"})
+    assert observe({"repository_names": ["academy-api"]}, aws.client)["repositories"] == {
+        "academy-api": {
+            "arn": "arn:repository",
+            "uri": "uri",
+            "image_tag_mutability": "MUTABLE",
+            "scan_on_push": True,
+            "lifecycle_policy": None,
+            "tags": {"Project": "academy"},
+        }
+    }
+
+
+def test_log_groups_of_every_page(aws: Aws) -> None:
+    logs = aws["logs"]
+    pages: list[tuple[dict[str, Any], dict[str, str]]] = [
+        (
+            {"logGroups": [{"logGroupName": "/academy/a", "arn": "arn:a:*", "retentionInDays": 14}], "nextToken": "2"},
+            {},
+        ),
+        ({"logGroups": [{"logGroupName": "/academy/b", "arn": "arn:b:*"}]}, {"nextToken": "2"}),
+    ]
+    for page, token in pages:
+        logs.add_response("describe_log_groups", page, {"logGroupNamePrefix": "/academy/", **token})
+    for name in ("a", "b"):
+        logs.add_response("list_tags_for_resource", {"tags": {"Name": name}}, {"resourceArn": f"arn:{name}"})
+    assert observe({"log_group_prefix": "/academy/"}, aws.client)["log_groups"] == {
+        "/academy/a": {"arn": "arn:a", "retention_days": 14, "tags": {"Name": "a"}},
+        "/academy/b": {"arn": "arn:b", "retention_days": None, "tags": {"Name": "b"}},
+    }
+
+
+def test_the_database_as_rds_instance_info_tells_it(aws: Aws) -> None:
+    instance = {
+        "DBInstanceIdentifier": "academy-db",
+        "DBInstanceStatus": "available",
+        "PendingModifiedValues": {"BackupRetentionPeriod": 7},
+        "VpcSecurityGroups": [{"VpcSecurityGroupId": "sg-1", "Status": "active"}],
+        "TagList": TAGS,
+    }
+    aws["rds"].add_response(
+        "describe_db_instances", {"DBInstances": [instance]}, {"DBInstanceIdentifier": "academy-db"}
+    )
+    assert observe({"db_instance_identifier": "academy-db"}, aws.client)["db_instance"] == {
+        "db_instance_identifier": "academy-db",
+        "db_instance_status": "available",
+        "pending_modified_values": {"backup_retention_period": 7},
+        "vpc_security_groups": [{"vpc_security_group_id": "sg-1", "status": "active"}],
+        "tags": {"Project": "academy"},
+    }
+
+
+def test_a_subnet_group(aws: Aws) -> None:
+    group = {
+        "DBSubnetGroupArn": "arn:group",
+        "VpcId": "vpc-1",
+        "DBSubnetGroupDescription": "Subnets of academy-db",
+        "Subnets": [{"SubnetIdentifier": "subnet-b"}, {"SubnetIdentifier": "subnet-a"}],
+    }
+    rds = aws["rds"]
+    rds.add_response("describe_db_subnet_groups", {"DBSubnetGroups": [group]}, {"DBSubnetGroupName": "g"})
+    rds.add_response("list_tags_for_resource", {"TagList": TAGS}, {"ResourceName": "arn:group"})
+    assert observe({"db_subnet_group_name": "g"}, aws.client)["db_subnet_group"] == {
+        "arn": "arn:group",
+        "vpc_id": "vpc-1",
+        "description": "Subnets of academy-db",
+        "subnet_ids": ["subnet-a", "subnet-b"],
+        "tags": {"Project": "academy"},
+    }
+
+
+def subnets(aws: Aws, *zones: str) -> None:
+    found = [{"SubnetId": f"subnet-{zone}", "VpcId": "vpc-1", "AvailabilityZone": zone} for zone in zones]
+    expected = {"Filters": [{"Name": "default-for-az", "Values": ["true"]}]}
+    aws["ec2"].add_response("describe_subnets", {"Subnets": found}, expected)
+
+
+def test_a_network(aws: Aws) -> None:
+    subnets(aws, "b", "a")
+    assert observe({"minimum_zones": 2, "security_group_names": []}, aws.client) == {
+        "network": {
+            "vpc_id": "vpc-1",
+            "subnets": tuple({"subnet_id": f"subnet-{zone}", "vpc_id": "vpc-1", "zone": zone} for zone in "ab"),
+        },
+        "security_groups": {},
+    }
+
+
+def test_a_network_that_does_not_fit_is_an_error(aws: Aws) -> None:
+    subnets(aws, "a")
+    with pytest.raises(NetworkError, match="at least 2 availability zone"):
+        observe({"minimum_zones": 2}, aws.client)
+
+
+def test_security_groups_keep_the_keys_of_their_tags(aws: Aws) -> None:
+    group = {
+        "GroupId": "sg-1",
+        "GroupName": "academy-api-sg",
+        "VpcId": "vpc-1",
+        "IpPermissions": [{"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "Ipv6Ranges": [{"CidrIpv6": "::/0"}]}],
+        "Tags": [{"Key": "CostCenter", "Value": "x"}],
+    }
+    expected = {"Filters": [{"Name": "group-name", "Values": ["academy-api-sg"]}]}
+    aws["ec2"].add_response("describe_security_groups", {"SecurityGroups": [group]}, expected)
+    section = next(section for section in SECTIONS if section.name == "security_groups")
+    assert section.read(aws.client("ec2"), ["academy-api-sg"]) == [
+        {
+            "group_id": "sg-1",
+            "group_name": "academy-api-sg",
+            "vpc_id": "vpc-1",
+            "ip_permissions": [
+                {"ip_protocol": "tcp", "from_port": 22, "to_port": 22, "ipv6_ranges": [{"cidr_ipv6": "::/0"}]}
+            ],
+            "tags": {"CostCenter": "x"},
+        }
+    ]
+
+
+def test_groups_of_the_same_name_in_another_vpc_are_left_out() -> None:
+    groups = [{"GroupId": f"sg-{n}", "GroupName": "x", "VpcId": f"vpc-{n}", "Tags": []} for n in (1, 2)]
+    answers: dict[str, dict[str, Any]] = {
+        "describe_subnets": {"Subnets": [{"SubnetId": "s", "VpcId": "vpc-1", "AvailabilityZone": "a"}]},
+        "describe_security_groups": {"SecurityGroups": groups},
+    }
+
+    class Pages:
+        """Answers two calls at the same time, whichever comes first."""
+
+        def __init__(self, operation: str) -> None:
+            self.operation = operation
+
+        def paginate(self, **_parameters: Any) -> Pages:
+            return self
+
+        def build_full_result(self) -> dict[str, Any]:
+            return answers[self.operation]
+
+    class Ec2:
+        get_paginator = Pages
+
+    state = observe({"minimum_zones": 1, "security_group_names": ["x"]}, lambda _service: Ec2())
+    assert state["security_groups"]["x"]["group_id"] == "sg-1"
+
+
+def test_an_instance_with_its_volumes_and_what_a_shutdown_does(aws: Aws) -> None:
+    instance = {
+        "InstanceId": "i-1",
+        "State": {"Name": "stopped"},
+        "MetadataOptions": {"HttpTokens": "required"},
+        "Tags": [{"Key": "Name", "Value": "academy-api-1"}],
+    }
+    volume = {
+        "VolumeId": "vol-1",
+        "Size": 100,
+        "Encrypted": True,
+        "Attachments": [{"InstanceId": "i-1", "Device": "/dev/sdf"}],
+    }
+    ec2 = aws["ec2"]
+    ec2.add_response(
+        "describe_instances",
+        {"Reservations": [{"Instances": [instance]}]},
+        {
+            "Filters": [
+                {"Name": "tag:Project", "Values": ["academy"]},
+                {"Name": "instance-state-name", "Values": ["running", "stopped"]},
+            ]
+        },
+    )
+    ec2.add_response(
+        "describe_volumes",
+        {"Volumes": [volume]},
+        {"Filters": [{"Name": "attachment.instance-id", "Values": ["i-1"]}]},
+    )
+    ec2.add_response(
+        "describe_instance_attribute",
+        {"InstanceInitiatedShutdownBehavior": {"Value": "terminate"}},
+        {"InstanceId": "i-1", "Attribute": "instanceInitiatedShutdownBehavior"},
+    )
+    filters = {"tag:Project": "academy", "instance-state-name": ["running", "stopped"]}
+    (found,) = observe({"instance_filters": filters}, aws.client)["instances"]
+    assert found == {
+        "instance_id": "i-1",
+        "state": {"name": "stopped"},
+        "metadata_options": {"http_tokens": "required"},
+        "tags": {"Name": "academy-api-1"},
+        "instance_initiated_shutdown_behavior": "terminate",
+        "volumes": {
+            "/dev/sdf": {
+                "volume_id": "vol-1",
+                "size": 100,
+                "encrypted": True,
+                "attachments": [{"instance_id": "i-1", "device": "/dev/sdf"}],
+                "tags": {},
+            }
+        },
+    }
+
+
+def test_instance_types_with_the_zones_that_offer_them(aws: Aws) -> None:
+    filters = {"Filters": [{"Name": "instance-type", "Values": ["t4g.small", "t4g.unknown"]}]}
+    offerings = [{"InstanceType": "t4g.small", "Location": zone} for zone in "ca"]
+    ec2 = aws["ec2"]
+    ec2.add_response(
+        "describe_instance_type_offerings",
+        {"InstanceTypeOfferings": offerings},
+        {"LocationType": "availability-zone", **filters},
+    )
+    types = [{"InstanceType": "t4g.small", "MemoryInfo": {"SizeInMiB": 2048}}]
+    ec2.add_response("describe_instance_types", {"InstanceTypes": types}, filters)
+    assert observe({"instance_types": ["t4g.small", "t4g.unknown"]}, aws.client)["instance_types"] == {
+        "t4g.small": {"memory_mib": 2048, "zones": ["a", "c"]}
+    }
+
+
+@pytest.mark.parametrize(
+    ("options", "action", "section"),
+    [
+        ({"queue_names": ["x"]}, "sqs:GetQueueUrl", "queues x"),
+        ({"log_group_prefix": "/x/"}, "logs:DescribeLogGroups", "log_groups"),
+    ],
+)
+def test_an_error_names_the_section_and_the_call(aws: Aws, options: dict[str, Any], action: str, section: str) -> None:
+    service, _, operation = action.partition(":")
+    aws[service].add_client_error(xform_name(operation), "AccessDenied")
+    with pytest.raises(ReadError) as error:
+        observe(options, aws.client)
+    assert (error.value.section, error.value.action) == (section, action)
+    assert "AccessDenied" in str(error.value.cause)
+
+
+def test_every_section_is_documented_with_its_option() -> None:
+    options = yaml.safe_load(aws_state_info.DOCUMENTATION)["options"]
+    returned = yaml.safe_load(aws_state_info.RETURN)
+    for section in SECTIONS:
+        if section.name != "subnets":  # told as the network
+            assert section.option in options
+            assert section.name in returned
