@@ -13,7 +13,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from localcloud import databases, fixes, settings
+from localcloud import databases, fixes, settings, strict
 from localcloud.api import Api
 from localcloud.wire import Call
 
@@ -32,6 +32,7 @@ def main(port: int) -> None:
     settings.API_PORT = port  # type: ignore[misc]  # final everywhere else: there is one cloud, and this is none
     api = Api()
     fixes.install(api)
+    strict.install(api)
     show_gp3_performance(api)
     api.start()
     api.ready()
