@@ -25,22 +25,24 @@ def priorities(rules: LifecycleRules) -> str | None:
 
 
 def single_statuses(rules: LifecycleRules) -> str | None:
-    statuses = [_selection(rule).get("tagStatus") for rule in rules]
-    for status in SINGLE_STATUSES:
-        if statuses.count(status) > 1:
+    """For untagged and for any images there is one rule per storage class."""
+    selected = [(_selection(rule).get("tagStatus"), _selection(rule).get("storageClass")) for rule in rules]
+    for status, storage in selected:
+        if status in SINGLE_STATUSES and selected.count((status, storage)) > 1:
             return f"only one rule may have tagStatus {status}"
     return None
 
 
 def any_comes_last(rules: LifecycleRules) -> str | None:
-    ordered = sorted(rules, key=lambda rule: int(rule.get("rulePriority", 0)))
-    statuses = [_selection(rule).get("tagStatus") for rule in ordered]
-    return "the rule with tagStatus any must have the highest rulePriority" if "any" in statuses[:-1] else None
+    by_status = [(rule.get("rulePriority"), _selection(rule).get("tagStatus")) for rule in rules]
+    last = max((priority for priority, _ in by_status if isinstance(priority, int)), default=None)
+    misplaced = any(status == "any" and priority != last for priority, status in by_status)
+    return "the rule with tagStatus any must have the highest rulePriority" if misplaced else None
 
 
 def count_unit(rules: LifecycleRules) -> str | None:
     for selection in map(_selection, rules):
-        counts_days = selection.get("countType", "").startswith("since")
+        counts_days = str(selection.get("countType")).startswith("since")
         if counts_days != ("countUnit" in selection):
             return "countUnit belongs to countType sinceImagePushed, and to no other"
     return None

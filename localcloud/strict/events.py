@@ -126,7 +126,7 @@ RULES = (
         "cloudwatch-period",
         ("cloudwatch.PutMetricAlarm",),
         "an alarm period that is not 10, 20, 30 or a multiple of 60",
-        "botocore cloudwatch PutMetricAlarmInput.Period; code not verified",
+        "botocore cloudwatch PutMetricAlarmInput.Period, awsdocs/aws-cloudformation-user-guide#777",
         by_parameters(period),
     ),
     Rule(

@@ -7,7 +7,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from localcloud.strict.rule import Account, Parameters, Rule, by_parameters
 from localcloud.wire import ApiError, Call
@@ -15,6 +15,8 @@ from localcloud.wire import ApiError, Call
 CREATE = "lambda.CreateFunction"
 CONFIGURE = "lambda.UpdateFunctionConfiguration"
 ENVIRONMENT_BYTES = 4096
+TIMEOUT_SECONDS = 900
+MEMORY_MIB = 10240
 RESERVED_VARIABLES = frozenset(
     {
         "AWS_ACCESS_KEY",
@@ -36,6 +38,21 @@ RESERVED_VARIABLES = frozenset(
         "_HANDLER",
     }
 )
+
+
+def in_range(member: str, maximum: int) -> Callable[[Parameters], ApiError | None]:
+    """The model's maximum is that of functions on managed instances, which have a capacity provider."""
+
+    def decide(parameters: Parameters) -> ApiError | None:
+        asked = parameters.get(member)
+        if asked is None or asked <= maximum or parameters.get("CapacityProviderConfig"):
+            return None
+        message = (
+            f"'{member}' value failed to satisfy constraint: Member must have value less than or equal to {maximum}"
+        )
+        return ApiError("ValidationException", message)
+
+    return decide
 
 
 def reserved_variables(parameters: Parameters) -> ApiError | None:
@@ -93,6 +110,20 @@ def _statement_id(call: Call, account: Account) -> ApiError | None:
 
 
 RULES = (
+    Rule(
+        "lambda-timeout",
+        (CREATE, CONFIGURE),
+        "a timeout above 900 s",
+        "botocore lambda CreateFunctionRequest.Timeout; code not verified",
+        by_parameters(in_range("Timeout", TIMEOUT_SECONDS)),
+    ),
+    Rule(
+        "lambda-memory",
+        (CREATE, CONFIGURE),
+        "memory above 10240 MiB",
+        "lambda-dg gettingstarted-limits, alexcasalboni/aws-lambda-power-tuning#224",
+        by_parameters(in_range("MemorySize", MEMORY_MIB)),
+    ),
     Rule(
         "lambda-reserved-variables",
         (CREATE, CONFIGURE),

@@ -30,6 +30,7 @@ TRUST_SIZE = 2048
 INLINE_SIZE = 10240
 MANAGED_SIZE = 6144
 POLICIES_PER_ROLE = 10
+AWS_POLICIES = "arn:aws:iam::aws:policy/"
 STATEMENT_ID = re.compile(r"[0-9A-Za-z]*")
 
 Statement = Mapping[str, Any]
@@ -149,7 +150,7 @@ def _attachments(call: Call, account: Account) -> ApiError | None:
 
 def _boundary(call: Call, account: Account) -> ApiError | None:
     arn = call.parameters.get("PermissionsBoundary")
-    if not arn or arn in account.backends("iam").managed_policies:
+    if not arn or arn.startswith(AWS_POLICIES) or arn in account.backends("iam").managed_policies:
         return None
     return ApiError("NoSuchEntity", f"Scope ARN: {arn} does not exist or is not attachable.", 404)
 

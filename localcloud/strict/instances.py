@@ -310,7 +310,7 @@ RULES = (
         "ec2-instance-profile-role",
         (RUN, "ec2.AssociateIamInstanceProfile"),
         "an instance profile without role",
-        "ec2-ug iam-roles-for-amazon-ec2; code not verified",
+        "DanielThomas/ec2gaming#17",
         _profile_without_role,
     ),
     Rule(

@@ -33,7 +33,6 @@ STORAGE_GIB: Mapping[str, range] = {
     "io2": range(100, 65536 + 1),
     "standard": range(5, 3072 + 1),
 }
-DEFAULT_STORAGE_TYPE = "gp3"
 CHOSEN_PERFORMANCE_FROM_GIB = 400
 AUTOSCALING_HEADROOM = Fraction(110, 100)
 
@@ -105,8 +104,14 @@ def storage_type(parameters: Parameters) -> ApiError | None:
     return ApiError("InvalidParameterValue", f"Invalid storage type: {asked}")
 
 
+def storage_kind(parameters: Parameters) -> str:
+    """The storage type of a new instance; who asks for IOPS and for no type gets io1."""
+    default = "gp3" if parameters.get("Iops") is None else "io1"
+    return str(parameters.get("StorageType") or default)
+
+
 def storage_size(parameters: Parameters) -> ApiError | None:
-    size, kind = parameters.get("AllocatedStorage"), parameters.get("StorageType") or DEFAULT_STORAGE_TYPE
+    size, kind = parameters.get("AllocatedStorage"), storage_kind(parameters)
     if size is None or size in STORAGE_GIB.get(kind, (size,)):
         return None
     return _invalid_size(size, kind)
@@ -114,8 +119,11 @@ def storage_size(parameters: Parameters) -> ApiError | None:
 
 def storage_performance(parameters: Parameters) -> ApiError | None:
     chosen = parameters.get("Iops") is not None or parameters.get("StorageThroughput") is not None
-    is_gp3 = (parameters.get("StorageType") or DEFAULT_STORAGE_TYPE) == "gp3"
-    if not chosen or not is_gp3 or parameters.get("AllocatedStorage", 0) >= CHOSEN_PERFORMANCE_FROM_GIB:
+    if (
+        not chosen
+        or storage_kind(parameters) != "gp3"
+        or parameters.get("AllocatedStorage", 0) >= CHOSEN_PERFORMANCE_FROM_GIB
+    ):
         return None
     message = (
         f"You can't specify IOPS or storage throughput for engine {ENGINE} "
@@ -265,9 +273,18 @@ def _major_upgrade(call: Call, account: Account) -> ApiError | None:
     return _engine_version(call, account, downgrade=False)
 
 
+def _unknown_subnet(call: Call, account: Account) -> ApiError | None:
+    known = {subnet.id for subnet in account.backends("ec2").describe_subnets()}
+    for name in call.parameters.get("SubnetIds") or []:
+        if name not in known:
+            return ApiError("InvalidSubnet", f"The subnet ID '{name}' does not exist")
+    return None
+
+
 def _subnet_zones(call: Call, account: Account) -> ApiError | None:
-    subnets = account.backends("ec2").describe_subnets(subnet_ids=call.parameters.get("SubnetIds", []))
-    return subnet_zones(subnet.availability_zone for subnet in subnets)
+    asked = call.parameters.get("SubnetIds") or []
+    subnets = account.backends("ec2").describe_subnets()
+    return subnet_zones(subnet.availability_zone for subnet in subnets if subnet.id in asked)
 
 
 def _subnet_group_in_use(call: Call, account: Account) -> ApiError | None:
@@ -399,7 +416,7 @@ RULES = (
         "rds-major-upgrade",
         (MODIFY,),
         "a new major version without AllowMajorVersionUpgrade",
-        "botocore rds ModifyDBInstanceMessage.AllowMajorVersionUpgrade; code not verified",
+        "aws-controllers-k8s/community#1265",
         _major_upgrade,
     ),
     Rule(
@@ -413,7 +430,7 @@ RULES = (
         "rds-instance-class",
         (CREATE, MODIFY),
         "an instance class that does not begin with `db.`",
-        "botocore rds CreateDBInstanceMessage.DBInstanceClass; code not verified",
+        "ryanmurakami/trash-panda-buffet#5",
         by_parameters(instance_class),
     ),
     Rule(
@@ -436,6 +453,13 @@ RULES = (
         "a subnet group named `default`",
         "facts 1.6; code not verified",
         by_parameters(reserved_subnet_group),
+    ),
+    Rule(
+        "rds-subnet-unknown",
+        (CREATE_GROUP, "rds.ModifyDBSubnetGroup"),
+        "a subnet that does not exist",
+        "botocore rds InvalidSubnet",
+        _unknown_subnet,
     ),
     Rule(
         "rds-subnet-group-zones",

@@ -9,6 +9,10 @@ from collections.abc import Callable
 from tests.unit.localcloud.strict.world import Case, World
 
 
+def spot(**options: str) -> dict[str, object]:
+    return {"MarketType": "spot", "SpotOptions": options}
+
+
 def change(world: World, instance: str) -> None:
     world.ec2.modify_instance_attribute(InstanceId=instance, InstanceType={"Value": "t4g.medium"})
 
@@ -124,22 +128,43 @@ CASES = [
     Case(
         "ec2-spot-interruption",
         "InvalidParameterCombination",
-        lambda w: w.spot(SpotInstanceType="persistent"),
-        lambda w: w.spot(SpotInstanceType="persistent", InstanceInterruptionBehavior="stop"),
+        lambda w: w.run(InstanceMarketOptions=spot(SpotInstanceType="persistent")),
+        lambda w: w.run(InstanceMarketOptions=spot(SpotInstanceType="persistent", InstanceInterruptionBehavior="stop")),
     ),
     Case(
         "ec2-spot-interruption",
         "InvalidParameterCombination",
-        lambda w: w.spot(InstanceInterruptionBehavior="stop"),
-        lambda w: w.spot(InstanceInterruptionBehavior="terminate"),
+        lambda w: w.run(InstanceMarketOptions=spot(InstanceInterruptionBehavior="stop")),
+        lambda w: w.run(InstanceMarketOptions=spot(InstanceInterruptionBehavior="terminate")),
     ),
     Case(
         "ec2-one-time-spot",
         "UnsupportedOperation",
-        lambda w: w.ec2.stop_instances(InstanceIds=[w.spot()]),
+        lambda w: w.ec2.stop_instances(InstanceIds=[w.run(InstanceMarketOptions=spot())]),
         lambda w: w.ec2.stop_instances(
-            InstanceIds=[w.spot(SpotInstanceType="persistent", InstanceInterruptionBehavior="stop")]
+            InstanceIds=[
+                w.run(InstanceMarketOptions=spot(SpotInstanceType="persistent", InstanceInterruptionBehavior="stop"))
+            ]
         ),
+    ),
+    # What a launch template says counts like what the launch says.
+    Case(
+        "ec2-one-time-spot",
+        "UnsupportedOperation",
+        lambda w: w.ec2.stop_instances(InstanceIds=[w.run_from_template(InstanceMarketOptions=spot())]),
+        lambda w: w.ec2.stop_instances(
+            InstanceIds=[
+                w.run_from_template(
+                    InstanceMarketOptions=spot(SpotInstanceType="persistent", InstanceInterruptionBehavior="stop")
+                )
+            ]
+        ),
+    ),
+    Case(
+        "ec2-architecture",
+        "InvalidParameterValue",
+        lambda w: w.run_from_template(InstanceType="m5.large"),
+        lambda w: w.run_from_template(InstanceType="t4g.medium"),
     ),
     Case(
         "ec2-instance-state",

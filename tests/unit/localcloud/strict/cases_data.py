@@ -151,6 +151,12 @@ DATABASES = [
         lambda w: w.database(AllocatedStorage=400, Iops=12000),
     ),
     Case(
+        "rds-storage-size",
+        "InvalidParameterCombination",
+        lambda w: w.database(AllocatedStorage=99, StorageType=None, Iops=1000),  # which makes it io1
+        lambda w: w.database(AllocatedStorage=100, StorageType=None, Iops=1000),
+    ),
+    Case(
         "rds-maximum-storage",
         "InvalidParameterCombination",
         lambda w: w.database(AllocatedStorage=20, MaxAllocatedStorage=21),
@@ -221,6 +227,13 @@ DATABASES = [
         "InvalidParameterValue",
         lambda w: w.subnet_group(name="Default"),
         lambda w: w.subnet_group(),
+    ),
+    Case(
+        "rds-subnet-unknown",
+        "InvalidSubnet",
+        lambda w: w.subnet_group(w.subnet("a"), w.subnet("b"), "subnet-00000000000000000"),
+        lambda w: w.subnet_group(w.subnet("a"), w.subnet("b")),
+        moto="InvalidSubnetID.NotFound",
     ),
     Case(
         "rds-subnet-group-zones",

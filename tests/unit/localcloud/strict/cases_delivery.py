@@ -259,6 +259,18 @@ OTHERS = [
         lambda w: w.alarm(DatapointsToAlarm=2),
     ),
     Case(
+        "lambda-timeout",
+        "ValidationException",
+        lambda w: w.function(Timeout=901),
+        lambda w: w.function(Timeout=900),
+    ),
+    Case(
+        "lambda-memory",
+        "ValidationException",
+        lambda w: w.function(MemorySize=10241),
+        lambda w: w.function(MemorySize=10240),
+    ),
+    Case(
         "lambda-reserved-variables",
         "InvalidParameterValueException",
         lambda w: w.function(Environment={"Variables": {"AWS_REGION": "x"}}),

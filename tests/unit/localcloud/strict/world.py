@@ -187,8 +187,12 @@ class World:
         launched = self.ec2.run_instances(**{name: value for name, value in wanted.items() if value is not None})
         return str(launched["Instances"][0]["InstanceId"])
 
-    def spot(self, **options: str) -> str:
-        return self.run(InstanceMarketOptions={"MarketType": "spot", "SpotOptions": options})
+    def run_from_template(self, **data: Any) -> str:
+        """An instance of which the launch itself says nothing but the subnet."""
+        name = self.name()
+        wanted = {"ImageId": self.arm_image, "InstanceType": "t4g.small", **data}
+        self.ec2.create_launch_template(LaunchTemplateName=name, LaunchTemplateData=wanted)
+        return self.run(ImageId=None, InstanceType=None, LaunchTemplate={"LaunchTemplateName": name})
 
     def instance_in(self, state: str) -> str:
         """An instance in a state that moto passes through in no time."""
