@@ -194,10 +194,10 @@ CASES = [
         "ec2-launch-template-name",
         "InvalidLaunchTemplateName.MalformedException",
         lambda w: w.ec2.create_launch_template(
-            LaunchTemplateName=f"{w.name()} b", LaunchTemplateData={"ImageId": w.arm_image}
+            LaunchTemplateName=f"{w.name()} b", LaunchTemplateData={"ImageId": w.image()}
         ),
         lambda w: w.ec2.create_launch_template(
-            LaunchTemplateName=f"({w.name()}/b)", LaunchTemplateData={"ImageId": w.arm_image}
+            LaunchTemplateName=f"({w.name()}/b)", LaunchTemplateData={"ImageId": w.image()}
         ),
     ),
     Case(

@@ -120,6 +120,7 @@ class World:
     def zone(self, letter: str) -> str:
         return f"{REGION}{letter}"
 
+    @cache  # noqa: B019
     def subnet(self, letter: str) -> str:
         found = self.ec2.describe_subnets(
             Filters=[
@@ -167,17 +168,14 @@ class World:
 
     # --- instances and volumes ----------------------------------------------------------------------------------
 
+    @cache  # noqa: B019
     def image(self, architecture: str = "arm64") -> str:
         name = f"/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-{architecture}"
         return str(self.client("ssm").get_parameter(Name=name)["Parameter"]["Value"])
 
-    @cached_property
-    def arm_image(self) -> str:
-        return self.image()
-
     def run(self, **changes: Any) -> str:
         wanted = {
-            "ImageId": self.arm_image,
+            "ImageId": self.image(),
             "InstanceType": "t4g.small",
             "MinCount": 1,
             "MaxCount": 1,
@@ -190,7 +188,7 @@ class World:
     def run_from_template(self, **data: Any) -> str:
         """An instance of which the launch itself says nothing but the subnet."""
         name = self.name()
-        wanted = {"ImageId": self.arm_image, "InstanceType": "t4g.small", **data}
+        wanted = {"ImageId": self.image(), "InstanceType": "t4g.small", **data}
         self.ec2.create_launch_template(LaunchTemplateName=name, LaunchTemplateData=wanted)
         return self.run(ImageId=None, InstanceType=None, LaunchTemplate={"LaunchTemplateName": name})
 
