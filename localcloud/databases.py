@@ -75,11 +75,6 @@ END
 SCRIPT
 """
 
-_USER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,15}")
-_PASSWORD = re.compile(r"[!-~]{8,128}")
-_PASSWORD_FORBIDDEN: Final = frozenset('/@"')
-_RESERVED_USERS: Final = frozenset({"admin", ADMINISTRATOR, "rdsrepladmin", SUPERUSER_ROLE})
-
 # moto would answer these with an instance that has no server behind it.
 UNSUPPORTED: Final = (
     "CreateDBCluster",
@@ -100,44 +95,13 @@ def choose_version(wanted: str | None, available: str) -> str:
 
 
 def refuse_creation(parameters: Mapping[str, Any]) -> None:
-    """Everything that RDS, or this embedded one, refuses in a CreateDBInstance."""
+    """What RDS has and this embedded one has not."""
     if parameters.get("Engine") != ENGINE:
         raise ApiError(
             "InvalidParameterValue", f"Invalid DB engine: {parameters.get('Engine')}. The embedded cloud has {ENGINE}."
         )
-    user, password = parameters.get("MasterUsername", ""), parameters.get("MasterUserPassword")
-    if not _USER_NAME.fullmatch(user):
-        raise ApiError("InvalidParameterValue", f"The parameter MasterUsername is not a valid identifier: {user}")
-    if user.lower() in _RESERVED_USERS or user.lower().startswith("pg_"):
-        message = f"MasterUsername {user} cannot be used as it is a reserved word used by the engine"
-        raise ApiError("InvalidParameterValue", message)
-    if password is None:
-        message = "The parameter MasterUserPassword must be provided and must not be blank."
-        raise ApiError("InvalidParameterValue", message)
-    refuse_password(password)
-
-
-def refuse_password(password: str) -> None:
-    """What RDS refuses as a master password."""
-    if not 8 <= len(password) <= 128:
-        message = "The parameter MasterUserPassword is not a valid password because it is not 8 to 128 characters long."
-        raise ApiError("InvalidParameterValue", message)
-    if not _PASSWORD.fullmatch(password) or _PASSWORD_FORBIDDEN & set(password):
-        message = (
-            "The parameter MasterUserPassword is not a valid password. "
-            "Only printable ASCII characters besides '/', '@', '\"', ' ' may be used."
-        )
-        raise ApiError("InvalidParameterValue", message)
-
-
-def refuse_deletion(parameters: Mapping[str, Any]) -> None:
-    """RDS wants either a final snapshot or the express wish for none."""
-    skipped, snapshot = parameters.get("SkipFinalSnapshot", False), parameters.get("FinalDBSnapshotIdentifier")
-    if skipped and snapshot:
-        message = "FinalDBSnapshotIdentifier can not be specified when SkipFinalSnapshot is set"
-        raise ApiError("InvalidParameterCombination", message)
-    if not skipped and not snapshot:
-        message = "FinalDBSnapshotIdentifier is required unless SkipFinalSnapshot is specified."
+    if parameters.get("ManageMasterUserPassword"):
+        message = "The embedded cloud does not manage master passwords: give MasterUserPassword."
         raise ApiError("InvalidParameterCombination", message)
 
 
@@ -211,7 +175,7 @@ class Databases:
         hooks.register("rds", "StopDBInstance", after=self._after_stop)
         hooks.register("rds", "StartDBInstance", after=self._after_start)
         hooks.register("rds", "RebootDBInstance", before=self._before_reboot, after=self._after_reboot)
-        hooks.register("rds", "DeleteDBInstance", before=self._before_delete, after=self._after_delete)
+        hooks.register("rds", "DeleteDBInstance", after=self._after_delete)
         for action in UNSUPPORTED:
             hooks.register("rds", action, instead=self._refuse)
 
@@ -279,9 +243,7 @@ class Databases:
         return {"DBEngineVersions": [version]}
 
     def _before_modify(self, call: Call) -> None:
-        password = call.parameters.get("MasterUserPassword")
-        if password is not None:
-            refuse_password(password)
+        if call.parameters.get("MasterUserPassword") is not None:
             self._refuse_unless_available(call, "modified")
         if call.parameters.get("EngineVersion"):
             choose_version(call.parameters["EngineVersion"], self.version)
@@ -312,9 +274,6 @@ class Databases:
 
     def _after_reboot(self, call: Call, result: dict[str, Any]) -> Mapping[str, Any]:
         return self._change(result, "rebooting", self._restart, "available")
-
-    def _before_delete(self, call: Call) -> None:
-        refuse_deletion(call.parameters)
 
     def _after_delete(self, call: Call, result: dict[str, Any]) -> None:
         name = container_name(result["DBInstance"]["DBInstanceIdentifier"])

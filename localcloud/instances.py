@@ -38,17 +38,6 @@ STATE_CODES: Mapping[str, int] = {
 }
 # Files of /proc that show a host itself instead of the machine, through lxcfs.
 OWN_VIEWS = ("meminfo", "uptime")
-# In these states AWS refuses the action with IncorrectInstanceState.
-REFUSED_IN: Mapping[str, frozenset[str]] = {
-    "StartInstances": frozenset({"stopping", "shutting-down", "terminated"}),
-    "StopInstances": frozenset({"pending", "shutting-down", "terminated"}),
-    "RebootInstances": frozenset({"pending", "stopping", "stopped", "shutting-down", "terminated"}),
-}
-PARTICIPLES: Mapping[str, str] = {
-    "StartInstances": "started",
-    "StopInstances": "stopped",
-    "RebootInstances": "rebooted",
-}
 # The exit code of a container whose init asked for a reboot: the kernel ends it with SIGHUP (SIGINT for a power-off).
 EXIT_OF_REBOOT = 128 + 1
 
@@ -76,16 +65,6 @@ class HostPlan:
     address: str
     hostname: str
     memory_mib: int
-
-
-def refusal(action: str, instance_id: str, state: str) -> ApiError | None:
-    """The error with which AWS refuses an action on an instance in this state, if it does."""
-    if state not in REFUSED_IN[action]:
-        return None
-    return ApiError(
-        "IncorrectInstanceState",
-        f"The instance '{instance_id}' is not in a state from which it can be {PARTICIPLES[action]}: it is {state}.",
-    )
 
 
 def docker_volumes(instance_id: str) -> dict[str, str]:
@@ -312,10 +291,10 @@ class Instances:
         self._hosts: dict[str, Host] = {}
         self._ends = ContainerEnds(settings.LABEL_INSTANCE, self._container_ended)
         hooks = api.hooks
-        hooks.register("ec2", "RunInstances", before=self._refuse_unknown_key, after=self._launched)
-        hooks.register("ec2", "StartInstances", before=self._refuse_wrong_state, instead=self._start_instances)
-        hooks.register("ec2", "StopInstances", before=self._refuse_wrong_state, instead=self._stop_instances)
-        hooks.register("ec2", "RebootInstances", before=self._refuse_wrong_state, after=self._rebooted)
+        hooks.register("ec2", "RunInstances", after=self._launched)
+        hooks.register("ec2", "StartInstances", instead=self._start_instances)
+        hooks.register("ec2", "StopInstances", instead=self._stop_instances)
+        hooks.register("ec2", "RebootInstances", after=self._rebooted)
         hooks.register("ec2", "TerminateInstances", instead=self._terminate_instances)
         hooks.register("ec2", "AttachVolume", after=self._disks_changed)
         hooks.register("ec2", "DetachVolume", after=self._disks_changed)
@@ -416,17 +395,6 @@ class Instances:
             instance.state_reason.message = f"{reason}: Instance initiated shutdown"
 
     # --- reactions to calls -------------------------------------------------------------------------------------
-
-    def _refuse_unknown_key(self, call: Call) -> None:
-        name = call.parameters.get("KeyName")
-        if name and name not in self.api.backends("ec2").key_pairs:
-            raise ApiError("InvalidKeyPair.NotFound", f"The key pair '{name}' does not exist")
-
-    def _refuse_wrong_state(self, call: Call) -> None:
-        for instance in self._instances(call):
-            error = refusal(call.action, instance.id, instance.state)
-            if error:
-                raise error
 
     def _launched(self, call: Call, result: dict[str, Any]) -> Mapping[str, Any]:
         backend = self.api.backends("ec2")

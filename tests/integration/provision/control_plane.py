@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping
 from email.message import Message
 from typing import Any
 
-from localcloud import databases, fixes, settings
+from localcloud import databases, fixes, settings, strict
 from localcloud.api import Api, Environ, StartResponse
 from localcloud.front import Proxy
 from localcloud.guard import Guard
@@ -69,6 +69,7 @@ def main(port: int) -> None:
     settings.API_PORT = port  # type: ignore[misc]  # final everywhere else: there is one cloud, and this is none
     api = Api()
     fixes.install(api)
+    strict.install(api)
     Registry(api, Proxy(), Guard(api))  # for those of ECR's API calls that moto lacks
     show_gp3_performance(api)
     serve_metadata(api)

@@ -2,10 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
-import pytest
-
 from localcloud import settings
-from localcloud.instances import HostPlan, create_arguments, docker_volumes, refusal
+from localcloud.instances import HostPlan, create_arguments, docker_volumes
 
 PLAN = HostPlan(
     instance_id="i-0123456789abcdef0",
@@ -14,26 +12,6 @@ PLAN = HostPlan(
     hostname="ip-172-31-5-6.ap-northeast-2.compute.internal",
     memory_mib=2048,
 )
-
-
-@pytest.mark.parametrize(
-    ("action", "allowed"),
-    [
-        ("StartInstances", {"pending", "running", "stopped"}),
-        ("StopInstances", {"running", "stopping", "stopped"}),
-        ("RebootInstances", {"running"}),
-    ],
-)
-def test_refuses_an_action_in_the_states_in_which_aws_does(action: str, allowed: set[str]) -> None:
-    states = {"pending", "running", "stopping", "stopped", "shutting-down", "terminated"}
-    assert {state for state in states if refusal(action, "i-1", state) is None} == allowed
-
-
-def test_a_refusal_names_instance_and_state() -> None:
-    error = refusal("StopInstances", "i-1", "pending")
-    assert error is not None
-    assert error.code == "IncorrectInstanceState"
-    assert error.message == "The instance 'i-1' is not in a state from which it can be stopped: it is pending."
 
 
 def test_a_host_has_its_instances_address_name_and_memory() -> None:

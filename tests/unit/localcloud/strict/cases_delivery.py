@@ -1,0 +1,317 @@
+# Copyright: academy.deploy contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Load balancers, certificates, schedules, alarms, functions and topics."""
+
+from __future__ import annotations
+
+import itertools
+
+from tests.unit.localcloud.strict.world import Case, World
+
+
+def named(world: World, prefix: str = "", suffix: str = "") -> None:
+    world.load_balancer(Name=f"{prefix}{world.name()}{suffix}")
+
+
+def same_name(world: World, zone: str) -> None:
+    name = world.name()
+    world.load_balancer(Name=name)
+    world.load_balancer(Name=name, Subnets=[world.subnet("a"), world.subnet(zone)])
+
+
+def set_groups(world: World, group: str) -> None:
+    world.elbv2.set_security_groups(LoadBalancerArn=world.load_balancer(), SecurityGroups=[group])
+
+
+def attribute(world: World, load_balancer: str, name: str, value: str) -> None:
+    attributes = [{"Key": name, "Value": value}]
+    world.elbv2.modify_load_balancer_attributes(LoadBalancerArn=load_balancer, Attributes=attributes)
+
+
+def delete(world: World, *, protected: str) -> None:
+    load_balancer = world.load_balancer()
+    attribute(world, load_balancer, "deletion_protection.enabled", protected)
+    world.elbv2.delete_load_balancer(LoadBalancerArn=load_balancer)
+
+
+def modify_group(world: World, **changes: int) -> None:
+    group = world.target_group(HealthCheckIntervalSeconds=10, HealthCheckTimeoutSeconds=5)
+    world.elbv2.modify_target_group(TargetGroupArn=group, **changes)
+
+
+def redirect(world: World, **config: str) -> None:
+    world.listener(DefaultActions=[{"Type": "redirect", "RedirectConfig": {"StatusCode": "HTTP_301", **config}}])
+
+
+def shared(world: World, *, between: int) -> None:
+    group, ports = world.target_group(), itertools.count(80)
+    load_balancers = [world.load_balancer() for _ in range(between)] * 2
+    for load_balancer in load_balancers:
+        actions = [{"Type": "forward", "TargetGroupArn": group}]
+        world.listener(LoadBalancerArn=load_balancer, Port=next(ports), DefaultActions=actions)
+
+
+def delete_certificate(world: World, *, used: bool) -> None:
+    certificate = world.certificate()
+    if used:
+        world.secure_listener(certificate)
+    world.client("acm").delete_certificate(CertificateArn=certificate)
+
+
+def statements(world: World, *names: str) -> None:
+    function = world.function()
+    for name in names:
+        world.permission(function, name)
+
+
+def publish(world: World, message: str) -> None:
+    world.client("sns").publish(TopicArn=world.topic(), Message=message)
+
+
+def schedule_case(bad: str, good: str) -> Case:
+    return Case(
+        "events-schedule",
+        "ValidationException",
+        lambda w: w.rule(ScheduleExpression=bad),
+        lambda w: w.rule(ScheduleExpression=good),
+    )
+
+
+BALANCERS = [
+    Case(
+        "elbv2-name-length",
+        "ValidationError",
+        lambda w: w.load_balancer(Name=w.name().ljust(33, "x")),
+        lambda w: w.load_balancer(Name=w.name().ljust(32, "x")),
+    ),
+    Case(
+        "elbv2-name-characters",
+        "ValidationError",
+        lambda w: named(w, suffix="_a"),
+        lambda w: named(w, suffix="-A"),
+    ),
+    Case(
+        "elbv2-name-hyphens",
+        "ValidationError",
+        lambda w: named(w, suffix="-"),
+        named,
+    ),
+    Case(
+        "elbv2-name-internal",
+        "ValidationError",
+        lambda w: named(w, prefix="internal-"),
+        lambda w: named(w, prefix="internal"),
+    ),
+    Case(
+        "elbv2-two-zones",
+        "ValidationError",
+        lambda w: w.load_balancer(Subnets=[w.subnet("a")]),
+        lambda w: w.load_balancer(Subnets=[w.subnet("a")], Type="network"),
+    ),
+    Case(
+        "elbv2-one-subnet-per-zone",
+        "InvalidConfigurationRequest",
+        lambda w: w.load_balancer(Subnets=[w.subnet("a"), w.new_subnet(), w.subnet("b")]),
+        lambda w: w.load_balancer(Subnets=[w.subnet("a"), w.subnet("b"), w.subnet("c")]),
+    ),
+    Case(
+        "elbv2-duplicate-name",
+        "DuplicateLoadBalancerName",
+        lambda w: same_name(w, "c"),
+        lambda w: same_name(w, "b"),
+    ),
+    Case(
+        "elbv2-security-group-vpc",
+        "InvalidConfigurationRequest",
+        lambda w: w.load_balancer(SecurityGroups=[w.other_group]),
+        lambda w: w.load_balancer(SecurityGroups=[w.group()]),
+    ),
+    Case(
+        "elbv2-security-group-vpc",
+        "InvalidConfigurationRequest",
+        lambda w: set_groups(w, w.other_group),
+        lambda w: set_groups(w, w.group()),
+    ),
+    Case(
+        "elbv2-deletion-protection",
+        "OperationNotPermitted",
+        lambda w: delete(w, protected="true"),
+        lambda w: delete(w, protected="false"),
+    ),
+    Case(
+        "elbv2-idle-timeout",
+        "ValidationError",
+        lambda w: attribute(w, w.load_balancer(), "idle_timeout.timeout_seconds", "4001"),
+        lambda w: attribute(w, w.load_balancer(), "idle_timeout.timeout_seconds", "4000"),
+    ),
+    Case(
+        "elbv2-health-check-path",
+        "ValidationError",
+        lambda w: w.target_group(HealthCheckPath="health"),
+        lambda w: w.target_group(HealthCheckPath="/health"),
+    ),
+    Case(
+        "elbv2-health-check-timeout",
+        "ValidationError",
+        lambda w: modify_group(w, HealthCheckTimeoutSeconds=10),
+        lambda w: modify_group(w, HealthCheckTimeoutSeconds=9),
+    ),
+    Case(
+        "elbv2-matcher",
+        "ValidationError",
+        lambda w: w.target_group(Matcher={"HttpCode": "200-500"}),
+        lambda w: w.target_group(Matcher={"HttpCode": "200-499"}),
+    ),
+    Case(
+        "elbv2-target-id",
+        "ValidationError",
+        lambda w: w.register("192.0.2.1"),
+        lambda w: w.register(w.run()),
+    ),
+    Case(
+        "elbv2-target-exists",
+        "InvalidTarget",
+        lambda w: w.register("i-00000000000000000"),
+        lambda w: w.register(w.run()),
+    ),
+    Case(
+        "elbv2-target-vpc",
+        "InvalidTarget",
+        lambda w: w.register(w.run(SubnetId=w.other_subnet)),
+        lambda w: w.register(w.run()),
+    ),
+    Case(
+        "elbv2-listener-certificate",
+        "ValidationError",
+        lambda w: w.listener(Protocol="HTTPS", Port=443),
+        lambda w: w.secure_listener(w.certificate()),
+    ),
+    Case(
+        "elbv2-certificate-pending",
+        "UnsupportedCertificate",
+        lambda w: w.secure_listener(w.certificate(issued=False)),
+        lambda w: w.secure_listener(w.certificate()),
+    ),
+    Case(
+        "elbv2-security-policy",
+        "SSLPolicyNotFound",
+        lambda w: w.secure_listener(w.certificate(), SslPolicy="ELBSecurityPolicy-None"),
+        lambda w: w.secure_listener(w.certificate(), SslPolicy="ELBSecurityPolicy-TLS13-1-2-2021-06"),
+    ),
+    Case(
+        "elbv2-redirect-loop",
+        "InvalidLoadBalancerAction",
+        lambda w: redirect(w, Port="80"),
+        lambda w: redirect(w, Port="443", Protocol="HTTPS"),
+    ),
+    Case(
+        "elbv2-target-group-shared",
+        "TargetGroupAssociationLimit",
+        lambda w: shared(w, between=2),
+        lambda w: shared(w, between=1),
+    ),
+    Case(
+        "acm-certificate-in-use",
+        "ResourceInUseException",
+        lambda w: delete_certificate(w, used=True),
+        lambda w: delete_certificate(w, used=False),
+    ),
+]
+
+SCHEDULES = {
+    "rate(1 minutes)": "rate(1 minute)",
+    "rate(2 minute)": "rate(2 minutes)",
+    "rate(0 minutes)": "rate(10 minutes)",
+    "cron(0 12 * * *)": "cron(0 12 * * ? *)",
+    "cron(0 12 * * * *)": "cron(0/5 8-17 ? * MON-FRI *)",
+}
+
+OTHERS = [
+    *(schedule_case(bad, good) for bad, good in SCHEDULES.items()),
+    Case(
+        "events-targets",
+        "LimitExceededException",
+        lambda w: w.targets(*[{}] * 6),
+        lambda w: w.targets(*[{}] * 5),
+    ),
+    Case(
+        "events-inputs",
+        "ValidationException",
+        lambda w: w.targets({"Input": "{}", "InputPath": "$.detail"}),
+        lambda w: w.targets({"InputPath": "$.detail"}),
+    ),
+    Case(
+        "events-input-json",
+        "ValidationException",
+        lambda w: w.targets({"Input": "none"}),
+        lambda w: w.targets({"Input": '"none"'}),
+    ),
+    Case(
+        "cloudwatch-period",
+        "ValidationError",
+        lambda w: w.alarm(Period=90),
+        lambda w: w.alarm(Period=120),
+    ),
+    Case(
+        "cloudwatch-data-points",
+        "ValidationError",
+        lambda w: w.alarm(DatapointsToAlarm=3),
+        lambda w: w.alarm(DatapointsToAlarm=2),
+    ),
+    Case(
+        "lambda-timeout",
+        "ValidationException",
+        lambda w: w.function(Timeout=901),
+        lambda w: w.function(Timeout=900),
+    ),
+    Case(
+        "lambda-memory",
+        "ValidationException",
+        lambda w: w.function(MemorySize=10241),
+        lambda w: w.function(MemorySize=10240),
+    ),
+    Case(
+        "lambda-reserved-variables",
+        "InvalidParameterValueException",
+        lambda w: w.function(Environment={"Variables": {"AWS_REGION": "x"}}),
+        lambda w: w.function(Environment={"Variables": {"REGION": "x"}}),
+    ),
+    Case(
+        "lambda-environment-size",
+        "InvalidParameterValueException",
+        lambda w: w.function(Environment={"Variables": {"NAME": "x" * 4096}}),
+        lambda w: w.function(Environment={"Variables": {"NAME": "x" * 4000}}),
+    ),
+    Case(
+        "lambda-archive",
+        "InvalidParameterValueException",
+        lambda w: w.function(Code={"ZipFile": b"none"}),
+        lambda w: w.function(),
+    ),
+    Case(
+        "lambda-statement-id",
+        "ResourceConflictException",
+        lambda w: statements(w, "one", "one"),
+        lambda w: statements(w, "one", "two"),
+    ),
+    Case(
+        "sns-protocol",
+        "InvalidParameter",
+        lambda w: w.subscribe("fax", "+82-2-000-0000"),
+        lambda w: w.subscribe("sms", "+82-2-000-0000"),
+    ),
+    Case(
+        "sns-email",
+        "InvalidParameter",
+        lambda w: w.subscribe("email", "operator"),
+        lambda w: w.subscribe("email", "operator@example.com"),
+    ),
+    Case(
+        "sns-empty-message",
+        "InvalidParameter",
+        lambda w: publish(w, ""),
+        lambda w: publish(w, "x"),
+    ),
+]
+
+CASES = [*BALANCERS, *OTHERS]
