@@ -8,13 +8,14 @@ from collections.abc import Callable
 from typing import Any
 
 from ansible_collections.academy.deploy.plugins.module_utils.instances import (
+    foreign_refusals,
     host_refusals,
     instance_changes,
     instance_refusals,
     instance_volumes,
-    instances_named,
     launch_refusals,
     launch_subnets,
+    own_instances,
     spread,
 )
 
@@ -22,11 +23,12 @@ from ansible_collections.academy.deploy.plugins.module_utils.instances import (
 class FilterModule:
     def filters(self) -> dict[str, Callable[..., Any]]:
         return {
+            "foreign_refusals": foreign_refusals,
             "host_refusals": host_refusals,
             "instance_changes": instance_changes,
             "instance_refusals": instance_refusals,
             "instance_volumes": instance_volumes,
-            "instances_named": instances_named,
+            "own_instances": own_instances,
             "launch_refusals": launch_refusals,
             "launch_subnets": launch_subnets,
             "spread": spread,

@@ -12,6 +12,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ HOSTS = {
     "academy-ai-worker-1": "t4g.small",
 }
 ALL = {"localhost", *HOSTS}
+ALWAYS_ON = "academy-messaging-worker-1"
 
 
 def unchanged(changed: dict[str, int]) -> bool:
@@ -40,6 +42,12 @@ def unchanged(changed: dict[str, int]) -> bool:
 def database(account: Account) -> dict[str, Any]:
     (instance,) = account.client("rds").describe_db_instances(DBInstanceIdentifier="academy-db")["DBInstances"]
     return dict(instance)
+
+
+def queue_attributes(account: Account, name: str) -> dict[str, str]:
+    sqs = account.client("sqs")
+    url = sqs.get_queue_url(QueueName=name)["QueueUrl"]
+    return dict(sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"])
 
 
 def inbound(account: Account, group: str) -> set[tuple[int, str]]:
@@ -125,13 +133,7 @@ def test_the_database_is_as_the_guide_and_the_facts_want_it(account: Account) ->
     ],
 )
 def test_queues_hand_failed_messages_on(account: Account, queue: str, visibility: int, receives: int) -> None:
-    sqs = account.client("sqs")
-
-    def attributes(name: str) -> dict[str, str]:
-        url = sqs.get_queue_url(QueueName=name)["QueueUrl"]
-        return dict(sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"])
-
-    jobs, dead_letters = attributes(queue), attributes(f"{queue}-dlq")
+    jobs, dead_letters = queue_attributes(account, queue), queue_attributes(account, f"{queue}-dlq")
     redrive = json.loads(jobs["RedrivePolicy"])
     assert int(jobs["VisibilityTimeout"]) == visibility
     assert int(jobs["ReceiveMessageWaitTimeSeconds"]) == 20
@@ -274,6 +276,156 @@ def test_it_refuses(account: Account, name: str, arguments: list[str], message: 
     run = account.provision(f"refuse-{name}", *arguments).expect(2)
     assert message in " ".join(run.output.split())
     assert account.writes() == before
+
+
+# For each role: other values for what it exposes, and what AWS then says.
+PARAMETERS: dict[str, tuple[dict[str, Any], Callable[[Account], Any], Any]] = {
+    "network": (
+        {"operator_cidrs": ["198.51.100.7/32"], "api_port": 8001, "database_port": 5433},
+        lambda account: (inbound(account, "academy-api-sg"), inbound(account, "rds-academy-sg")),
+        (
+            {(22, "198.51.100.7/32"), (8001, "198.51.100.7/32")},
+            {(5433, "academy-api-sg"), (5433, "academy-worker-sg")},
+        ),
+    ),
+    "identity": (
+        {
+            "identity_kinds": {
+                "api": {
+                    "containers": ["academy-other"],
+                    "log_groups": ["/academy/other"],
+                    "sends_to": [],
+                    "receives_from": ["academy-video-jobs"],
+                    "stops_itself": True,
+                }
+            }
+        },
+        lambda account: [
+            statement["Sid"]
+            for statement in account.client("iam").get_role_policy(
+                RoleName="academy-api-role", PolicyName="academy-host"
+            )["PolicyDocument"]["Statement"]
+        ],
+        ["ReceiveJobs", "WriteLogs", "LogInToRegistry", "PullImages", "SeeInstances", "StopItself"],
+    ),
+    "queues": (
+        {
+            "queues_jobs": {
+                "video": {"name": "academy-video-jobs", "visibility_timeout_seconds": 7200, "max_receive_count": 2}
+            },
+            "queues_receive_wait_seconds": 10,
+            "queues_retention_days": 5,
+            "queues_dead_letter_retention_days": 9,
+        },
+        lambda account: (
+            [
+                queue_attributes(account, "academy-video-jobs")[name]
+                for name in ("VisibilityTimeout", "ReceiveMessageWaitTimeSeconds", "MessageRetentionPeriod")
+            ]
+            + [queue_attributes(account, "academy-video-jobs-dlq")["MessageRetentionPeriod"]]
+        ),
+        ["7200", "10", str(5 * 86400), str(9 * 86400)],
+    ),
+    "database": (
+        {
+            "database_allocated_storage_gib": 30,
+            "database_max_allocated_storage_gib": 150,
+            "database_backup_retention_days": 14,
+        },
+        lambda account: [
+            database(account)[name] for name in ("AllocatedStorage", "MaxAllocatedStorage", "BackupRetentionPeriod")
+        ],
+        [30, 150, 14],
+    ),
+    "registry": (
+        {"registry_untagged_expiry_days": 3},
+        lambda account: json.loads(
+            account.client("ecr").get_lifecycle_policy(repositoryName="academy-api")["lifecyclePolicyText"]
+        )["rules"][0]["selection"]["countNumber"],
+        3,
+    ),
+    "logs": (
+        {"logs_retention_days": 7},
+        lambda account: {
+            group["retentionInDays"] for group in account.client("logs").describe_log_groups()["logGroups"]
+        },
+        {7},
+    ),
+    "instance": (
+        {"owner": "others", "instance_security_group": "academy-worker-sg"},
+        lambda account: {
+            (tag["Value"], host["SecurityGroups"][0]["GroupName"])
+            for host in account.instances()
+            for tag in host["Tags"]
+            if tag["Key"] == "Owner"
+        },
+        {("others", "academy-worker-sg")},
+    ),
+}
+
+
+@pytest.mark.parametrize("role", PARAMETERS)
+def test_other_values_are_predicted_and_then_kept(account: Account, role: str) -> None:
+    values, look, wanted = PARAMETERS[role]
+    arguments = ("--tags", role, "--extra-vars", json.dumps(values))
+    assert look(account) != wanted
+    before = account.writes()
+    foreseen = account.provision(f"foresee-{role}", "--check", "--diff", *arguments).expect().changed()
+    assert account.writes() == before
+    changed = account.provision(f"modify-{role}", *arguments).expect().changed()
+    assert foreseen == changed
+    assert any(changed.values())
+    assert look(account) == wanted
+    assert unchanged(account.provision(f"modified-{role}", *arguments).expect().changed())
+
+
+def test_the_values_of_before_come_back(account: Account) -> None:
+    account.provision("restore").expect()
+    assert unchanged(account.provision("restored").expect().changed())
+
+
+def test_a_newer_image_replaces_no_host_and_a_terminated_host_gets_it(account: Account) -> None:
+    ec2 = account.client("ec2")
+    (old,) = account.instances(ALWAYS_ON)
+    (image,) = [
+        found["ImageId"]
+        for found in ec2.describe_images(Filters=[{"Name": "architecture", "Values": ["arm64"]}])["Images"]
+        if found["ImageId"] != old["ImageId"]
+    ][:1]
+    account.client("ssm").put_parameter(Name="/newer/image", Value=image, Type="String")
+    newer = ("--tags", "instance", "-e", "instance_ami_parameter=/newer/image")
+    assert unchanged(account.provision("newer-image", *newer).expect().changed())
+
+    ec2.terminate_instances(InstanceIds=[old["InstanceId"]])
+    changed = account.provision("terminated", *newer).expect().changed()
+    assert {host: count for host, count in changed.items() if count} == {ALWAYS_ON: 1}
+    (new,) = [host for host in account.instances(ALWAYS_ON) if host["State"]["Name"] == "running"]
+    assert (new["InstanceId"] != old["InstanceId"], new["ImageId"]) == (True, image)
+
+
+@pytest.mark.parametrize(
+    ("tags", "message"),
+    [
+        ({}, "its Project tag is missing"),
+        ({"Project": "other"}, "its Project tag is other"),
+        ({"Project": "academy"}, "one instance may carry this Name tag, found 2"),
+    ],
+)
+def test_no_host_is_made_or_mended_beside_a_namesake(account: Account, tags: dict[str, str], message: str) -> None:
+    ec2 = account.client("ec2")
+    (host,) = [host for host in account.instances(ALWAYS_ON) if host["State"]["Name"] == "running"]
+    named = [{"Key": key, "Value": value} for key, value in {"Name": ALWAYS_ON, **tags}.items()]
+    (namesake,) = ec2.run_instances(
+        ImageId=host["ImageId"], InstanceType="t4g.micro", MinCount=1, MaxCount=1,
+        TagSpecifications=[{"ResourceType": "instance", "Tags": named}],
+    )["Instances"]  # fmt: skip
+    before = account.writes()
+    run = account.provision("namesake", "--tags", "instance").expect(2)
+    assert message in " ".join(run.output.split())
+    assert namesake["InstanceId"] in run.output
+    assert account.writes() == before
+    ec2.terminate_instances(InstanceIds=[namesake["InstanceId"]])
+    assert unchanged(account.provision("no-namesake", "--tags", "instance").expect().changed())
 
 
 def test_what_rds_did_by_itself_stays_and_what_others_did_is_mended(account: Account) -> None:

@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 
 from plugins.module_utils.instances import (
+    foreign_refusals,
     host_refusals,
     instance_changes,
     instance_refusals,
     instance_volumes,
-    instances_named,
     launch_refusals,
     launch_subnets,
+    own_instances,
     spread,
 )
 
@@ -62,9 +63,33 @@ def test_a_host_without_data_volume_gets_none() -> None:
     assert len(instance_volumes({**WANTED, "data_volume_size_gib": 0})) == 1
 
 
-def test_instances_named() -> None:
-    others = [instance(tags={"Name": "other"}), instance(tags={}), {"instance_id": "i-2"}]
-    assert instances_named([*others, instance()], HOST) == [instance()]
+def namesake(instance_id: str, **tags: str) -> dict[str, Any]:
+    return {"instance_id": instance_id, "tags": tags}
+
+
+OWN = namesake("i-own", Name=HOST, Project="academy", Role="video-worker")
+OTHERS = [
+    namesake("i-other-host", Name="academy-video-worker-2", Project="academy"),
+    namesake("i-untagged"),
+    {"instance_id": "i-without-tags"},
+]
+
+
+def test_a_host_is_who_carries_its_name_and_the_deployments() -> None:
+    by_hand, of_another = namesake("i-by-hand", Name=HOST), namesake("i-another", Name=HOST, Project="other")
+    assert own_instances([*OTHERS, by_hand, OWN, of_another], HOST, "academy") == [OWN]
+
+
+def test_no_host_is_launched_beside_a_namesake() -> None:
+    assert foreign_refusals(HOST, [*OTHERS, OWN], "academy") == []
+    by_hand, of_another = namesake("i-by-hand", Name=HOST), namesake("i-another", Name=HOST, Project="other")
+    first, second = foreign_refusals(HOST, [OWN, by_hand, of_another], "academy")
+    for message, parts in (
+        (first, ("i-by-hand", "its Project tag is missing", "--tags Key=Project,Value=academy")),
+        (second, ("i-another", "its Project tag is other")),
+    ):
+        assert message.startswith(f"{HOST}: ")
+        assert all(part in message for part in parts)
 
 
 def test_hosts_are_spread_in_turn_whatever_the_order_of_the_inventory() -> None:
