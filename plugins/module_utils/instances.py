@@ -35,21 +35,26 @@ def instance_volumes(wanted: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [root, _volume(DATA_DEVICE, wanted["data_volume_size_gib"], delete_on_termination=False)]
 
 
+def _name_and_project(instance: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    tags = instance.get("tags", {})
+    return tags.get("Name"), tags.get("Project")
+
+
 def own_instances(instances: Sequence[Mapping[str, Any]], host: str, deployment_name: str) -> list[Mapping[str, Any]]:
     """Those of the instances that are this host of this deployment, by their tags."""
-    own = {"Name": host, "Project": deployment_name}
-    return [instance for instance in instances if own.items() <= instance.get("tags", {}).items()]
+    return [instance for instance in instances if _name_and_project(instance) == (host, deployment_name)]
 
 
 def foreign_refusals(host: str, instances: Sequence[Mapping[str, Any]], deployment_name: str) -> list[str]:
     """Why no host may be launched beside one that carries its name and not the deployment's tag."""
     return [
-        f"{host}: {instance['instance_id']} carries this Name tag, but its Project tag is "
-        f"{instance['tags'].get('Project', 'missing')}. A second one beside it would be paid for and work on the same "
-        "queue. To hand it over to this deployment: aws ec2 create-tags --resources "
-        f"{instance['instance_id']} --tags Key=Project,Value={deployment_name}. Otherwise rename it, or the host."
+        f"{host}: {instance['instance_id']} carries this Name tag, but its Project tag is {project or 'missing'}. A "
+        "second one beside it would be paid for and work on the same queue. To hand it over to this deployment: "
+        f"aws ec2 create-tags --resources {instance['instance_id']} --tags Key=Project,Value={deployment_name}. "
+        "Otherwise rename it, or the host."
         for instance in instances
-        if instance.get("tags", {}).get("Name") == host and instance["tags"].get("Project") != deployment_name
+        for name, project in [_name_and_project(instance)]
+        if name == host and project != deployment_name
     ]
 
 
