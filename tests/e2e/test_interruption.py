@@ -173,7 +173,8 @@ def trap(moment: Moment) -> None:
 def release(moment: Moment) -> None:
     """Put the program back, and end who waits for it: the host has lost its connection."""
     command = (
-        f"pkill --signal KILL --full /usr/sbin/{moment.program}; rm {INSIDE};"
+        # In brackets, because the pattern must not match this very command.
+        f"pkill --signal KILL --full '[/]usr/sbin/{moment.program}'; rm --force {INSIDE};"
         f"mv /usr/sbin/{moment.program}.whole /usr/sbin/{moment.program}"
     )
     assert support.on_host(instance_id(moment.host), "sh", "-c", command).returncode == 0
