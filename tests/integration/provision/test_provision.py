@@ -278,6 +278,16 @@ def test_it_refuses(account: Account, name: str, arguments: list[str], message: 
     assert account.writes() == before
 
 
+OTHER_JOBS = {
+    key: {"name": f"academy-{name}", "visibility_timeout_seconds": 7200, "max_receive_count": 2}
+    for key, name in {
+        "video": "video-jobs",
+        "messaging": "messaging-jobs",
+        "ai_lite": "ai-jobs-lite",
+        "ai_basic": "ai-jobs-basic",
+        "ai_premium": "ai-jobs-premium",
+    }.items()
+}
 # For each role: other values for what it exposes, and what AWS then says.
 PARAMETERS: dict[str, tuple[dict[str, Any], Callable[[Account], Any], Any]] = {
     "network": (
@@ -310,9 +320,7 @@ PARAMETERS: dict[str, tuple[dict[str, Any], Callable[[Account], Any], Any]] = {
     ),
     "queues": (
         {
-            "queues_jobs": {
-                "video": {"name": "academy-video-jobs", "visibility_timeout_seconds": 7200, "max_receive_count": 2}
-            },
+            "queues_jobs": OTHER_JOBS,
             "queues_receive_wait_seconds": 10,
             "queues_retention_days": 5,
             "queues_dead_letter_retention_days": 9,
