@@ -164,7 +164,7 @@ def has_come(moment: Moment, log: Path) -> bool:
 
 def trap(moment: Moment) -> None:
     """Make a program on a host die half-way, and its caller wait for it."""
-    script = f'#!/bin/sh\ntouch {INSIDE}\ntimeout --signal=KILL 0.02 /usr/sbin/{moment.program}.whole "$@"\nsleep 300\n'
+    script = f'#!/bin/sh\necho $$ >{INSIDE}\ntimeout --signal=KILL 0.02 /usr/sbin/{moment.program}.whole "$@"\nexec sleep 300\n'
     install = f"mv /usr/sbin/{moment.program} /usr/sbin/{moment.program}.whole && cat > /usr/sbin/{moment.program}"
     command = f"{install} <<'END' && chmod 755 /usr/sbin/{moment.program}\n{script}END"
     assert support.on_host(instance_id(moment.host), "sh", "-c", command).returncode == 0
@@ -172,11 +172,7 @@ def trap(moment: Moment) -> None:
 
 def release(moment: Moment) -> None:
     """Put the program back, and end who waits for it: the host has lost its connection."""
-    command = (
-        # In brackets, because the pattern must not match this very command.
-        f"pkill --signal KILL --full '[/]usr/sbin/{moment.program}'; rm --force {INSIDE};"
-        f"mv /usr/sbin/{moment.program}.whole /usr/sbin/{moment.program}"
-    )
+    command = f"kill -KILL $(cat {INSIDE}); rm {INSIDE}; mv /usr/sbin/{moment.program}.whole /usr/sbin/{moment.program}"
     assert support.on_host(instance_id(moment.host), "sh", "-c", command).returncode == 0
 
 
