@@ -164,7 +164,8 @@ def has_come(moment: Moment, log: Path) -> bool:
 
 def trap(moment: Moment) -> None:
     """Make a program on a host die half-way, and its caller wait for it."""
-    script = f'#!/bin/sh\necho $$ >{INSIDE}\ntimeout --signal=KILL 0.02 /usr/sbin/{moment.program}.whole "$@"\nexec sleep 300\n'
+    half = f'timeout --signal=KILL 0.02 /usr/sbin/{moment.program}.whole "$@"'
+    script = f"#!/bin/sh\necho $$ >{INSIDE}\n{half}\nexec sleep 300\n"
     install = f"mv /usr/sbin/{moment.program} /usr/sbin/{moment.program}.whole && cat > /usr/sbin/{moment.program}"
     command = f"{install} <<'END' && chmod 755 /usr/sbin/{moment.program}\n{script}END"
     assert support.on_host(instance_id(moment.host), "sh", "-c", command).returncode == 0
