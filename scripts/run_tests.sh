@@ -2,8 +2,8 @@
 # Copyright: academy.deploy contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# The tests that take minutes: the whole story on one embedded cloud, in order, and beside it the AWS roles on a control
-# plane of their own, which has no hosts and shares nothing with the cloud.
+# The tests that take minutes: the whole story on one embedded cloud, in order, another that is killed and killed again, and
+# beside them the AWS roles on a control plane of their own, which has no hosts and shares nothing with the cloud.
 set -euo pipefail
 
 # Its exit status says only whether the cloud is ready.
@@ -27,7 +27,8 @@ trap finish EXIT
 
 failed=0
 pytest --exitfirst --verbose --durations=0 \
-  tests/e2e/test_story.py tests/e2e/test_policies.py tests/molecule tests/e2e/test_down.py || failed=1
+  tests/e2e/test_story.py tests/e2e/test_policies.py tests/molecule tests/e2e/test_down.py \
+  tests/e2e/test_interruption.py || failed=1
 wait "$integration" || failed=1
 cat "$integration_log"
 exit "$failed"
