@@ -142,6 +142,7 @@ def identify(environ: Mapping[str, Any], body: bytes) -> Call | None:
     try:
         operation, path_parameters = _router(service).match(request)
     except (NotFound, NotImplementedError, LookupError):
+        # In this order: no such path, no such operation of the protocol, no such service. moto answers these itself.
         return None
     return Call(service, str(operation.name), region, access_key, request, operation, path_parameters)
 
