@@ -375,16 +375,9 @@ PARAMETERS: dict[str, tuple[dict[str, Any], Callable[[Account], Any], Any]] = {
 @pytest.mark.parametrize("role", PARAMETERS)
 def test_other_values_are_predicted_and_then_kept(account: Account, role: str) -> None:
     values, look, wanted = PARAMETERS[role]
-    arguments = ("--tags", role, "--extra-vars", json.dumps(values))
     assert look(account) != wanted
-    before = account.writes()
-    foreseen = account.provision(f"foresee-{role}", "--check", "--diff", *arguments).expect().changed()
-    assert account.writes() == before
-    changed = account.provision(f"modify-{role}", *arguments).expect().changed()
-    assert foreseen == changed
-    assert any(changed.values())
+    predicted_then_kept(account, role, role, values)
     assert look(account) == wanted
-    assert unchanged(account.provision(f"modified-{role}", *arguments).expect().changed())
 
 
 def test_the_values_of_before_come_back(account: Account) -> None:
@@ -458,3 +451,52 @@ def test_opening_moves_the_api_behind_the_load_balancer(account: Account) -> Non
     assert (8000, "academy-alb-sg") in inbound(account, "academy-api-sg")
     assert (8000, "172.31.0.1/32") not in inbound(account, "academy-api-sg")
     assert {(443, "0.0.0.0/0"), (80, "0.0.0.0/0")} <= inbound(account, "academy-alb-sg")
+
+
+def test_other_names_make_other_groups_and_leave_the_old(account: Account) -> None:
+    names = {"api": "academy-web-sg", "worker": "academy-jobs-sg", "alb": "academy-alb-sg"}
+    names["database"] = "rds-academy-sg"
+    predicted_then_kept(account, "names", "network", {"network_security_group_names": names})
+    found = {group["GroupName"] for group in account.client("ec2").describe_security_groups()["SecurityGroups"]}
+    assert found >= {*names.values(), "academy-api-sg", "academy-worker-sg"}
+    assert inbound(account, "rds-academy-sg") == {(5432, "academy-web-sg"), (5432, "academy-jobs-sg")}
+    account.provision("names-of-before", "--tags", "network").expect()
+
+
+def test_other_subnets_are_those_of_the_database(account: Account) -> None:
+    zones = {
+        subnet["AvailabilityZone"]: subnet["SubnetId"]
+        for subnet in account.client("ec2").describe_subnets()["Subnets"]
+        if subnet["DefaultForAz"]
+    }
+    two = [zones[zone] for zone in sorted(zones)[:2]]
+    assert subnets_of_the_database(account) > set(two)
+    predicted_then_kept(account, "subnets", "database", {"subnet_ids": two})
+    assert subnets_of_the_database(account) == set(two)
+
+
+def test_a_bigger_class_is_taken_and_a_smaller_one_refused(account: Account) -> None:
+    predicted_then_kept(account, "class", "database", {"database_instance_class": "db.t4g.small"})
+    assert database(account)["DBInstanceClass"] == "db.t4g.small"
+    before = account.writes()
+    run = account.provision("class-of-before", "--tags", "database").expect(2)
+    assert "database_instance_class" in run.output
+    assert account.writes() == before
+    assert database(account)["DBInstanceClass"] == "db.t4g.small"
+
+
+def subnets_of_the_database(account: Account) -> set[str]:
+    (group,) = account.client("rds").describe_db_subnet_groups()["DBSubnetGroups"]
+    return {subnet["SubnetIdentifier"] for subnet in group["Subnets"]}
+
+
+def predicted_then_kept(account: Account, name: str, role: str, values: dict[str, Any]) -> None:
+    """Check mode foresees the change and writes nothing; it is made once, and then nothing is left to do."""
+    arguments = ("--tags", role, "--extra-vars", json.dumps(values))
+    before = account.writes()
+    foreseen = account.provision(f"foresee-{name}", "--check", "--diff", *arguments).expect().changed()
+    assert account.writes() == before
+    changed = account.provision(f"modify-{name}", *arguments).expect().changed()
+    assert foreseen == changed
+    assert any(changed.values())
+    assert unchanged(account.provision(f"modified-{name}", *arguments).expect().changed())
