@@ -25,7 +25,8 @@ unexport AWS_SHARED_CREDENTIALS_FILE AWS_ENDPOINT_URL AWS_REGION AWS_DEFAULT_REG
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-$(VENV)/installed: requirements.txt requirements-dev.txt examples/academy/requirements.txt constraints.txt
+$(VENV)/installed: $(wildcard requirements*.txt) constraints.txt \
+    examples/academy/requirements.txt examples/academy/docker/video-worker/requirements.txt
 	@scripts/make_venv.sh "$(PYTHON)" "$(VENV)"
 	touch $@
 

@@ -196,7 +196,7 @@ def _start_components(stack: contextlib.ExitStack) -> None:
 
 def _compose(made: images.Images) -> tuple[Api, dict[str, Component]]:
     """Everything that runs in this process, in the order in which it starts."""
-    from localcloud import fixes, strict  # noqa: PLC0415
+    from localcloud import fixes, storage, strict  # noqa: PLC0415
     from localcloud.api import Api  # noqa: PLC0415
     from localcloud.databases import Databases  # noqa: PLC0415
     from localcloud.front import CERTIFICATE_NAMES, Front, Proxy  # noqa: PLC0415
@@ -211,6 +211,7 @@ def _compose(made: images.Images) -> tuple[Api, dict[str, Component]]:
     api = Api()
     fixes.install(api)
     strict.install(api)
+    storage.install(api)
     names, proxy = Names(), Proxy()
     registry = Registry(api, proxy, Guard(api))
     instances = Instances(api, Volumes(api), made.host)

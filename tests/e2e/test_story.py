@@ -24,8 +24,9 @@ from tests.trap import Trap
 
 API_HOST = "academy-api-1"
 VIDEO_HOST = "academy-video-worker-1"
+MESSAGING_HOST = "academy-messaging-worker-1"
 STOPPED_WORKER = "academy-video-worker-2"
-HOSTS = {API_HOST, VIDEO_HOST, STOPPED_WORKER, "academy-messaging-worker-1", "academy-ai-worker-1"}
+HOSTS = {API_HOST, VIDEO_HOST, STOPPED_WORKER, MESSAGING_HOST, "academy-ai-worker-1"}
 # docs/decisions.md says whose they are and why they are tolerated.
 FOREIGN_WARNINGS = (
     "Deprecation warnings can be disabled by setting",
@@ -35,6 +36,8 @@ FOREIGN_WARNINGS = (
 )
 PROOF_FILE = "/mnt/transcode/proof"
 CONTAINER = "academy-api"
+MESSAGING_CONTAINER = "academy-messaging-worker"
+MESSAGING_QUEUE = "academy-messaging-jobs"
 CANARY = f"canary{secrets.token_hex(16)}"
 CANARY_FILE = support.ROOT / "build" / "canary.json"
 ROW = "written before the stop"
@@ -101,13 +104,43 @@ def test_a_row_written_through_the_api_is_in_postgresql() -> None:
 
 
 def test_log_lines_arrive_in_the_log_group() -> None:
-    logs = demo.client("logs")
+    support.wait_until(
+        lambda: logged(CONTAINER, "/health"), f"a line about /health in the log group of {CONTAINER}", 30
+    )
 
-    def arrived() -> bool:
-        events = logs.filter_log_events(logGroupName="/academy/academy-api")["events"]
-        return any("/health" in event["message"] for event in events)
 
-    support.wait_until(arrived, "a line about /health in the log group /academy/academy-api", 30)
+def test_a_message_goes_from_the_api_through_its_queue_to_the_worker() -> None:
+    assert ask_api("/api/queues")["waiting"]["messaging"] == 0
+    job = ask_api("/api/jobs", {"kind": "messaging", "to": "010-0000-0000", "text": "안녕하세요"})["id"]
+    support.wait_until(lambda: job_row(job).get("state") == "done", "the messaging worker has sent the message", 60)
+    row = job_row(job)
+    assert (row["worker_id"], row["attempts"]) == (MESSAGING_HOST, 1)
+    assert row["result"] == {"to": "010-0000-0000", "characters": 5}
+    assert next(queue for queue in demo.queues() if queue["name"] == MESSAGING_QUEUE)["messages"] == 0
+
+
+def test_what_is_no_job_is_left_alone_and_the_worker_goes_on() -> None:
+    sqs = demo.client("sqs")
+    url = sqs.get_queue_url(QueueName=MESSAGING_QUEUE)["QueueUrl"]
+    sqs.send_message(QueueUrl=url, MessageBody="no job")
+    support.wait_until(lambda: logged(MESSAGING_CONTAINER, "left alone: not JSON"), "the worker leaves it alone", 60)
+    job = ask_api("/api/jobs", {"kind": "messaging", "to": "010-0000-0000", "text": "next"})["id"]
+    support.wait_until(lambda: job_row(job).get("state") == "done", "the worker goes on", 60)
+    found = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+    assert found["ApproximateNumberOfMessagesNotVisible"] == "1"
+    sqs.purge_queue(QueueUrl=url)
+
+
+def test_the_messaging_worker_never_stops_its_host() -> None:
+    host = support.instance(MESSAGING_HOST)["instance_id"]
+    names = {
+        line.partition("=")[0]
+        for line in support.on_host(host, "cat", f"/etc/academy/{MESSAGING_CONTAINER}.env").stdout.splitlines()
+    }
+    assert "MESSAGING_WORKER_ID" in names
+    assert not names & {"EC2_IDLE_STOP_THRESHOLD", "VIDEO_WORKER_ID", "AI_WORKER_ID_CPU"}
+    limit = support.on_host(host, "docker", "inspect", "--format={{.HostConfig.Memory}}", MESSAGING_CONTAINER).stdout
+    assert int(limit) == 448 * 1024**2
 
 
 def test_hosts_pull_with_the_credential_helper_and_store_no_token() -> None:
@@ -119,7 +152,7 @@ def test_hosts_pull_with_the_credential_helper_and_store_no_token() -> None:
 
 
 def test_hosts_have_the_memory_of_their_type() -> None:
-    for name, gib in {"academy-messaging-worker-1": 1, API_HOST: 2, VIDEO_HOST: 4}.items():
+    for name, gib in {MESSAGING_HOST: 1, API_HOST: 2, VIDEO_HOST: 4}.items():
         meminfo = support.on_host(support.instance(name)["instance_id"], "cat", "/proc/meminfo").stdout
         assert meminfo.split()[:2] == ["MemTotal:", str(gib * 1024**2)], name
 
@@ -204,6 +237,12 @@ def test_a_stopped_worker_is_a_converged_worker() -> None:
     assert f"left as they are: {STOPPED_WORKER}" in run.output
 
 
+def logged(container: str, text: str) -> bool:
+    """Whether a container's log group has a line with this text."""
+    events = demo.client("logs").filter_log_events(logGroupName=f"/academy/{container}")["events"]
+    return any(text in event["message"] for event in events)
+
+
 def log_events() -> list[dict[str, Any]]:
     """Everything in CloudWatch Logs."""
     logs = demo.client("logs")
@@ -239,19 +278,28 @@ def api_status() -> int | None:
 
 def post_row(title: str) -> None:
     """Write a row through the API."""
-    request = urllib.request.Request(
-        f"{api_url()}/api/lectures",
-        data=json.dumps({"title": title}).encode(),
-        headers={"Authorization": f"Bearer {TOKEN_FILE.read_text(encoding='utf-8').strip()}"},
-    )
-    with direct.urlopen(request, timeout=10) as answer:
-        assert answer.status == 201
+    ask_api("/api/lectures", {"title": title})
 
 
 def titles() -> list[str]:
     """The rows as the API reads them."""
-    with direct.urlopen(f"{api_url()}/api/lectures", timeout=10) as answer:
-        return [row["title"] for row in json.load(answer)["lectures"]]
+    return [row["title"] for row in ask_api("/api/lectures")["lectures"]]
+
+
+def job_row(job: str) -> dict[str, Any]:
+    """What the API says of a job; empty while no worker has taken it."""
+    return next((row for row in ask_api("/api/jobs")["jobs"] if row["id"] == job), {})
+
+
+def ask_api(path: str, document: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Get a page of the API, or post a document to it with the workers' token."""
+    request = urllib.request.Request(
+        f"{api_url()}{path}",
+        data=None if document is None else json.dumps(document).encode(),
+        headers={"Authorization": f"Bearer {TOKEN_FILE.read_text(encoding='utf-8').strip()}"},
+    )
+    with direct.urlopen(request, timeout=10) as answer:
+        return dict(json.load(answer))
 
 
 def query_database(sql: str) -> str:

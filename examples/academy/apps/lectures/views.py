@@ -5,12 +5,11 @@
 import json
 from typing import Any
 
-from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, JsonResponse
-from django.utils.crypto import constant_time_compare
 from django.views.decorators.http import require_http_methods
 
+from apps.api.answers import UNAUTHORIZED, answer, is_authorized
 from apps.lectures.models import Lecture
 
 LIST_LIMIT = 100
@@ -23,26 +22,21 @@ def lectures(request: HttpRequest) -> JsonResponse:
 
 
 def _list() -> JsonResponse:
-    return _answer({"lectures": [_as_json(lecture) for lecture in Lecture.objects.all()[:LIST_LIMIT]]})
+    return answer({"lectures": [_as_json(lecture) for lecture in Lecture.objects.all()[:LIST_LIMIT]]})
 
 
 def _create(request: HttpRequest) -> JsonResponse:
-    if not _is_authorized(request):
-        return _answer({"error": "send the header Authorization: Bearer <INTERNAL_WORKER_TOKEN>"}, status=401)
+    if not is_authorized(request):
+        return answer(UNAUTHORIZED, status=401)
     try:
         lecture = Lecture(**_fields(request.body))
         lecture.full_clean()
     except ValueError as error:
-        return _answer({"error": str(error)}, status=400)
+        return answer({"error": str(error)}, status=400)
     except ValidationError as error:
-        return _answer({"error": error.message_dict}, status=400)
+        return answer({"error": error.message_dict}, status=400)
     lecture.save()
-    return _answer(_as_json(lecture), status=201)
-
-
-def _is_authorized(request: HttpRequest) -> bool:
-    scheme, _separator, token = request.headers.get("Authorization", "").partition(" ")
-    return scheme == "Bearer" and constant_time_compare(token, settings.INTERNAL_WORKER_TOKEN)
+    return answer(_as_json(lecture), status=201)
 
 
 def _fields(body: bytes) -> dict[str, str]:
@@ -66,8 +60,3 @@ def _as_json(lecture: Lecture) -> dict[str, Any]:
         "video_key": lecture.video_key,
         "created_at": lecture.created_at.isoformat(),
     }
-
-
-def _answer(document: dict[str, Any], status: int = 200) -> JsonResponse:
-    # Korean titles stay readable in a terminal.
-    return JsonResponse(document, status=status, json_dumps_params={"ensure_ascii": False})

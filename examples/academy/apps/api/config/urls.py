@@ -4,8 +4,11 @@
 
 from django.urls import path
 
-from apps.lectures import views
+from apps.jobs.views import jobs, queues
+from apps.lectures.views import lectures
 
 urlpatterns = [
-    path("api/lectures", views.lectures, name="lectures"),
+    path("api/jobs", jobs, name="jobs"),
+    path("api/queues", queues, name="queues"),
+    path("api/lectures", lectures, name="lectures"),
 ]

@@ -14,7 +14,7 @@ DEBUG = environment.boolean("DEBUG", default=False)
 # Baked into the image when it is built, so that an answer tells which build gave it.
 RELEASE = environment.text("RELEASE", "development")
 
-INSTALLED_APPS = ["apps.lectures"]
+INSTALLED_APPS = ["apps.jobs", "apps.lectures"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 TIME_ZONE = "UTC"
 
@@ -52,6 +52,15 @@ MESSAGING_SQS_QUEUE_NAME = environment.text("MESSAGING_SQS_QUEUE_NAME")
 AI_SQS_QUEUE_NAME_LITE = environment.text("AI_SQS_QUEUE_NAME_LITE")
 AI_SQS_QUEUE_NAME_BASIC = environment.text("AI_SQS_QUEUE_NAME_BASIC")
 AI_SQS_QUEUE_NAME_PREMIUM = environment.text("AI_SQS_QUEUE_NAME_PREMIUM")
+
+# The name of each kind of job, and the queue it waits in.
+JOB_QUEUES = {
+    "video": VIDEO_SQS_QUEUE_NAME,
+    "messaging": MESSAGING_SQS_QUEUE_NAME,
+    "ai-lite": AI_SQS_QUEUE_NAME_LITE,
+    "ai-basic": AI_SQS_QUEUE_NAME_BASIC,
+    "ai-premium": AI_SQS_QUEUE_NAME_PREMIUM,
+}
 
 # Workers report to the API with this token, at this address.
 INTERNAL_WORKER_TOKEN = environment.text("INTERNAL_WORKER_TOKEN")
