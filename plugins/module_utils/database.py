@@ -4,14 +4,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from .changes import MISSING, reason, with_reasons
-from .environment_file import value_problems
+from .rds_password import check
 from .tags import own_tags
 
 SMALLEST_STORAGE_GIB = 20
@@ -21,13 +20,6 @@ MOST_BACKUP_DAYS = 35
 
 IDENTIFIER = re.compile(r"(?=.{1,63}$)[a-z](-?[a-z0-9])*")
 DATABASE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")
-MASTER_USERNAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,15}")
-# Refused by RDS, or by PostgreSQL, which reserves the names that begin with pg_.
-TAKEN_USERNAMES = {"admin", "all", "rdsadmin", "rdsrepladmin", "table", "user"}
-REFUSED_IN_PASSWORDS = "/'\"@"
-# The example that the guide prints, which whoever reads it knows.
-PUBLISHED_PASSWORD_SHA256 = "effad6146725ff6e36194bb27abf92340dfb06bd6c6c59475f6aa0a9db80c846"
-
 # Instance classes end in one of these, or in a number and xlarge.
 CLASS_SIZES = ("nano", "micro", "small", "medium", "large", "xlarge")
 
@@ -73,7 +65,6 @@ def input_problems(wanted: Mapping[str, Any]) -> list[str]:
     """Everything about the inputs that RDS refuses, or the guide forbids."""
     allocated, maximum = wanted["allocated_storage"], wanted["max_allocated_storage"]
     backups = wanted["backup_retention_period"]
-    username = wanted["master_username"]
     rules = [
         Rule(
             "database_identifier",
@@ -86,15 +77,6 @@ def input_problems(wanted: Mapping[str, Any]) -> list[str]:
             bool(DATABASE_NAME.fullmatch(wanted["db_name"])),
             "1 to 63 letters, digits and underscores, beginning with a letter",
             wanted["db_name"],
-        ),
-        Rule(
-            "database_master_username",
-            bool(MASTER_USERNAME.fullmatch(username))
-            and username.lower() not in TAKEN_USERNAMES
-            and not username.lower().startswith("pg_"),
-            "1 to 16 letters, digits and underscores, beginning with a letter, and no name that PostgreSQL or RDS "
-            "keeps to itself (admin, rdsadmin, user, pg_…)",
-            username,
         ),
         Rule(
             "database_allocated_storage_gib",
@@ -118,33 +100,19 @@ def input_problems(wanted: Mapping[str, Any]) -> list[str]:
     return [rule.message() for rule in rules if not rule.holds]
 
 
-def password_problems(password: str, names: Sequence[str]) -> list[str]:
-    """What is wrong with a master password on its way from RDS to an env file. Never says the password itself."""
-    rules = [
-        Rule("database_password", 8 <= len(password) <= 128, "8 to 128 characters long", len(password)),
-        Rule(
-            "database_password",
-            all("!" <= character <= "~" for character in password) and not set(REFUSED_IN_PASSWORDS) & set(password),
-            "printable ASCII without / ' \" @ and spaces, which RDS refuses",
-            "others",
-        ),
-        Rule(
-            "database_password",
-            not any(password and password in name for name in names),
-            "no part of any resource's name, because Ansible masks it wherever it appears and would garble that name",
-            "one",
-        ),
-        Rule(
-            "database_password",
-            hashlib.sha256(password.encode("utf-8", "surrogateescape")).hexdigest() != PUBLISHED_PASSWORD_SHA256,
-            "one of your own",
-            "the example that the guide publishes",
-        ),
-    ]
-    return [
-        *(rule.message() for rule in rules if not rule.holds),
-        *(f"database_password: {problem}." for problem in value_problems(password, secret=True)),
-    ]
+# What the rules of a user name and password are called in the inventory.
+VARIABLES = {"master_username": "database_master_username", "master_password": "database_password"}
+
+
+def password_problems(password: str, username: str, names: Sequence[str]) -> list[str]:
+    """What is wrong with the master user and password between RDS and an env file; never the password itself."""
+    problems = [f"{VARIABLES[finding.subject]}: {finding.message}." for finding in check(username, password).violations]
+    if any(password and password in name for name in names):
+        problems.append(
+            "database_password: must be no part of any resource's name, because Ansible masks it wherever it appears "
+            "and would garble that name."
+        )
+    return problems
 
 
 def _major(version: str) -> int:
