@@ -17,7 +17,10 @@ VERSION_WITH_VARIABLES: Final = "2012-10-17"
 VERSIONS: Final = (VERSION_WITH_VARIABLES, "2008-10-17")
 ELEMENTS: Final = frozenset({"Sid", "Effect", "Action", "NotAction", "Resource", "NotResource", "Condition"})
 # Operator → whether its values may hold wildcards.
-OPERATORS: Final[Mapping[str, bool]] = {"StringEquals": False, "StringLike": True}
+# Whether the wildcards of their values are ones.
+COMPARISONS: Final[Mapping[str, bool]] = {"StringEquals": False, "StringLike": True}
+# "true" wants the key to be missing, "false" wants it to be there.
+PRESENCE: Final = "Null"
 # Condition keys, in lower case as IAM compares them: whole ones, and those that go on with a tag's key.
 KEYS: Final = frozenset({"aws:userid", "ec2:instanceid"})
 TAG_KEYS: Final = ("aws:resourcetag/", "ec2:resourcetag/")
@@ -121,7 +124,7 @@ def _one_of(content: Mapping[str, Any], plain: str, negated: str, sid: str) -> t
 
 def _read_conditions(content: Mapping[str, Any], sid: str, variables: bool) -> Iterator[Condition]:
     for operator, tests in content.items():
-        if operator not in OPERATORS:
+        if operator not in COMPARISONS and operator != PRESENCE:
             raise PolicyError(f"{sid}: the condition operator {operator} is not known here")
         for key, values in tests.items():
             patterns = _strings(values)
@@ -185,7 +188,9 @@ def _names_resource(statement: Statement, need: Need) -> bool:
 
 def _holds(condition: Condition, context: Mapping[str, str], variables: bool) -> bool:
     value = context.get(condition.key)
-    wildcards = OPERATORS[condition.operator]
+    if condition.operator == PRESENCE:
+        return str(value is None).lower() in condition.values
+    wildcards = COMPARISONS[condition.operator]
     return value is not None and any(
         matches(pattern, value, context if variables else None, wildcards=wildcards) for pattern in condition.values
     )

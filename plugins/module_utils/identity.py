@@ -56,7 +56,10 @@ def _queue_statements(kind: Mapping[str, Any], deployment: Deployment) -> list[d
 
 
 def _stop_itself(deployment: Deployment) -> list[dict[str, Any]]:
-    """A role session on EC2 is named <role id>:<instance id>, which must end with the instance to be stopped."""
+    """A role session on EC2 is named <role id>:<instance id>, which must end with the instance to be stopped.
+
+    A host that carries the tag HoldUntil, whatever it says, is held: EC2 itself refuses then, whoever asks on it.
+    """
     return [
         _allow("SeeInstances", ["ec2:DescribeInstances"], ["*"]),  # takes no other resource
         {
@@ -64,6 +67,7 @@ def _stop_itself(deployment: Deployment) -> list[dict[str, Any]]:
             "Condition": {
                 "StringLike": {"aws:userid": "*:${ec2:InstanceID}"},
                 "StringEquals": {"aws:ResourceTag/Project": deployment.name},
+                "Null": {"aws:ResourceTag/HoldUntil": "true"},
             },
         },
     ]

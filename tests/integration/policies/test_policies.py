@@ -91,6 +91,16 @@ def test_every_denial_is_noted(deployment: Deployment, kind: str) -> None:
         assert any((need.resource or "*") in noted.get(need.action, {}) for need in wanted), str(use)
 
 
+@pytest.mark.parametrize("kind", policies.STOPS_ITSELF)
+def test_a_held_instance_does_not_stop_itself_until_it_is_released(deployment: Deployment, kind: str) -> None:
+    pair, ec2 = deployment.pairs[kind], deployment.account.client("ec2")
+    dry = policies.Use("ec2", "StopInstances", {"InstanceIds": [pair.itself], "DryRun": True})
+    ec2.create_tags(Resources=[pair.itself], Tags=[{"Key": "HoldUntil", "Value": "2026-01-31T09:30:00Z"}])
+    assert pair.host.is_denied(dry)
+    ec2.delete_tags(Resources=[pair.itself], Tags=[{"Key": "HoldUntil"}])
+    assert not pair.host.is_denied(dry)
+
+
 def test_an_instance_of_another_project_does_not_stop_itself(deployment: Deployment) -> None:
     pair = deployment.pairs["video-worker"]
     tag = [{"Key": "Project", "Value": "other"}]

@@ -139,6 +139,10 @@ STOP = Need(
         (document({"Action": "*", "Condition": {"StringEquals": {"aws:ResourceTag/Project": "academy"}}}), STOP, True),
         (document({"Action": "*", "Condition": {"StringEquals": {"aws:ResourceTag/Project": "other"}}}), STOP, False),
         (document({"Action": "*", "Condition": {"StringEquals": {"aws:ResourceTag/Owner": "academy"}}}), STOP, False),
+        (document({"Action": "*", "Condition": {"Null": {"aws:ResourceTag/Owner": "true"}}}), STOP, True),
+        (document({"Action": "*", "Condition": {"Null": {"aws:ResourceTag/Project": "true"}}}), STOP, False),
+        (document({"Action": "*", "Condition": {"Null": {"aws:ResourceTag/Project": "false"}}}), STOP, True),
+        (document({"Action": "*", "Condition": {"Null": {"aws:ResourceTag/Owner": "false"}}}), STOP, False),
         (document({"Action": "*", "Condition": {"StringLike": {"aws:userid": "*:${ec2:InstanceID}"}}}), STOP, True),
         # Variables came with the version of 2012.
         (
@@ -241,16 +245,17 @@ def test_without_any_one_action_or_resource_a_host_cannot_do_its_work(kind: str)
 
 
 @pytest.mark.parametrize("kind", policies.STOPS_ITSELF)
-@pytest.mark.parametrize("operator", ["StringLike", "StringEquals"])
-def test_without_any_one_condition_a_host_could_stop_another(kind: str, operator: str) -> None:
+@pytest.mark.parametrize("operator", ["StringLike", "StringEquals", "Null"])
+def test_without_any_one_condition_a_host_could_stop_what_it_must_not(kind: str, operator: str) -> None:
     policy = policies.host_policies()[kind].document
     wider = deepcopy(policy)
     (stops,) = [statement for statement in wider["Statement"] if "Condition" in statement]
     del stops["Condition"][operator]
-    # Another of the deployment, and one of another deployment that has its role.
+    # Another of the deployment, one of another deployment that has its role, and itself while it is held.
     harm, tags = {
         "StringLike": (policies.stop(NEIGHBOUR), None),
         "StringEquals": (policies.stop(ITSELF), {"Project": "other"}),
+        "Null": (policies.stop(ITSELF), {"Project": "academy", "HoldUntil": "2026-01-31T09:30:00Z"}),
     }[operator]
     assert first_denied(policy, harm, tags) is not None
     assert first_denied(wider, harm, tags) is None

@@ -71,6 +71,7 @@ def test_a_host_that_stops_itself_may_stop_no_other() -> None:
     assert stop["Condition"] == {
         "StringLike": {"aws:userid": "*:${ec2:InstanceID}"},
         "StringEquals": {"aws:ResourceTag/Project": "academy"},
+        "Null": {"aws:ResourceTag/HoldUntil": "true"},
     }
     assert stop["Resource"] == ["arn:aws:ec2:ap-northeast-2:123456789012:instance/*"]
 
