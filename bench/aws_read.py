@@ -63,8 +63,22 @@ def database(rds: Any) -> Iterator[Read]:
     yield rds.describe_db_subnet_groups
 
 
+def alarms(cloudwatch: Any) -> Iterator[Read]:
+    yield partial(cloudwatch.describe_alarms, AlarmNamePrefix="academy-")
+
+
+def topics(sns: Any) -> Iterator[Read]:
+    for topic in (found["TopicArn"] for found in sns.list_topics()["Topics"]):
+        yield partial(sns.get_topic_attributes, TopicArn=topic)
+        yield partial(sns.list_subscriptions_by_topic, TopicArn=topic)
+        yield partial(sns.list_tags_for_resource, ResourceArn=topic)
+
+
 def main() -> None:
-    sections = {"sqs": queues, "iam": roles, "ecr": repositories, "logs": log_groups, "ec2": hosts, "rds": database}
+    sections = {
+        "cloudwatch": alarms, "ec2": hosts, "ecr": repositories, "iam": roles, "logs": log_groups, "rds": database,
+        "sns": topics, "sqs": queues,
+    }  # fmt: skip
     clients = {service: demo.client(service) for service in sections}
     with ThreadPoolExecutor(THREADS) as pool:
         reads = pool.map(lambda service: list(sections[service](clients[service])), sections)

@@ -20,6 +20,9 @@ CRON_CHARACTERS = re.compile(r"[0-9A-Z,*/?L#W-]+")
 TARGETS_PER_RULE = 5
 INPUTS = ("Input", "InputPath", "InputTransformer")
 SHORT_PERIODS = (10, 20, 30)
+LONG_PERIOD = 3600
+LONGEST_EVALUATION = 7 * 24 * 3600
+LONGEST_EVALUATION_OF_SHORT_PERIODS = 24 * 3600
 
 
 def is_schedule(expression: str) -> bool:
@@ -71,6 +74,25 @@ def data_points(parameters: Parameters) -> ApiError | None:
     if wanted is None or evaluated is None or wanted <= evaluated:
         return None
     return ApiError("ValidationError", "DatapointsToAlarm must be less than or equal to EvaluationPeriods")
+
+
+def evaluation(parameters: Parameters) -> ApiError | None:
+    seconds, periods = parameters.get("Period"), parameters.get("EvaluationPeriods")
+    if seconds is None or periods is None:
+        return None
+    longest = LONGEST_EVALUATION if seconds >= LONG_PERIOD else LONGEST_EVALUATION_OF_SHORT_PERIODS
+    if seconds * periods <= longest:
+        return None
+    return ApiError("ValidationError", f"Metrics cannot be checked across more than {longest} seconds")
+
+
+def one_statistic(parameters: Parameters) -> ApiError | None:
+    """Of a metric; an alarm on an expression has its statistics elsewhere."""
+    given = [name for name in ("Statistic", "ExtendedStatistic") if parameters.get(name)]
+    if len(given) == 1 or (not given and not parameters.get("MetricName")):
+        return None
+    message = "Exactly one of Statistic and ExtendedStatistic must be specified with a metric"
+    return ApiError("InvalidParameterCombination" if given else "MissingParameter", message)
 
 
 def _is_json(target: Mapping[str, Any]) -> bool:
@@ -135,5 +157,19 @@ RULES = (
         "an alarm that needs more data points than it looks at",
         "botocore cloudwatch PutMetricAlarmInput.DatapointsToAlarm; code not verified",
         by_parameters(data_points),
+    ),
+    Rule(
+        "cloudwatch-evaluation",
+        ("cloudwatch.PutMetricAlarm",),
+        "an alarm that looks back for more than seven days, or for more than one day in periods of less than an hour",
+        "botocore cloudwatch PutMetricAlarmInput.Period; message not verified",
+        by_parameters(evaluation),
+    ),
+    Rule(
+        "cloudwatch-statistic",
+        ("cloudwatch.PutMetricAlarm",),
+        "an alarm on a metric with no statistic or two",
+        "botocore cloudwatch PutMetricAlarmInput.Statistic, ExtendedStatistic; message not verified",
+        by_parameters(one_statistic),
     ),
 )

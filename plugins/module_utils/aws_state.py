@@ -192,6 +192,37 @@ def read_log_groups(logs: Client, prefix: str) -> Record:
     return groups
 
 
+# --- CloudWatch alarms and SNS ---------------------------------------------------------------------------------------
+
+
+def read_alarms(cloudwatch: Client, prefix: str) -> Record:
+    """As CloudWatch tells them, because what an alarm says is told to the service in the same words."""
+    found = _ask_all(cloudwatch, "describe_alarms", "MetricAlarms", AlarmNamePrefix=prefix, AlarmTypes=["MetricAlarm"])
+    return {alarm["AlarmName"]: alarm for alarm in found}
+
+
+def read_topic(sns: Client, arn: str) -> Record | None:
+    missing = ("NotFound", "NotFoundException")
+    found = _ask(sns, "get_topic_attributes", *missing, TopicArn=arn)
+    if found is None:
+        return None
+    subscriptions = _ask_all(sns, "list_subscriptions_by_topic", "Subscriptions", *missing, TopicArn=arn)
+    tags = _ask(sns, "list_tags_for_resource", "ResourceNotFound", "ResourceNotFoundException", ResourceArn=arn) or {}
+    return {
+        "policy": json.loads(found["Attributes"].get("Policy") or "null"),
+        "subscriptions": [
+            {
+                "protocol": subscription["Protocol"],
+                "endpoint": subscription["Endpoint"],
+                # Until its owner has answered the mail, it has no name of its own and cannot be removed.
+                "confirmed": subscription["SubscriptionArn"].startswith("arn:"),
+            }
+            for subscription in subscriptions
+        ],
+        "tags": _tags(tags.get("Tags", [])),
+    }
+
+
 # --- RDS ------------------------------------------------------------------------------------------------------------
 
 
@@ -319,6 +350,8 @@ SECTIONS = (
     Section("queues", "queue_names", "sqs", read_queue, each=True),
     Section("repositories", "repository_names", "ecr", read_repository, each=True),
     Section("log_groups", "log_group_prefix", "logs", read_log_groups),
+    Section("alarms", "alarm_prefix", "cloudwatch", read_alarms),
+    Section("topics", "topic_arns", "sns", read_topic, each=True),
     Section("db_instance", "db_instance_identifier", "rds", read_database),
     Section("db_subnet_group", "db_subnet_group_name", "rds", read_subnet_group),
     Section("subnets", "subnet_filters", "ec2", read_subnets),

@@ -22,3 +22,7 @@ def log_group_arn(name: str, region: str, account_id: str) -> str:
 def instance_arns(region: str, account_id: str) -> str:
     """Every instance of the account: a policy narrows it down by conditions."""
     return f"arn:aws:ec2:{region}:{account_id}:instance/*"
+
+
+def topic_arn(name: str, region: str, account_id: str) -> str:
+    return f"arn:aws:sns:{region}:{account_id}:{name}"

@@ -47,6 +47,13 @@ options:
   log_group_prefix:
     description: Log groups whose names begin with this.
     type: str
+  alarm_prefix:
+    description: CloudWatch's metric alarms whose names begin with this.
+    type: str
+  topic_arns:
+    description: SNS topics, by their ARNs.
+    type: list
+    elements: str
   db_instance_identifier:
     description: An RDS instance.
     type: str
@@ -136,6 +143,16 @@ log_groups:
   description: The log groups by name. Each has C(arn), C(retention_days) (null for ever) and C(tags).
   returned: when O(log_group_prefix) is given
   type: dict
+alarms:
+  description: The alarms by name, as C(DescribeAlarms) tells them.
+  returned: when O(alarm_prefix) is given
+  type: dict
+topics:
+  description: >-
+    The topics by ARN. Each has C(policy), C(subscriptions) (each with C(protocol), C(endpoint) and whether it is
+    C(confirmed)) and C(tags).
+  returned: when O(topic_arns) is given
+  type: dict
 db_instance:
   description: The database as M(amazon.aws.rds_instance_info) tells it; null where there is none.
   returned: when O(db_instance_identifier) is given
@@ -177,6 +194,8 @@ def main() -> None:
             "queue_names": NAMES,
             "repository_names": NAMES,
             "log_group_prefix": {"type": "str"},
+            "alarm_prefix": {"type": "str"},
+            "topic_arns": NAMES,
             "db_instance_identifier": {"type": "str"},
             "db_subnet_group_name": {"type": "str"},
             "instance_filters": {"type": "dict"},

@@ -12,12 +12,15 @@ from tests.integration.provision.conftest import Account
 
 # What a look, or making a thing again, changes by itself.
 VOLATILE = {
+    "AlarmConfigurationUpdatedTimestamp",
     "CreateDate",
     "Id",
     "InstanceProfileId",
     "LatestRestorableTime",
     "LastModifiedTimestamp",
     "ResponseMetadata",
+    "StateTransitionedTimestamp",
+    "StateUpdatedTimestamp",
     "creationTime",
     "lastEvaluatedAt",
 }
@@ -66,9 +69,21 @@ def _queue(sqs: Any, url: str) -> dict[str, Any]:
     }
 
 
+def _topic(sns: Any, arn: str) -> dict[str, Any]:
+    return {
+        "policy": json.loads(sns.get_topic_attributes(TopicArn=arn)["Attributes"]["Policy"]),
+        "subscriptions": [
+            (found["Protocol"], found["Endpoint"])
+            for found in sns.list_subscriptions_by_topic(TopicArn=arn)["Subscriptions"]
+        ],
+        "tags": sns.list_tags_for_resource(ResourceArn=arn)["Tags"],
+    }
+
+
 def snapshot(account: Account) -> Any:
     """Everything of the deployment's kinds that there is in the account."""
     ec2, ecr, iam, logs, rds, sqs = map(account.client, ("ec2", "ecr", "iam", "logs", "rds", "sqs"))
+    cloudwatch, sns = map(account.client, ("cloudwatch", "sns"))
     groups = logs.describe_log_groups()["logGroups"]
     subnet_groups = rds.describe_db_subnet_groups()["DBSubnetGroups"]
     return _steady(
@@ -86,6 +101,8 @@ def snapshot(account: Account) -> Any:
                 {**group, "tags": logs.list_tags_for_resource(resourceArn=group["arn"].removesuffix(":*"))["tags"]}
                 for group in groups
             ],
+            "alarms": cloudwatch.describe_alarms()["MetricAlarms"],
+            "topics": {topic["TopicArn"]: _topic(sns, topic["TopicArn"]) for topic in sns.list_topics()["Topics"]},
             "database": rds.describe_db_instances()["DBInstances"],
             "subnet groups": [
                 {**group, "Tags": rds.list_tags_for_resource(ResourceName=group["DBSubnetGroupArn"])["TagList"]}
@@ -270,6 +287,31 @@ def _take_subnet(account: Account) -> None:
     )
 
 
+TOPIC_ARN = "arn:aws:sns:ap-northeast-2:123456789012:academy-alarms"
+RUNNING_ALARM = "academy-ai-worker-1-running-too-long"
+DEAD_LETTER_ALARM = "academy-video-jobs-dlq-not-empty"
+
+
+def _alarm(alarm: str, **change: Any) -> Change:
+    """Put the alarm again with something else in it."""
+
+    def put(account: Account) -> None:
+        cloudwatch = account.client("cloudwatch")
+        (now,) = cloudwatch.describe_alarms(AlarmNames=[alarm])["MetricAlarms"]
+        taken = cloudwatch.meta.service_model.operation_model("PutMetricAlarm").input_shape.members
+        cloudwatch.put_metric_alarm(**{**{key: value for key, value in now.items() if key in taken}, **change})
+
+    return put
+
+
+def _cloudwatch(operation: str, **parameters: Any) -> Change:
+    return lambda account: getattr(account.client("cloudwatch"), operation)(**parameters)
+
+
+def _sns(operation: str, **parameters: Any) -> Change:
+    return lambda account: getattr(account.client("sns"), operation)(**parameters)
+
+
 SSH = _from(22, IpRanges=[{"CidrIp": "172.31.0.1/32"}])
 ANYWHERE = {"IpProtocol": "-1", "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
 LOGS_ARN = "arn:aws:logs:ap-northeast-2:123456789012:log-group:/academy/academy-video-worker"
@@ -345,6 +387,26 @@ DRIFTS: dict[str, Change] = {
     "log group: kept for ever": _logs("delete_retention_policy", logGroupName="/academy/academy-ai-worker-cpu"),
     "log group: tag": _logs("tag_resource", resourceArn=LOGS_ARN, tags={"Owner": "others"}),
     "log group: deleted": _logs("delete_log_group", logGroupName="/academy/academy-messaging-worker"),
+    "alarm: threshold": _alarm("academy-messaging-jobs-dlq-not-empty", Threshold=100.0),
+    "alarm: comparison": _alarm("academy-ai-jobs-lite-dlq-not-empty", ComparisonOperator="LessThanOrEqualToThreshold"),
+    "alarm: metric": _alarm(
+        "academy-ai-jobs-basic-dlq-not-empty", MetricName="NumberOfMessagesSent", AlarmDescription="?"
+    ),
+    "alarm: nobody is told": _alarm(
+        "academy-ai-jobs-premium-dlq-not-empty", AlarmActions=[], OKActions=[], InsufficientDataActions=[TOPIC_ARN]
+    ),
+    "alarm: periods": _alarm("academy-video-worker-1-running-too-long", EvaluationPeriods=168, DatapointsToAlarm=1),
+    "alarm: other host": _alarm(
+        "academy-video-worker-2-running-too-long", Dimensions=[{"Name": "InstanceId", "Value": "i-gone"}]
+    ),
+    "alarm: missing data": _alarm(RUNNING_ALARM, TreatMissingData="missing", Period=7200, Statistic="Average"),
+    "alarm: actions disabled": _cloudwatch("disable_alarm_actions", AlarmNames=[RUNNING_ALARM]),
+    "alarm: deleted": _cloudwatch("delete_alarms", AlarmNames=[DEAD_LETTER_ALARM]),
+    "topic: policy": _sns(
+        "set_topic_attributes", TopicArn=TOPIC_ARN, AttributeName="Policy", AttributeValue=json.dumps(OPEN_DOOR)
+    ),
+    "topic: subscription": _sns("subscribe", TopicArn=TOPIC_ARN, Protocol="email", Endpoint="others@example.com"),
+    "topic: tag": _sns("tag_resource", ResourceArn=TOPIC_ARN, Tags=[{"Key": "Owner", "Value": "others"}]),
     "subnet group: tag": _tag_rds("subgrp", "academy-db-subnets"),
     "subnet group: subnets": _take_subnet,
     "database: backups": _database(BackupRetentionPeriod=1),

@@ -165,6 +165,16 @@ def test_log_groups_forget_and_repositories_are_immutable_and_tagged(account: Ac
         assert [rule["selection"]["tagStatus"] for rule in policy["rules"]] == ["untagged"]
 
 
+def test_alarms_watch_every_dead_letter_queue_and_every_host_that_stops_itself(account: Account) -> None:
+    alarms = account.client("cloudwatch").describe_alarms()["MetricAlarms"]
+    watched = {alarm["Dimensions"][0]["Value"] for alarm in alarms}
+    stopping = {account.instances(name)[0]["InstanceId"] for name in HOSTS if "video" in name or "ai" in name}
+    queues = [url.rpartition("/")[2] for url in account.client("sqs").list_queues()["QueueUrls"]]
+    assert watched == {*stopping, *(name for name in queues if name.endswith("-dlq"))}
+    (topic,) = account.client("sns").list_topics()["Topics"]
+    assert {action for alarm in alarms for action in alarm["AlarmActions"]} == {topic["TopicArn"]}
+
+
 def test_a_second_run_changes_nothing(account: Account) -> None:
     before = account.writes()
     assert unchanged(account.provision("again").expect().changed())
@@ -187,11 +197,13 @@ def test_others_change_one_thing(account: Account, looks: list[Any], drift: str)
 def test_one_run_mends_what_others_changed_and_touches_nothing_else(account: Account, looks: list[Any]) -> None:
     before = account.writes()
     # The other roles' check mode is compared further down.
-    foreseen = account.provision("drift-check", "--check", "--tags", "queues,database,registry,instance").expect()
-    assert foreseen.changed() == {**dict.fromkeys(HOSTS, 1), "localhost": 5}
+    foreseen = account.provision(
+        "drift-check", "--check", "--tags", "queues,database,registry,instance,alarms"
+    ).expect()
+    assert foreseen.changed() == {**dict.fromkeys(HOSTS, 1), "localhost": 8}
     assert account.writes() == before
     mended = account.provision("drift").expect()
-    assert mended.changed() == {**dict.fromkeys(HOSTS, 1), "localhost": 10}
+    assert mended.changed() == {**dict.fromkeys(HOSTS, 1), "localhost": 13}
     assert snapshot(account) == looks[0]
 
 
@@ -269,6 +281,7 @@ def test_a_stopped_host_does_not_hide_the_others(
         ("account", ["--tags", "queues", "-e", "aws_account_id='000000000000'"], "belongs to account 000000000000"),
         ("backups", ["--tags", "database", "-e", "database_backup_retention_days=1"], "database_backup_retention_days"),
         ("retention", ["--tags", "logs", "-e", "logs_retention_days=10"], "logs_retention_days"),
+        ("hours", ["--tags", "alarms", "-e", "alarms_worker_running_hours=169"], "alarms_worker_running_hours"),
     ],
 )
 def test_it_refuses(account: Account, name: str, arguments: list[str], message: str) -> None:
@@ -368,6 +381,18 @@ PARAMETERS: dict[str, tuple[dict[str, Any], Callable[[Account], Any], Any]] = {
             if tag["Key"] == "Owner"
         },
         {("others", "academy-worker-sg")},
+    ),
+    "alarms": (
+        {"alarms_worker_running_hours": 24, "alarms_emails": ["ops@example.com"]},
+        lambda account: (
+            {
+                alarm["EvaluationPeriods"]
+                for alarm in account.client("cloudwatch").describe_alarms()["MetricAlarms"]
+                if alarm["AlarmName"].endswith("-running-too-long")
+            },
+            [found["Endpoint"] for found in account.client("sns").list_subscriptions()["Subscriptions"]],
+        ),
+        ({24}, ["ops@example.com"]),
     ),
 }
 

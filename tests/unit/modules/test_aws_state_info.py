@@ -399,6 +399,36 @@ def test_an_instance_with_its_volumes_and_what_a_shutdown_does(aws: Aws) -> None
     }
 
 
+def test_alarms_as_cloudwatch_tells_them(aws: Aws) -> None:
+    alarm = {"AlarmName": "academy-video-jobs-dlq-not-empty", "Threshold": 1.0, "ActionsEnabled": True}
+    aws["cloudwatch"].add_response(
+        "describe_alarms", {"MetricAlarms": [alarm]}, {"AlarmNamePrefix": "academy-", "AlarmTypes": ["MetricAlarm"]}
+    )
+    assert observe({"alarm_prefix": "academy-"}, aws.client) == {"alarms": {alarm["AlarmName"]: alarm}}
+
+
+def test_a_topic_with_who_is_told(aws: Aws) -> None:
+    arn = f"arn:aws:sns:ap-northeast-2:{ACCOUNT}:academy-alarms"
+    sns, topic = aws["sns"], {"TopicArn": arn}
+    subscriptions = [
+        {"Protocol": "email", "Endpoint": "ops@example.com", "SubscriptionArn": f"{arn}:1"},
+        {"Protocol": "email", "Endpoint": "new@example.com", "SubscriptionArn": "PendingConfirmation"},
+    ]
+    sns.add_response("get_topic_attributes", {"Attributes": {"Policy": json.dumps(TRUST)}}, topic)
+    sns.add_response("list_subscriptions_by_topic", {"Subscriptions": subscriptions}, topic)
+    sns.add_response("list_tags_for_resource", {"Tags": TAGS}, {"ResourceArn": arn})
+    assert observe({"topic_arns": [arn]}, aws.client)["topics"][arn] == {
+        "policy": TRUST,
+        "subscriptions": [
+            {"protocol": "email", "endpoint": "ops@example.com", "confirmed": True},
+            {"protocol": "email", "endpoint": "new@example.com", "confirmed": False},
+        ],
+        "tags": {"Project": "academy"},
+    }
+    sns.add_client_error("get_topic_attributes", "NotFound")
+    assert observe({"topic_arns": [arn]}, aws.client) == {"topics": {}}
+
+
 def test_instance_types_with_the_zones_that_offer_them(aws: Aws) -> None:
     filters = {"Filters": [{"Name": "instance-type", "Values": ["t4g.small", "t4g.unknown"]}]}
     offerings = [{"InstanceType": "t4g.small", "Location": zone} for zone in "ca"]

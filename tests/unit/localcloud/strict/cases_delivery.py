@@ -259,6 +259,18 @@ OTHERS = [
         lambda w: w.alarm(DatapointsToAlarm=2),
     ),
     Case(
+        "cloudwatch-evaluation",
+        "ValidationError",
+        lambda w: w.alarm(Period=3600, EvaluationPeriods=169),
+        lambda w: w.alarm(Period=3600, EvaluationPeriods=168),
+    ),
+    Case(
+        "cloudwatch-statistic",
+        "InvalidParameterCombination",
+        lambda w: w.alarm(ExtendedStatistic="p99"),
+        lambda w: w.alarm(),
+    ),
+    Case(
         "lambda-timeout",
         "ValidationException",
         lambda w: w.function(Timeout=901),

@@ -1,0 +1,205 @@
+# Copyright: academy.deploy contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What somebody must be told of: jobs that failed for good, and a worker that does not stop."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ansible_collections.academy.deploy.plugins.module_utils.names import DEAD_LETTER_SUFFIX
+
+from .changes import MISSING, reason, with_reasons
+from .policies import as_text
+from .tags import own_tags
+
+SECONDS_PER_HOUR = 3600
+# CloudWatch looks back at most seven days when periods are an hour or longer.
+LONGEST_HOURS = 7 * 24
+LONGEST_NAME = 255
+UNKNOWN_INSTANCE = "not-created-yet"
+
+Alarm = dict[str, Any]
+
+
+def _alarm(name: str, description: str, topic: str, **watched: Any) -> Alarm:
+    """As amazon.aws.cloudwatch_metric_alarm takes it; told once when it begins, and once when it is over."""
+    return {
+        "name": name,
+        "description": description,
+        "comparison": "GreaterThanOrEqualToThreshold",
+        "threshold": 1.0,
+        # No data is what a stopped host and an idle queue give.
+        "treat_missing_data": "notBreaching",
+        "alarm_actions": [topic],
+        "ok_actions": [topic],
+        **watched,
+    }
+
+
+def dead_letter_alarm(queue: str, topic: str) -> Alarm:
+    name = queue + DEAD_LETTER_SUFFIX
+    return _alarm(
+        f"{name}-not-empty",
+        f"{name} holds jobs that failed for good: read them, mend the cause, redrive them",
+        topic,
+        namespace="AWS/SQS",
+        metric_name="ApproximateNumberOfMessagesVisible",
+        statistic="Maximum",
+        dimensions={"QueueName": name},
+        period=300,
+        evaluation_periods=1,
+    )
+
+
+def running_alarm(host: str, instance_id: str, hours: int, topic: str) -> Alarm:
+    """EC2 has no metric of how long a host runs, but one that is reported while it runs and only then."""
+    return _alarm(
+        f"{host}-running-too-long",
+        f"{host} has been running for {hours} hours and did not stop itself: judge it with playbooks/drill.yml",
+        topic,
+        namespace="AWS/EC2",
+        metric_name="StatusCheckFailed",
+        statistic="SampleCount",
+        dimensions={"InstanceId": instance_id},
+        period=SECONDS_PER_HOUR,
+        evaluation_periods=hours,
+    )
+
+
+def desired_alarms(
+    queues: Sequence[str], hosts: Sequence[str], instances: Sequence[Mapping[str, Any]], hours: int, topic: str
+) -> list[Alarm]:
+    """One for each dead letter queue, and one for each host that should stop itself."""
+    ids = {instance["tags"]["Name"]: instance["instance_id"] for instance in instances}
+    return [dead_letter_alarm(queue, topic) for queue in queues] + [
+        running_alarm(host, ids.get(host, UNKNOWN_INSTANCE), hours, topic) for host in hosts
+    ]
+
+
+def alarm_problems(wanted: Sequence[Alarm], emails: Sequence[str], hours: int) -> list[str]:
+    """What CloudWatch or SNS would refuse."""
+    problems = [
+        f"{alarm['name']}: CloudWatch allows names of {LONGEST_NAME} characters, found {len(alarm['name'])}. "
+        "Shorten deployment_name."
+        for alarm in wanted
+        if len(alarm["name"]) > LONGEST_NAME
+    ]
+    problems += [
+        f"alarms_emails: must be e-mail addresses, found '{email}'. Mend it." for email in emails if "@" not in email
+    ]
+    if not 1 <= hours <= LONGEST_HOURS:
+        problems.append(
+            f"alarms_worker_running_hours: CloudWatch looks back at 1 to {LONGEST_HOURS} hours, found {hours}. "
+            "Choose the longest time that a worker may need for its jobs."
+        )
+    return problems
+
+
+def missing_instances(hosts: Sequence[str], instances: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Hosts whose alarm would watch nothing."""
+    found = {instance["tags"]["Name"] for instance in instances}
+    return sorted(set(hosts) - found)
+
+
+# --- what has to be made or mended ----------------------------------------------------------------------------------
+
+# What CloudWatch calls the settings of an alarm.
+SETTINGS = {
+    "description": "AlarmDescription",
+    "namespace": "Namespace",
+    "metric_name": "MetricName",
+    "statistic": "Statistic",
+    "period": "Period",
+    "evaluation_periods": "EvaluationPeriods",
+    "threshold": "Threshold",
+    "comparison": "ComparisonOperator",
+    "treat_missing_data": "TreatMissingData",
+    "alarm_actions": "AlarmActions",
+    "ok_actions": "OKActions",
+}
+# What an alarm of ours does not say.
+FOREIGN = ("InsufficientDataActions", "DatapointsToAlarm", "Unit", "ExtendedStatistic", "ThresholdMetricId", "Metrics")
+
+
+def alarm_changes(wanted: Sequence[Alarm], found: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Each alarm that is not as it should be, with the reason, and whether it has to be made anew for that."""
+    return [
+        {**alarm, "replace": alarm["name"] in found and _must_be_replaced(found[alarm["name"]])}
+        for alarm in with_reasons((alarm, _alarm_reason(alarm, found.get(alarm["name"]))) for alarm in wanted)
+    ]
+
+
+def _must_be_replaced(now: Mapping[str, Any]) -> bool:
+    """The module that writes alarms looks at neither of these, and so would write nothing."""
+    return not now.get("ActionsEnabled", True) or bool(now.get("Metrics"))
+
+
+def _alarm_reason(alarm: Alarm, now: Mapping[str, Any] | None) -> str:
+    if now is None:
+        return MISSING
+    dimensions = {dimension["Name"]: dimension["Value"] for dimension in now.get("Dimensions", [])}
+    return reason(
+        [
+            *((name, now.get(name), alarm[setting]) for setting, name in SETTINGS.items()),
+            ("Dimensions", dimensions, alarm["dimensions"]),
+            ("ActionsEnabled", now.get("ActionsEnabled", True), True),
+            *((name, now.get(name) or None, None) for name in FOREIGN),
+        ]
+    )
+
+
+# --- the topic ------------------------------------------------------------------------------------------------------
+
+
+def topic_policy(arn: str, account_id: str) -> dict[str, Any]:
+    """CloudWatch alone may publish, and only for alarms of this account."""
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Sid": "TellAlarms",
+                "Effect": "Allow",
+                "Principal": {"Service": "cloudwatch.amazonaws.com"},
+                "Action": "sns:Publish",
+                "Resource": arn,
+                "Condition": {"StringEquals": {"aws:SourceAccount": account_id}},
+            }
+        ],
+    }
+
+
+def email_subscriptions(emails: Sequence[str]) -> list[dict[str, str]]:
+    return [{"protocol": "email", "endpoint": email} for email in emails]
+
+
+def topic_changes(
+    name: str,
+    policy: Mapping[str, Any],
+    emails: Sequence[str],
+    tags: Mapping[str, str],
+    now: Mapping[str, Any] | None,
+) -> list[dict[str, Any]]:
+    """The topic if it is not as it should be; whoever has not answered the mail yet cannot be taken off the list."""
+    return with_reasons([({"name": name}, _topic_reason(policy, emails, tags, now))])
+
+
+def _topic_reason(
+    policy: Mapping[str, Any], emails: Sequence[str], tags: Mapping[str, str], now: Mapping[str, Any] | None
+) -> str:
+    if now is None:
+        return MISSING
+    wanted = sorted({f"email {email}" for email in emails})
+    found = sorted(
+        label
+        for subscription in now["subscriptions"]
+        for label in [f"{subscription['protocol']} {subscription['endpoint']}"]
+        if subscription["confirmed"] or label in wanted
+    )
+    return reason(
+        [
+            ("policy", as_text(now["policy"]), as_text(policy)),
+            ("subscriptions", found, wanted),
+            ("tags", own_tags(now["tags"]), dict(tags)),
+        ]
+    )

@@ -1,0 +1,169 @@
+# Copyright: academy.deploy contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The drill's playbook against queues and instances, with a thread in the place of starter and worker."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import support
+from tests.integration.provision.conftest import Account
+
+QUEUE = "academy-video-jobs"
+HOSTS = ("academy-video-worker-1", "academy-video-worker-2")
+
+
+class Crew:
+    """Starts a host for a message, does the job, and stops the host; or does only a part of that."""
+
+    def __init__(self, account: Account, *, host: str = HOSTS[0], works: bool = True, stops: bool = True) -> None:
+        self.ec2, self.sqs = account.client("ec2"), account.client("sqs")
+        self.id = account.instances(host)[0]["InstanceId"]
+        self.url = self.sqs.get_queue_url(QueueName=QUEUE)["QueueUrl"]
+        self.works, self.stops = works, stops
+        self.done: list[dict[str, Any]] = []
+        self.ended = threading.Event()
+
+    def waiting(self) -> bool:
+        name = "ApproximateNumberOfMessages"
+        found = self.sqs.get_queue_attributes(QueueUrl=self.url, AttributeNames=[name])
+        return bool(found["Attributes"][name] != "0")
+
+    def run(self) -> None:
+        while not self.ended.wait(0.2):
+            if self.waiting():
+                self.ended.wait(4)
+                self.ec2.start_instances(InstanceIds=[self.id])
+                self.ended.wait(1)
+                if self.works:
+                    self.work()
+
+    def work(self) -> None:
+        (message,) = self.sqs.receive_message(QueueUrl=self.url, VisibilityTimeout=60)["Messages"]
+        self.ended.wait(2)
+        self.done.append(json.loads(message["Body"]))
+        self.sqs.delete_message(QueueUrl=self.url, ReceiptHandle=message["ReceiptHandle"])
+        if self.stops:
+            self.ended.wait(4)
+            self.ec2.stop_instances(InstanceIds=[self.id])
+
+
+@contextmanager
+def at_work(crew: Crew) -> Iterator[Crew]:
+    thread = threading.Thread(target=crew.run)
+    thread.start()
+    try:
+        yield crew
+    finally:
+        crew.ended.set()
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def workers(account: Account) -> Account:
+    """Two video workers that sleep."""
+    account.provision("drill", "--tags", "network,identity,queues,instance").expect()
+    sleep(account)
+    return account
+
+
+def sleep(account: Account) -> None:
+    account.client("ec2").stop_instances(InstanceIds=[account.instances(name)[0]["InstanceId"] for name in HOSTS])
+    sqs = account.client("sqs")
+    url = sqs.get_queue_url(QueueName=QUEUE)["QueueUrl"]
+    for message in sqs.receive_message(QueueUrl=url, WaitTimeSeconds=0).get("Messages", []):
+        sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+
+
+def drill(account: Account, report: Path, *arguments: str) -> support.Run:
+    return support.playbook(
+        "-i", "inventories/local/hosts.yml", "playbooks/drill.yml",
+        "-e", f"aws_endpoint_url={account.url}", "-e", f"drill_report_file={report}",
+        *arguments,
+        name="drill",
+    )  # fmt: skip
+
+
+def limits(**seconds: int) -> tuple[str, str]:
+    return "-e", json.dumps({"drill_step_timeouts_seconds": seconds})
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_a_round_trip_is_followed_on_whichever_host(workers: Account, tmp_path: Path, host: str) -> None:
+    report = tmp_path / "build" / "drill.json"
+    with at_work(Crew(workers, host=host)) as crew:
+        run = drill(workers, report).expect()
+    told = json.loads(report.read_text(encoding="utf-8"))
+    names = [step["name"] for step in told["steps"]]
+    seconds = [step["seconds"] for step in told["steps"]]
+    assert (told["ok"], told["reason"], told["host"], told["instance_id"]) == (True, "", host, crew.id)
+    assert names == ["sent", "starting", "running", "taken", "processed", "stopped"]
+    assert seconds == sorted(seconds)
+    assert seconds[-1] >= 11
+    assert any("1 in flight" in event["event"] for event in told["timeline"])
+    assert crew.done == [{"id": told["job_id"], "clip_seconds": 3}]
+    assert told["verdict"] == "unknown"  # nobody looked at a container
+    assert "호스트가 스스로 정지함" in run.output
+
+
+def test_check_mode_judges_and_sends_nothing(workers: Account, tmp_path: Path) -> None:
+    before = workers.writes()
+    drill(workers, tmp_path / "drill.json", "--check").expect()
+    assert workers.writes() == before
+    assert not (tmp_path / "drill.json").exists()
+
+
+def test_a_job_that_nobody_takes_fails_with_the_reason(workers: Account, tmp_path: Path) -> None:
+    report = tmp_path / "drill.json"
+    with at_work(Crew(workers, works=False)):
+        run = drill(workers, report, *limits(taken=3)).expect(2)
+    told = json.loads(report.read_text(encoding="utf-8"))
+    assert not told["ok"]
+    assert told["reason"] in run.output
+    assert "'taken' did not come within 3 s after 'running'" in told["reason"]
+    sleep(workers)
+
+
+def test_a_host_that_does_not_stop_fails_with_the_reason(workers: Account, tmp_path: Path) -> None:
+    report = tmp_path / "drill.json"
+    with at_work(Crew(workers, stops=False)):
+        drill(workers, report, *limits(stopped=5)).expect(2)
+    assert "'stopped' did not come within 5 s after 'processed'" in json.loads(report.read_text("utf-8"))["reason"]
+
+
+def test_an_idle_host_that_runs_on_is_waited_for_and_then_refused(workers: Account, tmp_path: Path) -> None:
+    before = workers.writes()
+    run = drill(workers, tmp_path / "drill.json", *limits(stopped=3)).expect(2)
+    assert "'stopped' did not come within 3 s" in run.output
+    assert workers.writes() == before
+    sleep(workers)
+
+
+def test_a_busy_queue_is_refused_and_left_alone(workers: Account, tmp_path: Path) -> None:
+    sqs = workers.client("sqs")
+    url = sqs.get_queue_url(QueueName=QUEUE)["QueueUrl"]
+    sqs.send_message(QueueUrl=url, MessageBody="somebody else's")
+    report = tmp_path / "drill.json"
+    report.write_text("of an earlier drill", encoding="utf-8")
+    before = workers.writes()
+    run = drill(workers, report).expect(2)
+    assert "must be empty, because a drill touches nobody else's jobs; found 1 visible" in run.output
+    assert workers.writes() == before
+    assert not report.exists()
+    sleep(workers)
+
+
+def test_a_host_that_would_not_stop_gets_no_job(workers: Account, tmp_path: Path) -> None:
+    (host,) = workers.instances(HOSTS[0])
+    workers.client("ec2").modify_instance_metadata_options(InstanceId=host["InstanceId"], HttpPutResponseHopLimit=1)
+    before = workers.writes()
+    run = drill(workers, tmp_path / "drill.json").expect(2)
+    assert "hop limit 1" in run.output
+    assert workers.writes() == before
