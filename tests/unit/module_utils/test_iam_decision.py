@@ -37,6 +37,7 @@ def when(operator: str, key: str, *values: str) -> dict[str, Any]:
         ([], DENIED),
         (allow(), ALLOWED),
         ([allow(Action=["ec2:Describe*", "EC2:stop*"])], ALLOWED),
+        ([allow(Action="ec2:StopInstances*")], ALLOWED),
         ([allow(Action="ec2:StartInstances")], DENIED),
         ([without("Action", NotAction="ec2:StopInstances")], DENIED),
         ([without("Action", NotAction="ec2:StartInstances")], ALLOWED),
@@ -69,8 +70,15 @@ def test_decisions(statements: Any, outcome: str) -> None:
     assert decide({"academy-host": document}, REQUEST).outcome == outcome
 
 
-def test_variables_of_an_old_document_are_text() -> None:
-    document = {"Version": "2008-10-17", "Statement": when("StringLike", "aws:userid", "*:${ec2:InstanceID}")}
+@pytest.mark.parametrize(
+    "statement",
+    [
+        when("StringLike", "aws:userid", "*:${ec2:InstanceID}"),
+        allow(Resource="arn:aws:ec2:ap-northeast-2:123456789012:instance/${ec2:InstanceID}"),
+    ],
+)
+def test_variables_of_an_old_document_are_text(statement: dict[str, Any]) -> None:
+    document = {"Version": "2008-10-17", "Statement": statement}
     assert decide({"academy-host": document}, REQUEST).outcome == DENIED
 
 
