@@ -1,6 +1,6 @@
 # Copyright: academy.deploy contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Workers that sleep, on the story's cloud: a burst of jobs, one that comes while its host stops, a worker that dies."""
+"""Workers that sleep, on the story's cloud: many jobs, one that comes while a host stops, one whose worker dies."""
 
 from __future__ import annotations
 
@@ -86,8 +86,8 @@ def test_a_job_that_comes_while_its_host_stops_is_not_lost() -> None:
 def test_the_job_of_a_worker_that_dies_comes_back_and_is_finished() -> None:
     wait_until_they_sleep()
     support.playbook(
-        "playbooks/deploy.yml", "--tags=video_worker", f"--extra-vars=video_worker_visibility_seconds={VISIBILITY_SECONDS}",
-        name="short-visibility",
+        "playbooks/deploy.yml", "--tags=video_worker", "--extra-vars",
+        f"video_worker_visibility_seconds={VISIBILITY_SECONDS}", name="short-visibility",
     ).expect()  # fmt: skip
     wait_until_they_sleep()
     job = send(LONG_CLIP_SECONDS)
