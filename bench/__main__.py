@@ -44,7 +44,7 @@ class Measurement:
 
 
 # Hosts that stop themselves between two measurements would not be measured.
-AWAKE = ("-e", "worker_idle_stop_threshold=0")
+AWAKE = ("-e", "worker_idle_stop_threshold=100000")
 
 
 @dataclass(frozen=True)
