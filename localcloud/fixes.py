@@ -43,6 +43,18 @@ def metadata_options(*layers: Mapping[str, Any] | None) -> dict[str, Any]:
     return options
 
 
+def template_data(ec2: Any, launch: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What the template of a launch says, if it has one."""
+    template = launch.get("LaunchTemplate")
+    data: Mapping[str, Any] = ec2._get_template_from_args(template).data if template else {}
+    return data
+
+
+def launch_data(ec2: Any, launch: Mapping[str, Any]) -> dict[str, Any]:
+    """All of a launch: its template's data under its own parameters."""
+    return {**template_data(ec2, launch), **{name: value for name, value in launch.items() if value is not None}}
+
+
 def _complete_volumes(ec2: Any) -> None:
     """Say of every volume what ec2_vol and ec2_vol_info read, and gp3's usual throughput."""
     create_volume = ec2.create_volume
@@ -73,8 +85,7 @@ def _complete_launches(ec2: Any) -> None:
     run_instances = ec2.run_instances
 
     def run_complete_instances(*args: Any, **kwargs: Any) -> Any:
-        launch_template = kwargs.get("launch_template")
-        template = ec2._get_template_from_args(launch_template).data if launch_template else {}
+        template = template_data(ec2, {"LaunchTemplate": kwargs.get("launch_template")})
         kwargs["metadata_options"] = metadata_options(template.get("MetadataOptions"), kwargs.get("metadata_options"))
         if not kwargs.get("instance_market_options"):
             kwargs["instance_market_options"] = template.get("InstanceMarketOptions", {}).get("MarketType")
@@ -110,13 +121,13 @@ def _complete_root_volume(
 
 
 def _give_profile_to_all(call: Call, result: dict[str, Any]) -> None:
-    """All instances of a launch have the instance profile, not just the first."""
-    profile = call.parameters.get("IamInstanceProfile")
+    """All instances of a launch have the instance profile, not just the first, and be it from the template."""
+    ec2 = Api.backends("ec2")
+    profile = launch_data(ec2, call.parameters).get("IamInstanceProfile")
     if profile:
-        for launched in result["Instances"][1:]:
-            Api.backends("ec2").associate_iam_instance_profile(
-                launched["InstanceId"], profile.get("Name"), profile.get("Arn")
-            )
+        for launched in result["Instances"]:
+            if launched["InstanceId"] not in ec2.iam_instance_profile_associations:
+                ec2.associate_iam_instance_profile(launched["InstanceId"], profile.get("Name"), profile.get("Arn"))
 
 
 def _keep_other_metadata_options(ec2: Any) -> None:
