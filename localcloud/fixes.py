@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from moto.ec2.models.elastic_block_store import VolumeAttachment
+from moto.ec2.models.launch_templates import LaunchTemplate
 
 from localcloud.api import Api
 from localcloud.wire import Call
@@ -29,6 +30,8 @@ def install(api: Api) -> None:
     _complete_attachments()
     _complete_launches(ec2)
     _keep_other_metadata_options(ec2)
+    _complete_launch_templates()
+    api.hooks.register("ec2", "CreateLaunchTemplate", after=_keep_own_tags_out_of_data)
     api.hooks.register("ec2", "RunInstances", after=_give_profile_to_all)
     api.hooks.register("ec2", "ReplaceIamInstanceProfileAssociation", after=_show_replaced_profile)
     _keep_modified_subnet_groups(api.backends("rds"))
@@ -100,6 +103,20 @@ def _complete_launches(ec2: Any) -> None:
         return reservation
 
     ec2.run_instances = run_complete_instances
+
+
+def _complete_launch_templates() -> None:
+    """A launch template shows the tags that it has now; moto shows those that it was made with."""
+    LaunchTemplate.tags = property(LaunchTemplate.get_tags, lambda _template, _tags: None)
+
+
+def _keep_own_tags_out_of_data(call: Call, result: Mapping[str, Any]) -> None:
+    """A launch template's own tags are not those of what it launches; moto puts them into its data too."""
+    template = Api.backends("ec2").get_launch_template(result["LaunchTemplate"]["LaunchTemplateId"])
+    data = template.default_version().data
+    kept = [entry for entry in data.pop("TagSpecifications", []) if entry["ResourceType"] != "launch-template"]
+    if kept:
+        data["TagSpecifications"] = kept
 
 
 def _default_subnet(ec2: Any, availability_zone: str | None) -> str | None:
