@@ -254,7 +254,7 @@ DOCKER_PID_FILE = "/run/docker.pid"
 DOCKER_SOCKET = "/run/docker.sock"
 DOCKER_TIMEOUT_SECONDS = 20
 HEARTBEAT_BYTES_MAX = 4096
-ERROR, WARNING, NOTICE, INFO = 3, 4, 5, 6
+ERROR, WARNING, NOTICE = 3, 4, 5
 
 
 def say(level: int, text: str) -> None:
@@ -308,10 +308,12 @@ def read_beat(path: str) -> Beat | None:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return None
-    with open(descriptor, "rb") as file:
+    try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             return None
-        return parse_beat(file.read(HEARTBEAT_BYTES_MAX).decode(errors="replace"))
+        return parse_beat(os.read(descriptor, HEARTBEAT_BYTES_MAX).decode(errors="replace"))
+    finally:
+        os.close(descriptor)
 
 
 def read_hold() -> str:
@@ -363,7 +365,7 @@ def look() -> None:
     known = parse_memory(read_file(MEMORY) or "")
     decision, memory = decide(settings, read_host(settings), known)
     if decision.broken or decision.power_off or known is None or known.said != decision.text:
-        say(WARNING if decision.broken or decision.power_off else INFO, decision.text)
+        say(WARNING if decision.broken or decision.power_off else NOTICE, decision.text)
     write_memory(memory)
     if decision.power_off:
         subprocess.run(["systemctl", "poweroff"], check=True)
@@ -406,7 +408,7 @@ def release() -> None:
     if told:
         left = container_processes(read_processes())
         say(
-            WARNING if left else INFO,
+            WARNING if left else NOTICE,
             f"{len(told) - len(left)} of {len(told)} processes of containers have ended by themselves "
             f"within {time.monotonic() - begun:.0f} seconds",
         )
