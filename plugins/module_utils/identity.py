@@ -17,7 +17,7 @@ from ansible_collections.academy.deploy.plugins.module_utils.names import (
 
 from .changes import MISSING, reason, with_reasons
 from .policies import as_text
-from .tags import own_tags
+from .tags import HOLD_TAG, own_tags
 
 Policy = dict[str, Any]
 
