@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .changes import reason
+from .memory import limits_refusals
 from .spot import SPOT, market_refusals
 from .tags import deployment_tags, standing_tags
 
@@ -119,7 +120,7 @@ def host_refusals(host: str, deployment_name: str, wanted: Mapping[str, Any], me
             f"instance_type: {host} needs at least {wanted['memory_min_mib']} MiB (instance_memory_min_mib), but a "
             f"{wanted['instance_type']} has {memory_mib}. Choose a larger type."
         )
-    return problems
+    return problems + limits_refusals(host, wanted["memory_limits_mib"], wanted["instance_type"], memory_mib or None)
 
 
 def _shutdown_refusals(host: str, instance: Mapping[str, Any]) -> list[str]:
