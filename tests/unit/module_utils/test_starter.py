@@ -27,7 +27,13 @@ KINDS: dict[str, Any] = {
     "ai-worker": {"receives_from": ["lite", "basic"], "stops_itself": True},
     "later-worker": {"receives_from": ["later"], "stops_itself": True},
 }
-GROUPS = {"api": ["a"], "messaging_worker": ["m"], "video_worker": ["v1", "v2"], "ai_worker": ["v2"], "later_worker": []}
+GROUPS: dict[str, list[str]] = {
+    "api": ["a"],
+    "messaging_worker": ["m"],
+    "video_worker": ["v1", "v2"],
+    "ai_worker": ["v2"],
+    "later_worker": [],
+}
 WORKERS = {
     "video-worker": {"queues": ["videos"], "hosts": ["v1", "v2"]},
     "ai-worker": {"queues": ["lite", "basic"], "hosts": ["v2"]},

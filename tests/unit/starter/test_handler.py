@@ -17,7 +17,12 @@ from localcloud.wire import ApiError, Call
 from roles.starter.files.academy_starter import handler as starter
 
 VIDEO: dict[str, Any] = {"name": "video-worker", "queues": ["video"], "hosts": ["v1", "v2"], "grace_seconds": 180}
-AI: dict[str, Any] = {"name": "ai-worker", "queues": ["lite", "basic", "premium"], "hosts": ["a1"], "grace_seconds": 180}
+AI: dict[str, Any] = {
+    "name": "ai-worker",
+    "queues": ["lite", "basic", "premium"],
+    "hosts": ["a1"],
+    "grace_seconds": 180,
+}
 IMAGE = "ami-03cf127a"  # one of moto's
 OVER, LASTING = "2020-01-31T09:30:00Z", "2999-01-31T09:30:00Z"
 
