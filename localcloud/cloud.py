@@ -218,11 +218,13 @@ def _compose(made: images.Images) -> tuple[Api, dict[str, Component]]:
     from localcloud.api import Api  # noqa: PLC0415
     from localcloud.databases import Databases  # noqa: PLC0415
     from localcloud.front import CERTIFICATE_NAMES, Front, Proxy  # noqa: PLC0415
+    from localcloud.functions import Functions  # noqa: PLC0415
     from localcloud.guard import Guard  # noqa: PLC0415
     from localcloud.instances import Instances  # noqa: PLC0415
     from localcloud.metadata import Metadata  # noqa: PLC0415
     from localcloud.registry import Registry  # noqa: PLC0415
     from localcloud.resolver import Names, Resolver  # noqa: PLC0415
+    from localcloud.schedules import Schedules  # noqa: PLC0415
     from localcloud.spot import Spot  # noqa: PLC0415
     from localcloud.status import Status  # noqa: PLC0415
     from localcloud.volumes import Volumes  # noqa: PLC0415
@@ -234,6 +236,7 @@ def _compose(made: images.Images) -> tuple[Api, dict[str, Component]]:
     names, proxy = Names(), Proxy()
     registry = Registry(api, proxy, Guard(api))
     instances = Instances(api, Volumes(api), made.host)
+    functions = Functions(api)
     Spot(api, instances)
     certificate = certificates.issue(CERTIFICATE_NAMES)
     api.mount("status", Status(api, instances))
@@ -244,6 +247,8 @@ def _compose(made: images.Images) -> tuple[Api, dict[str, Component]]:
         "instances": instances,
         "metadata": Metadata(api, instances),
         "api": api,
+        "functions": functions,
+        "schedules": Schedules(api, functions),
     }
 
 

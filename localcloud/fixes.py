@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from moto.awslambda.models import LambdaFunction
+from moto.core.utils import utcnow
 from moto.ec2.models.elastic_block_store import VolumeAttachment
 from moto.ec2.models.launch_templates import LaunchTemplate
 
@@ -21,6 +23,10 @@ IMAGE_METADATA_OPTIONS: Mapping[str, Any] = {"HttpTokens": "required", "HttpPutR
 ROOT_VOLUME_GIB = 8
 GP3_THROUGHPUT = 125
 IDLE_TIMEOUT_SECONDS = "60"
+MAKE_FUNCTION = LambdaFunction.__init__
+TELL_FUNCTION = LambdaFunction.get_configuration
+CONFIGURE_FUNCTION = LambdaFunction.update_configuration
+CHANGE_CODE = LambdaFunction.update_function_code
 
 
 def install(api: Api) -> None:
@@ -33,9 +39,11 @@ def install(api: Api) -> None:
     _complete_launch_templates()
     api.hooks.register("ec2", "CreateLaunchTemplate", after=_keep_own_tags_out_of_data)
     api.hooks.register("ec2", "RunInstances", after=_give_profile_to_all)
+    api.hooks.register("ec2", "StartInstances", after=_note_start)
     api.hooks.register("ec2", "ReplaceIamInstanceProfileAssociation", after=_show_replaced_profile)
     _keep_modified_subnet_groups(api.backends("rds"))
     api.hooks.register("elbv2", "DescribeLoadBalancerAttributes", after=_add_idle_timeout)
+    _complete_functions()
 
 
 def metadata_options(*layers: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -190,3 +198,36 @@ def _show_replaced_profile(call: Call, result: dict[str, Any]) -> None:
     ec2, instance_id = Api.backends("ec2"), result["IamInstanceProfileAssociation"]["InstanceId"]
     association = ec2.iam_instance_profile_associations[instance_id]
     ec2.get_instance(instance_id).iam_instance_profile = association.iam_instance_profile
+
+
+def _note_start(call: Call, result: dict[str, Any]) -> None:
+    """An instance's launch time is that of its last start; moto keeps that of the first."""
+    for change in result["StartingInstances"]:
+        if change["PreviousState"]["Name"] == "stopped":
+            Api.backends("ec2").get_instance(change["InstanceId"]).launch_time = utcnow()
+
+
+def _complete_functions() -> None:
+    """A function says where it writes its log, and takes another place and other processors; moto knows neither."""
+
+    def make(function: Any, *args: Any, **kwargs: Any) -> None:
+        MAKE_FUNCTION(function, *args, **kwargs)
+        spec = kwargs["spec"] if "spec" in kwargs else args[1]
+        function.logging_config = {"LogFormat": "Text", "LogGroup": function.logs_group_name}
+        function.logging_config |= spec.get("LoggingConfig") or {}
+
+    def tell(function: Any, on_create: bool = False) -> Any:
+        return {**TELL_FUNCTION(function, on_create), "LoggingConfig": function.logging_config}
+
+    def configure(function: Any, changes: Mapping[str, Any]) -> Any:
+        function.logging_config |= changes.get("LoggingConfig") or {}
+        return CONFIGURE_FUNCTION(function, changes)
+
+    def change_code(function: Any, changes: Mapping[str, Any]) -> Any:
+        function.architectures = changes.get("Architectures") or function.architectures
+        return CHANGE_CODE(function, changes)
+
+    LambdaFunction.__init__ = make
+    LambdaFunction.get_configuration = tell
+    LambdaFunction.update_configuration = configure
+    LambdaFunction.update_function_code = change_code

@@ -223,6 +223,50 @@ def read_topic(sns: Client, arn: str) -> Record | None:
     }
 
 
+# --- Lambda and EventBridge ------------------------------------------------------------------------------------------
+
+NO_RESOURCE = "ResourceNotFoundException"
+
+
+def read_function(functions: Client, name: str) -> Record | None:
+    answer = _ask(functions, "get_function", NO_RESOURCE, FunctionName=name)
+    if answer is None:
+        return None
+    found = answer["Configuration"]
+    policy = _ask(functions, "get_policy", NO_RESOURCE, FunctionName=name)
+    return {
+        "arn": found["FunctionArn"],
+        "description": found.get("Description", ""),
+        "runtime": found.get("Runtime"),
+        "handler": found.get("Handler"),
+        "role": found["Role"],
+        "timeout_seconds": found["Timeout"],
+        "memory_mib": found["MemorySize"],
+        "architecture": ", ".join(found["Architectures"]),
+        "environment": found.get("Environment", {}).get("Variables", {}),
+        "code_sha256": found["CodeSha256"],
+        "log_group": found["LoggingConfig"]["LogGroup"],
+        "statements": json.loads(policy["Policy"])["Statement"] if policy else [],
+        "tags": answer.get("Tags", {}),
+    }
+
+
+def read_schedule(events: Client, name: str) -> Record | None:
+    found = _ask(events, "describe_rule", NO_RESOURCE, Name=name)
+    if found is None:
+        return None
+    targets = _ask_all(events, "list_targets_by_rule", "Targets", NO_RESOURCE, Rule=name)
+    return {
+        "arn": found["Arn"],
+        "description": found.get("Description", ""),
+        "schedule": found.get("ScheduleExpression"),
+        "event_pattern": found.get("EventPattern"),
+        "state": found["State"],
+        "role": found.get("RoleArn"),
+        "targets": targets,
+    }
+
+
 # --- RDS ------------------------------------------------------------------------------------------------------------
 
 
@@ -394,6 +438,8 @@ SECTIONS = (
     Section("log_groups", "log_group_prefix", "logs", read_log_groups),
     Section("alarms", "alarm_prefix", "cloudwatch", read_alarms),
     Section("topics", "topic_arns", "sns", read_topic, each=True),
+    Section("functions", "function_names", "lambda", read_function, each=True),
+    Section("schedules", "schedule_names", "events", read_schedule, each=True),
     Section("db_instance", "db_instance_identifier", "rds", read_database),
     Section("db_subnet_group", "db_subnet_group_name", "rds", read_subnet_group),
     Section("subnets", "subnet_filters", "ec2", read_subnets),

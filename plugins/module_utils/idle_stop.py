@@ -9,18 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
+from .hold import HOLD_FORMAT, hold_end
 from .iam_decision import ALLOWED, DENIED, UNKNOWN, Decision, Request, decide
+from .tags import HOLD_TAG
 
 PASS, FAIL = "pass", "fail"
 
 THRESHOLD_VARIABLE = "EC2_IDLE_STOP_THRESHOLD"
 HEARTBEAT_VARIABLE = "WORKER_HEARTBEAT_FILE"
 JUDGED_VARIABLES = (THRESHOLD_VARIABLE, HEARTBEAT_VARIABLE)
-HOLD_TAG = "HoldUntil"
-HOLD_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 RESTART_POLICIES = ("unless-stopped", "always")
 # Containers are one hop further away from the metadata service than their host.
 HOP_LIMIT_MIN = 2
@@ -304,7 +304,7 @@ def _hold(seen: Observation) -> Check:
         f"aws ec2 delete-tags --region {seen.region} --resources {seen.instance['instance_id']} --tags Key={HOLD_TAG}"
     )
     try:
-        until = datetime.strptime(tag, HOLD_FORMAT).replace(tzinfo=UTC)
+        until = hold_end(tag)
     except ValueError:
         return Check(check, FAIL, f"{HOLD_TAG} is '{tag}', which is no time", remedy)
     if until > seen.now:

@@ -9,7 +9,7 @@ from typing import Any
 
 from .changes import reason
 from .spot import SPOT, market_refusals
-from .tags import own_tags
+from .tags import deployment_tags, standing_tags
 
 # Amazon Linux 2023's root device, and the name under which the data volume is attached.
 ROOT_DEVICE = "/dev/xvda"
@@ -195,7 +195,7 @@ def instance_changes(matches: Sequence[Mapping[str, Any]], wanted: Mapping[str, 
             for name, value in wanted["metadata_options"].items()
             if name in options  # what a region does not know cannot be mended
         ),
-        ("tags", own_tags(instance["tags"]), wanted["tags"]),
+        ("tags", standing_tags(instance["tags"]), wanted["tags"]),
     ]
     # The groups of an instance with a second interface are its owner's business: ec2_instance does not touch them.
     if len(instance["network_interfaces"]) == 1:
@@ -203,3 +203,8 @@ def instance_changes(matches: Sequence[Mapping[str, Any]], wanted: Mapping[str, 
         comparisons.append(("security groups", groups, [wanted["security_group"]]))
     why = reason(comparisons)
     return [why] if why else []
+
+
+def kept_tags(matches: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """What mending an instance must leave on it, whoever set it; nothing for one yet to be created."""
+    return deployment_tags(matches[0]["tags"]) if matches else {}

@@ -54,6 +54,14 @@ options:
     description: SNS topics, by their ARNs.
     type: list
     elements: str
+  function_names:
+    description: Lambda functions.
+    type: list
+    elements: str
+  schedule_names:
+    description: EventBridge rules of the default bus.
+    type: list
+    elements: str
   db_instance_identifier:
     description: An RDS instance.
     type: str
@@ -166,6 +174,19 @@ topics:
     C(confirmed)) and C(tags).
   returned: when O(topic_arns) is given
   type: dict
+functions:
+  description: >-
+    The functions by name. Each has C(arn), C(description), C(runtime), C(handler), C(role) (its ARN),
+    C(timeout_seconds), C(memory_mib), C(architecture), C(environment) (its variables), C(code_sha256), C(log_group),
+    C(statements) (those of its resource policy) and C(tags).
+  returned: when O(function_names) is given
+  type: dict
+schedules:
+  description: >-
+    The rules by name. Each has C(arn), C(description), C(schedule), C(event_pattern), C(state), C(role) and C(targets)
+    (as C(ListTargetsByRule) tells them).
+  returned: when O(schedule_names) is given
+  type: dict
 db_instance:
   description: The database as M(amazon.aws.rds_instance_info) tells it; null where there is none.
   returned: when O(db_instance_identifier) is given
@@ -223,6 +244,8 @@ def main() -> None:
             "log_group_prefix": {"type": "str"},
             "alarm_prefix": {"type": "str"},
             "topic_arns": NAMES,
+            "function_names": NAMES,
+            "schedule_names": NAMES,
             "db_instance_identifier": {"type": "str"},
             "db_subnet_group_name": {"type": "str"},
             "instance_filters": {"type": "dict"},

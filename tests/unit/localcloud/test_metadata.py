@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from localcloud.metadata import Credentials, Subject, Tokens, answer
+from localcloud.credentials import Credentials
+from localcloud.metadata import Subject, Tokens, answer
 
 LAUNCHED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 BARE = Subject(

@@ -15,6 +15,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from localcloud import fixes, settings
+from localcloud.__main__ import main
 from localcloud.api import Api
 from localcloud.spot import NoHosts, Notice, Request, Spot, request_of, request_tags, standing, wish
 from tests import support
@@ -93,7 +94,7 @@ class Cloud:
     def __init__(self) -> None:
         self.api = Api()
         fixes.install(self.api)
-        self.spot = Spot(self.api, NoHosts(), relaunch_seconds=0.1)
+        self.spot = Spot(self.api, NoHosts(), relaunch_seconds=2)
         self.api.start()
         self.ec2: Any = boto3.client(
             "ec2",
@@ -256,7 +257,7 @@ def test_a_persistent_request_brings_another_one_unless_it_was_cancelled(cloud: 
     (found,) = cloud.ec2.describe_spot_instance_requests(SpotInstanceRequestIds=[request])["SpotInstanceRequests"]
     assert (found["State"], found["Status"]["Code"]) == ("open", "pending-evaluation")
     own = cloud.own(instance)
-    support.wait_until(lambda: own.instance_id != instance, "another instance", 5)
+    support.wait_until(lambda: own.instance_id != instance, "another instance", 10)
     another = own.instance_id
     assert cloud.standing(another) == ("running", "active", "fulfilled")
     assert cloud.instance(another)["SpotInstanceRequestId"] == request
@@ -268,7 +269,8 @@ def test_a_persistent_request_brings_another_one_unless_it_was_cancelled(cloud: 
     assert cloud.standing(another) == ("terminated", "cancelled", "instance-terminated-by-user")
 
 
-def test_an_open_request_that_is_cancelled_brings_nothing(cloud: Cloud) -> None:
+def test_an_open_request_that_is_cancelled_brings_nothing(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cloud.spot, "_relaunch_seconds", 600)
     instance = cloud.launch()
     own = cloud.own(instance)
     cloud.ec2.terminate_instances(InstanceIds=[instance])
@@ -289,6 +291,21 @@ def test_there_is_no_other_way_to_spot(cloud: Cloud) -> None:
         cloud.ec2.request_spot_instances(LaunchSpecification={"ImageId": cloud.image["ImageId"]})
     with pytest.raises(ClientError, match=r"InvalidSpotInstanceRequestID\.NotFound"):
         cloud.ec2.cancel_spot_instance_requests(SpotInstanceRequestIds=["sir-00000000"])
+
+
+def test_the_command_line_gives_orders(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = f"http://{settings.API_HOST}:{cloud.api.port}/_localcloud/{settings.SPOT_PAGE}"
+    monkeypatch.setattr("localcloud.cloud.SPOT_URL", url)
+    instance = cloud.launch()
+    assert main(["interrupt", instance, "--seconds", "0"]) == 0
+    assert f"{instance} has its notice: stop at" in capsys.readouterr().out
+    cloud.await_standing(instance, "stopped", "disabled", "instance-stopped-no-capacity")
+    assert main(["interrupt", instance, "--over"]) == 0
+    assert cloud.standing(instance) == ("running", "active", "fulfilled")
+    assert main(["interrupt", instance, "--over"]) == 1
+    assert "not stopped by an interruption" in capsys.readouterr().err
 
 
 def test_orders_that_cannot_be_say_why(cloud: Cloud) -> None:

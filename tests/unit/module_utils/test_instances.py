@@ -14,6 +14,7 @@ from plugins.module_utils.instances import (
     instance_changes,
     instance_refusals,
     instance_volumes,
+    kept_tags,
     launch_refusals,
     launch_subnets,
     own_instances,
@@ -203,6 +204,14 @@ def kept(**change: Any) -> dict[str, Any]:
 )
 def test_an_instance_as_it_should_be_is_left_alone(matches: list[dict[str, Any]]) -> None:
     assert instance_changes(matches, KEPT) == []
+
+
+def test_what_a_deployment_sets_is_no_difference_and_outlives_mending() -> None:
+    passing = {"HoldUntil": "2026-01-31T09:30:00Z", "Release": "3f8a1c0d94b2"}
+    matches = [kept(tags={**KEPT["tags"], **passing})]
+    assert instance_changes(matches, KEPT) == []
+    assert kept_tags(matches) == passing
+    assert kept_tags([kept()]) == kept_tags([]) == {}
 
 
 @pytest.mark.parametrize(
