@@ -33,8 +33,8 @@ options:
     required: true
   host:
     description: >-
-      The host, as M(academy.deploy.host_state_info) returns it with its containers. Running ones count, and the memory that
-      the kernel shows.
+      The host, as M(academy.deploy.host_state_info) returns it with its containers. Running ones count, and the memory
+      that the kernel shows.
     type: dict
     required: true
   instance_min_mib:
