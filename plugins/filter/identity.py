@@ -56,7 +56,10 @@ def identity_kinds(
 ) -> dict[str, dict[str, Any]]:
     """From the services and the groups of their hosts to what each kind of host may do."""
     hosts = {host for service in services for host in groups.get(service, [])}
-    return kinds_of_hosts(services, groups, {host: hostvars[host]["instance_kind"] for host in hosts})
+    kinds: dict[str, dict[str, Any]] = kinds_of_hosts(
+        services, groups, {host: hostvars[host]["instance_kind"] for host in hosts}
+    )
+    return kinds
 
 
 class FilterModule:

@@ -26,8 +26,6 @@ FIND_QUEUE = ("sqs:GetQueueAttributes", "sqs:GetQueueUrl")
 SEND = ("sqs:SendMessage", *FIND_QUEUE)
 RECEIVE = ("sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:ReceiveMessage", *FIND_QUEUE)
 WRITE_LOGS = ("logs:CreateLogStream", "logs:PutLogEvents")
-# The tag that holds a host back; the application's release is brought up meanwhile.
-HOLD_TAG = "HoldUntil"
 HOSTS = "ec2.amazonaws.com"
 FUNCTIONS = "lambda.amazonaws.com"
 STARTER = "starter"
