@@ -163,7 +163,7 @@ REMEDIES = {
         "database_master_username을 예: academy_user로 설정하십시오. DB_USER는 자동으로 따라갑니다.",
     ),
     "master_password": Words(
-        "Put another one into the vault (vault_database_password): 16 letters, digits and ._~- or more pass everywhere.",
+        "Put another one into the vault (vault_database_password): 16 and more letters, digits and ._~- pass.",
         "볼트의 vault_database_password를 바꾸십시오. 영문, 숫자, ._~- 16자 이상이면 어디서나 통과합니다.",
     ),
 }

@@ -116,8 +116,8 @@ def launch_findings(
             Words(
                 f"{host} cannot be launched, because {wanted['instance_type']} is offered in "
                 f"{offered or 'no zone of this region'}",
-                f"{wanted['instance_type']}을(를) 제공하는 가용 영역({offered or '없음'})에 서브넷이 없어 {host}를 만들 수 "
-                "없습니다",
+                f"{wanted['instance_type']}을(를) 제공하는 가용 영역({offered or '없음'})에 서브넷이 없어 "
+                f"{host}를 만들 수 없습니다",
             ),
             Words(
                 "Choose another type, or add a subnet in such a zone.",
