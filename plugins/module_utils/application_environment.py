@@ -2,16 +2,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The application's variables as one table: who gets which, what it may be, and what each service's environment is.
 
-A row has `services` (all without it), `required` (true), `secret` (false), `source` (who knows the value: the inventory,
-the service's role, or AWS once it exists), `value`, `variable` (where an operator sets it) and its rule: `type`, `choices`,
-`minimum`, `maximum`, `per_host`. A value is looked at only where it is needed: others may not be there yet.
+A row has `services` (all without it), `required` (true), `secret` (false), `source` (who knows the value: the
+inventory, the service's role, or AWS once it exists), `value`, `variable` (where an operator sets it) and its rule:
+`type`, `choices`, `minimum`, `maximum`, `per_host`. A value is looked at only where it is needed: others may not be
+there yet.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,8 +23,8 @@ SERVICES = ("api", "messaging_worker", "video_worker", "ai_worker")
 SOURCES = ("inventory", "role", "aws")
 TYPES = ("text", "integer", "boolean", "url", "api_url", "bucket", "queue", "username", "password")
 ROW_KEYS = {
-    "services", "required", "secret", "source", "value", "variable", "type", "choices", "minimum", "maximum", "per_host",
-    "stage",
+    "services", "required", "secret", "source", "value", "variable", "type", "choices", "minimum", "maximum",
+    "per_host", "stage",
 }  # fmt: skip
 # Stands for an address that AWS gives when the resource is created; check mode goes on with it.
 UNKNOWN_ADDRESS = "not-created-yet"
@@ -84,14 +84,34 @@ def table_findings(table: Any) -> list[Finding]:
             findings.append(_malformed(subject, "must be a mapping", "매핑이어야 합니다"))
             continue
         rules = [
-            (not set(row) - ROW_KEYS, f"knows {', '.join(sorted(ROW_KEYS))} alone"),
-            (_within(row.get("services", SERVICES), SERVICES), f"services are some of {', '.join(SERVICES)}"),
-            (row.get("source", "inventory") in SOURCES, f"source is one of {', '.join(SOURCES)}"),
-            (row.get("type", "text") in TYPES, f"type is one of {', '.join(TYPES)}"),
-            (row.get("source", "inventory") != "inventory" or "value" in row, "needs a value, or another source"),
-            (not is_secret(row) or "variable" in row, "a secret names its variable in the vault"),
+            (not set(row) - ROW_KEYS, Words("its keys are {}", "키는 {}입니다"), sorted(ROW_KEYS)),
+            (
+                _within(row.get("services", SERVICES), SERVICES),
+                Words("services are {}", "services는 {}입니다"),
+                SERVICES,
+            ),
+            (
+                row.get("source", "inventory") in SOURCES,
+                Words("source is one of {}", "source는 {} 중 하나입니다"),
+                SOURCES,
+            ),
+            (row.get("type", "text") in TYPES, Words("type is one of {}", "type은 {} 중 하나입니다"), TYPES),
+            (
+                row.get("source", "inventory") != "inventory" or "value" in row,
+                Words("needs a value, or another source", "value 또는 다른 source가 필요합니다"),
+                (),
+            ),
+            (
+                not is_secret(row) or "variable" in row,
+                Words("a secret names its variable in the vault", "비밀값은 볼트의 변수 이름(variable)이 필요합니다"),
+                (),
+            ),
         ]
-        findings += [_malformed(subject, rule, rule) for holds, rule in rules if not holds]
+        findings += [
+            _malformed(subject, *(text.format(", ".join(listed)) for text in rule))
+            for holds, rule, listed in rules
+            if not holds
+        ]
     return findings
 
 
@@ -126,7 +146,7 @@ def _api_url_rules(url: str, stage: str) -> list[tuple[bool, Words, Words]]:
             Words(
                 "Leave application_api_base_url out: the API's private address is then used; once open, the load "
                 "balancer's name.",
-                "application_api_base_url을 빼면 API의 프라이빗 주소가 쓰이고, 오픈 후에는 로드 밸런서 이름을 쓰십시오.",
+                "빼면 API의 프라이빗 주소가 쓰입니다. 오픈 후에는 로드 밸런서 이름을 쓰십시오.",
             ),
         ),
         (
@@ -213,7 +233,7 @@ def value_findings(name: str, row: Row, value: object, host: str = "") -> list[F
                 Words("the application demands it", "애플리케이션에 반드시 필요합니다"),
                 Words(
                     f"Set {row.get('variable', name)}; what AWS gives comes into being with playbooks/provision.yml.",
-                    f"{row.get('variable', name)}을(를) 설정하십시오. AWS가 주는 값은 playbooks/provision.yml이 만듭니다.",
+                    f"{row.get('variable', name)}을(를) 설정하십시오. AWS의 값은 playbooks/provision.yml이 만듭니다.",
                 ),
             )
         ]
