@@ -4,17 +4,14 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Mapping
-from functools import partial
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
-from ansible.errors import AnsibleActionFail, AnsibleError, AnsibleUndefinedVariable
+from ansible.errors import AnsibleActionFail
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
-from ansible.vars.hostvars import HostVarsVars
 
 from ..module_utils.application_environment import SERVICES, table_findings
 from ..module_utils.findings import Finding, errors, report
@@ -32,25 +29,14 @@ from ..module_utils.preflight import (
     once,
     unreachable_findings,
 )
+from ..plugin_utils.variables import TABLE, Variables, table_rows
 
 ROLES = Path(__file__).resolve().parents[2] / "roles"
 HOSTS_GROUP = "instances"
-# The table has values that not everybody needs: it is looked at row by row.
-TABLE = "application_variables"
-UNDEFINED = re.compile(r"'(\w+)' is undefined")
 # How the refusals of a network begin.
 NETWORK_VARIABLES = ("subnet_ids: ", "vpc_id: ")
 # Whose roles call AWS from the control node.
 CONTROL = "control"
-
-
-def plain(value: Any) -> Any:
-    """All of a value resolved, so that nothing that is undefined hides in it."""
-    if isinstance(value, Mapping):
-        return {key: plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
-    return value
 
 
 def role_options(roles: Iterable[str]) -> dict[str, dict[str, Any]]:
@@ -64,35 +50,6 @@ def role_options(roles: Iterable[str]) -> dict[str, dict[str, Any]]:
                 options[name] = spec
     options.pop(TABLE, None)
     return options
-
-
-class Variables:
-    """A host's variables, resolved one by one."""
-
-    def __init__(self, resolve: HostVarsVars) -> None:
-        self._resolve = resolve
-        self.values: dict[str, Any] = {}
-        self.unresolved: dict[str, str] = {}
-
-    def take(self, names: Iterable[str]) -> Variables:
-        for name in names:
-            if name in self._resolve:
-                self._take(name, partial(self._resolve.__getitem__, name))
-        return self
-
-    def take_template(self, name: str, template: Any) -> Variables:
-        self._take(name, partial(self._resolve._templar.template, template))
-        return self
-
-    def _take(self, name: str, resolved: Callable[[], Any]) -> None:
-        try:
-            self.values[name] = plain(resolved())
-        except AnsibleUndefinedVariable as error:
-            missing = UNDEFINED.search(str(error))
-            self.unresolved[name] = missing[1] if missing else ""
-        except (AnsibleError, ValueError, TypeError):
-            # What it says may hold a value.
-            self.unresolved[name] = ""
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]
@@ -146,17 +103,16 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         self, roles: Mapping[str, Any], variables: Mapping[str, Any], raw_hosts: Mapping[str, Mapping[str, Any]]
     ) -> tuple[Subject, dict[str, Subject]]:
         options = {group: role_options(names) for group, names in roles.items()}
-        control = self._resolver(variables, "localhost").take({**options[CONTROL], **CONTROL_OPTIONS})
+        control = Variables(variables, "localhost", self._loader).take({**options[CONTROL], **CONTROL_OPTIONS})
         hosts = {}
         for host, raw in raw_hosts.items():
             groups = raw["group_names"]
             wanted = {name: spec for group in groups for name, spec in options.get(group, {}).items()}
-            found = self._resolver({**raw, "hostvars": variables["hostvars"]}, host).take({**wanted, **HOST_OPTIONS})
+            found = Variables({**raw, "hostvars": variables["hostvars"]}, host, self._loader).take(
+                {**wanted, **HOST_OPTIONS}
+            )
             hosts[host] = Subject(found.values, wanted, found.unresolved, groups)
         return Subject(control.values, options[CONTROL], control.unresolved), hosts
-
-    def _resolver(self, variables: Mapping[str, Any], host: str) -> Variables:
-        return Variables(HostVarsVars(variables, loader=self._loader, host=host))
 
     def _environment(self, variables: Mapping[str, Any], services: list[str]) -> list[Finding]:
         """The application's table, row by row: a row whose value is missing must not hide the others."""
@@ -164,14 +120,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         malformed = table_findings(table)
         if malformed or not isinstance(table, Mapping):
             return malformed
-        resolver = self._resolver(variables, "localhost")
-        rows = {}
-        for name, row in table.items():
-            rows[name] = self._templar.template({key: item for key, item in row.items() if key != "value"})
-            if "value" in row:
-                rows[name]["value"] = None
-                resolver.take_template(name, row["value"])
-        return environment_findings(rows, services, resolver.values, resolver.unresolved)
+        rows, resolved = table_rows(table, variables, self._loader)
+        return environment_findings(rows, services, resolved.values, resolved.unresolved)
 
     def _ask_aws(
         self, values: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]], variables: dict[str, Any]

@@ -249,9 +249,10 @@ def environment_findings(
     malformed = table_findings(table)
     if malformed:
         return malformed
-    findings = unresolved_findings(unresolved)
+    elsewhere = {name for name, row in table.items() if row.get("type") in {"username", "password"}}
+    findings = unresolved_findings({name: why for name, why in unresolved.items() if name not in elsewhere})
     for name, row in table.items():
-        judged = row.get("type") in {"username", "password"} or name not in values
+        judged = name in elsewhere or name not in values
         # What AWS gives may not be there yet.
         pending = row.get("source") == "aws" and values.get(name) == ""
         if not judged and not pending and any(gets(row, service) for service in services):
