@@ -48,6 +48,17 @@ PATTERNS = {
     "integer": (re.compile(r"-?\d{1,9}"), Words("must be a whole number", "정수여야 합니다")),
 }
 
+# What environment_file.value_problems says, by how it begins.
+VALUE_KOREAN = {
+    "must be a string": "문자열, 숫자 또는 참/거짓이어야 합니다",
+    "is an empty secret": "비밀값이 비어 있습니다",
+    "contains a #": "주석으로 읽히는 #이 있습니다",
+    "contains a line break": "줄바꿈이나 제어 문자가 있습니다",
+    "contains": "env 파일을 읽는 프로그램마다 따옴표나 변수로 다르게 읽는 글자가 있습니다",
+    "starts or ends": "앞이나 뒤에 공백이 있습니다",
+    "is not UTF-8": "UTF-8이 아닙니다",
+}
+
 Row = Mapping[str, Any]
 Table = Mapping[str, Row]
 
@@ -242,8 +253,8 @@ def value_findings(name: str, row: Row, value: object, host: str = "") -> list[F
             "environment_value",
             subject,
             NOT_SHOWN,
-            Words(rule, VALUE_KOREAN),
-            Words(remedy or "Choose another.", "다른 값을 고르십시오."),
+            Words(rule, next((korean for begin, korean in VALUE_KOREAN.items() if rule.startswith(begin)), rule)),
+            Words(f"{remedy[:1].upper()}{remedy[1:]}." if remedy else "Choose another.", "다른 값을 고르십시오."),
         )
         for rule, _, remedy in (
             problem.partition("; ") for problem in value_problems(text, secret=secret and is_required(row))
@@ -256,11 +267,6 @@ def value_findings(name: str, row: Row, value: object, host: str = "") -> list[F
         for holds, rule, remedy in _type_rules(row, text, host)
         if not holds
     ]
-
-
-VALUE_KOREAN = (
-    "빈 비밀값, 따옴표, $, 백틱, 역슬래시, 앞뒤 공백, 주석으로 읽히는 #, 줄바꿈, UTF-8이 아닌 글자는 쓸 수 없습니다"
-)
 
 
 def service_environment(

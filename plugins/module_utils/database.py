@@ -181,7 +181,7 @@ def password_findings(password: str, username: str, names: Sequence[str]) -> lis
             broken.rule,
             VARIABLES[broken.subject],
             NOT_SHOWN,
-            Words(broken.message, KOREAN[broken.rule]),
+            Words(broken.message.partition("; ")[0], KOREAN[broken.rule]),
             REMEDIES[broken.subject],
             severity,
         )

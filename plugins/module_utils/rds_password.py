@@ -27,6 +27,8 @@ FEWEST_DIFFERENT = 5
 REFUSED_BY_RDS = frozenset("/'\"@")
 # Readers of env files expand, unescape or keep these, each in its own way (facts 6.5 to 6.8).
 READ_DIFFERENTLY = frozenset("$\\`")
+# Ansible resolves such a variable before anybody sees it.
+TEMPLATE = re.compile(r"\{[{%#]")
 # Harmless in a file, not in a shell that somebody pastes them into.
 SPECIAL_IN_SHELLS = frozenset("#%!")
 
@@ -76,6 +78,7 @@ KOREAN = {
     "password_printable_ascii": "공백 없는 인쇄 가능 ASCII여야 합니다",
     "password_refused_by_rds": "/ ' \" @ 는 RDS가 거부하므로 쓸 수 없습니다",
     "password_read_differently": "$, \\, 백틱(`)은 env 파일을 읽는 프로그램과 셸마다 다르게 바꾸므로 쓸 수 없습니다",
+    "password_template": "{{, {%, {# 은 Ansible이 템플릿으로 읽으므로 쓸 수 없습니다",
     "password_leading_hash": "#로 시작하면 env 파일에서 주석으로 읽힙니다",
     "password_published": "가이드에 인쇄된 예시 비밀번호이므로 누구나 알고 있습니다",
     "password_contains_username": "마스터 사용자 이름을 포함할 수 없습니다",
@@ -155,6 +158,11 @@ def _rules(username: str, password: str) -> Rules:
         "password_read_differently",
         not READ_DIFFERENTLY & set(password),
         "must not contain $, \\ or a backtick: readers of env files and shells change them, each in its own way",
+    )
+    yield (
+        "password_template",
+        TEMPLATE.search(password) is None,
+        "must not contain {{, {% or {#: Ansible takes the rest for a template",
     )
     yield (
         "password_leading_hash",

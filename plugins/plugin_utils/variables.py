@@ -1,6 +1,6 @@
 # Copyright: academy.deploy contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Variables resolved one by one, for plugins on the control node: one that cannot be resolved must not hide the others."""
+"""Variables resolved one by one on the control node: one that cannot be resolved must not hide the others."""
 
 from __future__ import annotations
 
