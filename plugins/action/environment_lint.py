@@ -93,7 +93,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                     raise AnsibleActionFail(
                         f"{vault_path} is not encrypted. Encrypt it first: ansible-vault encrypt {vault_path}"
                     )
-                plain, identity, secret = vault.decrypt_and_get_vault_id(encrypted, filename=str(vault_path))
+                plain, identity, secret = vault.decrypt_and_get_vault_id(encrypted)
                 text = plain.decode("utf-8")
             else:
                 identity, secret = match_encrypt_secret(vault.secrets)

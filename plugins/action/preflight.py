@@ -52,6 +52,21 @@ def role_options(roles: Iterable[str]) -> dict[str, dict[str, Any]]:
     return options
 
 
+def subjects(
+    roles: Mapping[str, Any], variables: Mapping[str, Any], raw_hosts: Mapping[str, Mapping[str, Any]], loader: Any
+) -> tuple[Subject, dict[str, Subject]]:
+    """The control node and the hosts, with all that the roles take and the rules judge."""
+    options = {group: role_options(names) for group, names in roles.items()}
+    control = Variables(variables, "localhost", loader).take({**options[CONTROL], **CONTROL_OPTIONS})
+    hosts = {}
+    for host, raw in raw_hosts.items():
+        groups = raw["group_names"]
+        wanted = {name: spec for group in groups for name, spec in options.get(group, {}).items()}
+        found = Variables({**raw, "hostvars": variables["hostvars"]}, host, loader).take({**wanted, **HOST_OPTIONS})
+        hosts[host] = Subject(found.values, wanted, found.unresolved, groups)
+    return Subject(control.values, options[CONTROL], control.unresolved), hosts
+
+
 class ActionModule(ActionBase):  # type: ignore[misc]
     _supports_check_mode = True
 
@@ -60,7 +75,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         variables = task_vars or {}
         options = self._options()
         raw_hosts = {host: variables["hostvars"].raw_get(host) for host in variables["groups"].get(HOSTS_GROUP, [])}
-        control, hosts = self._subjects(options["roles"], variables, raw_hosts)
+        control, hosts = subjects(options["roles"], variables, raw_hosts, self._loader)
         placeholders = {name for raw in (variables, *raw_hosts.values()) for name in unfilled(raw)}
         findings, values, wanted = judge(control, hosts, placeholders)
         services = sorted({group for raw in raw_hosts.values() for group in raw["group_names"]} & set(SERVICES))
@@ -98,21 +113,6 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         }
         parameters: dict[str, Any] = validated.validated_parameters
         return parameters
-
-    def _subjects(
-        self, roles: Mapping[str, Any], variables: Mapping[str, Any], raw_hosts: Mapping[str, Mapping[str, Any]]
-    ) -> tuple[Subject, dict[str, Subject]]:
-        options = {group: role_options(names) for group, names in roles.items()}
-        control = Variables(variables, "localhost", self._loader).take({**options[CONTROL], **CONTROL_OPTIONS})
-        hosts = {}
-        for host, raw in raw_hosts.items():
-            groups = raw["group_names"]
-            wanted = {name: spec for group in groups for name, spec in options.get(group, {}).items()}
-            found = Variables({**raw, "hostvars": variables["hostvars"]}, host, self._loader).take(
-                {**wanted, **HOST_OPTIONS}
-            )
-            hosts[host] = Subject(found.values, wanted, found.unresolved, groups)
-        return Subject(control.values, options[CONTROL], control.unresolved), hosts
 
     def _environment(self, variables: Mapping[str, Any], services: list[str]) -> list[Finding]:
         """The application's table, row by row: a row whose value is missing must not hide the others."""

@@ -63,6 +63,7 @@ def input_findings(wanted: Mapping[str, Any]) -> list[Finding]:
     allocated, maximum = wanted["allocated_storage"], wanted["max_allocated_storage"]
     backups, port = wanted["backup_retention_period"], wanted["port"]
     identifier, name = wanted["db_instance_identifier"], wanted["db_name"]
+    least = smallest_maximum(max(allocated, SMALLEST_STORAGE_GIB))
     rules = [
         (
             "database_identifier",
@@ -104,12 +105,12 @@ def input_findings(wanted: Mapping[str, Any]) -> list[Finding]:
         ),
         (
             "database_max_allocated_storage_gib",
-            smallest_maximum(allocated) <= maximum <= LARGEST_STORAGE_GIB,
+            least <= maximum <= LARGEST_STORAGE_GIB,
             maximum,
             Words(
                 "must be at least 10 % above database_allocated_storage_gib, that is "
-                f"{smallest_maximum(allocated)} or more, and {LARGEST_STORAGE_GIB} at most",
-                f"database_allocated_storage_gib보다 10 % 이상 커야 하므로 {smallest_maximum(allocated)} 이상, "
+                f"{least} or more, and {LARGEST_STORAGE_GIB} at most",
+                f"database_allocated_storage_gib보다 10 % 이상 커야 하므로 {least} 이상, "
                 f"{LARGEST_STORAGE_GIB} 이하여야 합니다",
             ),
             Words("The guide says 50 to 100.", "가이드는 50~100입니다."),
@@ -130,7 +131,7 @@ def input_findings(wanted: Mapping[str, Any]) -> list[Finding]:
         for variable, holds, found, rule, remedy in rules
         if not holds
     ]
-    if smallest_maximum(allocated) <= maximum < recommended_maximum(allocated):
+    if least <= maximum < recommended_maximum(allocated):
         findings.append(
             Finding(
                 "database_max_allocated_storage_recommended",

@@ -63,7 +63,7 @@ def _job_findings(key: str, job: Any) -> list[Finding]:
     rules = [
         (
             "name",
-            bool(NAME.fullmatch(name + DEAD_LETTER_SUFFIX)),
+            bool(name and NAME.fullmatch(name + DEAD_LETTER_SUFFIX)),
             f"'{name}'",
             Words(
                 f"with '{DEAD_LETTER_SUFFIX}' it must be 1 to 80 letters, digits, '-' or '_'",

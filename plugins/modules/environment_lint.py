@@ -11,8 +11,9 @@ description:
   - Reads the file on the control node and compares it with C(application_variables), the table of the application's
     variables.
   - Names what editors and shells of Windows do to such a file (CR LF, byte order mark, UTF-16), what readers of it
-    disagree on (quotes, blanks, C(export), duplicates, interpolation), what the table misses or does not know, rules that
-    a value breaks, placeholders and examples of guides. All of it at once, with line numbers, in English and in Korean.
+    disagree on (quotes, blanks, C(export), duplicates, interpolation), what the table misses or does not know, rules
+    that a value breaks, placeholders and examples of guides. All of it at once, with line numbers, in English and in
+    Korean.
   - Fails when there is an error. No value is ever told, but those of plain settings (RV(settings)).
   - With O(vault_path) the secrets go into that file, encrypted with the operator's vault password. Plain text is never
     written.
@@ -36,7 +37,7 @@ options:
     required: true
   vault_path:
     description:
-      - File that keeps the secrets. It is made with mode 0600 when it does not exist. An existing one must be encrypted.
+      - File that keeps the secrets. It is made with mode 0600 when there is none. An existing one must be encrypted.
       - When it is left out, nothing is written.
     type: path
   overwrite:
