@@ -450,7 +450,8 @@ def test_the_process_ends_when_it_is_told_to(aws: str) -> None:
         [sys.executable, "-m", "apps.workers", "messaging"], env=variables, stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
-        assert "m-1 works on academy-messaging-jobs" in process.stdout.readline()
+        # Until it says so, or the output ends.
+        assert any("m-1 works on academy-messaging-jobs" in line for line in process.stdout)
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=10) == 0
 
@@ -470,6 +471,19 @@ def test_a_missing_worker_id_is_named() -> None:
     )
     assert done.returncode == 1
     assert "missing: VIDEO_WORKER_ID" in done.stderr
+
+
+def test_a_worker_without_its_queue_does_not_say_that_it_works(aws: str) -> None:
+    variables = {**os.environ, **COMPLETE, "MESSAGING_WORKER_ID": "m-1", "MESSAGING_SQS_QUEUE_NAME": "no-such-queue"}
+    done = subprocess.run(
+        [sys.executable, "-m", "apps.workers", "messaging"],
+        env=variables,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+    assert (done.returncode, "does not exist" in done.stderr, "works on" in done.stdout) == (1, True, False)
 
 
 def test_a_missing_queue_is_known_at_the_start(aws: str) -> None:

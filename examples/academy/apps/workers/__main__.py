@@ -48,8 +48,9 @@ def main(arguments: list[str]) -> int:
 
     names = [(kind, settings.JOB_QUEUES[kind]) for kind in chosen.KINDS]
     log = logging.getLogger("apps.workers")
-    log.info("%s works on %s", worker.worker_id, ", ".join(queue for _, queue in names))
     queues = Queues(names, wait_seconds, settings.AWS_REGION)
+    # Not before: a queue that is missing or out of reach ends the process.
+    log.info("%s works on %s", worker.worker_id, ", ".join(queue for _, queue in names))
     Loop(worker, queues, idleness, partial(stop_itself, settings.AWS_REGION), ended).run()
     log.info("ended")
     return 0
