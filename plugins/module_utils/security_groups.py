@@ -140,7 +140,11 @@ def security_groups(
     api = (
         _from_groups(ports["api"], [names["alb"]], available, "API from the load balancer")
         if stage == "open"
-        else _from_cidrs(ports["api"], operator_cidrs, "API from the operators, until opening")
+        else [
+            *_from_cidrs(ports["api"], operator_cidrs, "API from the operators, until opening"),
+            # At its private address, where API_BASE_URL has them report; once open they take the load balancer's way.
+            *_from_groups(ports["api"], [names["worker"]], available, "API from the workers, until opening"),
+        ]
     )
     hosts = [names["api"], names["worker"]]
     groups: list[dict[str, Any]] = [
@@ -152,8 +156,8 @@ def security_groups(
                 *_from_cidrs(80, world, "Redirected to HTTPS"),
             ],
         },
-        {"name": names["api"], "description": "API hosts", "rules": [*ssh, *api]},
         {"name": names["worker"], "description": "Worker hosts", "rules": ssh},
+        {"name": names["api"], "description": "API hosts", "rules": [*ssh, *api]},
         {
             "name": names["database"],
             "description": "Database: PostgreSQL from API and worker hosts",

@@ -41,7 +41,12 @@ def collected() -> tuple[Subject, dict[str, Subject], dict[str, Any], dict[str, 
     hostvars = HostVars(inventory, manager, loader)
     variables = {**manager.get_vars(host=inventory.get_host("localhost")), "hostvars": hostvars}
     # What plugins give, whose loader is that of a running Ansible.
-    variables |= {"release": "1a2b3c4", "database_password": PASSWORD, "ansible_check_mode": True}
+    variables |= {
+        "release": "1a2b3c4",
+        "database_password": PASSWORD,
+        "starter_workers": {},
+        "ansible_check_mode": True,
+    }
     services = Variables(variables, "localhost", loader).take(["services"]).values["services"]
     variables["identity_kinds"] = identity_kinds(services, inventory.get_groups_dict(), hostvars)
     raw = {host: hostvars.raw_get(host) for host in inventory.get_groups_dict()["instances"]}
