@@ -17,7 +17,7 @@ from typing import Any
 
 from ansible.module_utils.common.dict_transformations import camel_dict_to_snake_dict
 
-from .network import Subnet, choose_network, subnet_filters
+from .network import NetworkError, Subnet, choose_network, subnet_filters
 
 with suppress(ImportError):  # AnsibleAWSModule says so.
     from botocore.exceptions import BotoCoreError, ClientError
@@ -27,6 +27,14 @@ Record = dict[str, Any]
 
 # As many as a client of boto3 has connections.
 THREADS = 10
+
+
+class UnfitNetworkError(NetworkError):
+    """The network does not fit; the rest was read all the same."""
+
+    def __init__(self, message: str, state: Record) -> None:
+        super().__init__(message)
+        self.state = state
 
 
 class ReadError(Exception):
@@ -87,6 +95,14 @@ def _snake(record: Record) -> Record:
 def _tagged(record: Record, tags_key: str = "Tags") -> Record:
     tags = _tags(record.get(tags_key, []))
     return {**_snake({key: value for key, value in record.items() if key != tags_key}), "tags": tags}
+
+
+# --- STS ------------------------------------------------------------------------------------------------------------
+
+
+def read_caller(sts: Client, _: bool) -> Record:
+    answer = _ask(sts, "get_caller_identity")
+    return {"account": answer["Account"], "arn": answer["Arn"]}
 
 
 # --- IAM ------------------------------------------------------------------------------------------------------------
@@ -431,6 +447,7 @@ class Section:
 
 
 SECTIONS = (
+    Section("caller", "caller", "sts", read_caller),
     Section("roles", "role_names", "iam", read_role, each=True),
     Section("instance_profiles", "role_names", "iam", read_instance_profile, each=True),
     Section("queues", "queue_names", "sqs", read_queue, each=True),
@@ -492,8 +509,11 @@ def observe(options: Mapping[str, Any], make_client: Callable[[str], Client]) ->
         return read(options, make_client)
     vpc_id, subnet_ids = options.get("vpc_id") or "", options.get("subnet_ids") or []
     state = read({**options, "subnet_filters": subnet_filters(vpc_id, subnet_ids)}, make_client)
-    network = choose_network(state.pop("subnets"), vpc_id, subnet_ids, options["minimum_zones"])
     groups = state.pop("security_groups", [])
+    try:
+        network = choose_network(state.pop("subnets"), vpc_id, subnet_ids, options["minimum_zones"])
+    except NetworkError as error:
+        raise UnfitNetworkError(str(error), state) from error
     return {
         **state,
         "network": asdict(network),

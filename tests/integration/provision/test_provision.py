@@ -145,7 +145,9 @@ def test_queues_hand_failed_messages_on(account: Account, queue: str, visibility
 
 def test_security_groups_let_operators_in_and_nobody_else(account: Account) -> None:
     assert inbound(account, "academy-alb-sg") == set()
-    assert inbound(account, "academy-api-sg") == {(22, "172.31.0.1/32"), (8000, "172.31.0.1/32")}
+    assert inbound(account, "academy-api-sg") == {
+        (22, "172.31.0.1/32"), (8000, "172.31.0.1/32"), (8000, "academy-worker-sg"),
+    }  # fmt: skip
     assert inbound(account, "academy-worker-sg") == {(22, "172.31.0.1/32")}
     assert inbound(account, "rds-academy-sg") == {(5432, "academy-api-sg"), (5432, "academy-worker-sg")}
 
@@ -357,7 +359,7 @@ PARAMETERS: dict[str, tuple[dict[str, Any], Callable[[Account], Any], Any]] = {
         {"operator_cidrs": ["198.51.100.7/32"], "api_port": 8001, "database_port": 5433},
         lambda account: (inbound(account, "academy-api-sg"), inbound(account, "rds-academy-sg")),
         (
-            {(22, "198.51.100.7/32"), (8001, "198.51.100.7/32")},
+            {(22, "198.51.100.7/32"), (8001, "198.51.100.7/32"), (8001, "academy-worker-sg")},
             {(5433, "academy-api-sg"), (5433, "academy-worker-sg")},
         ),
     ),

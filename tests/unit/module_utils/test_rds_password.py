@@ -36,6 +36,7 @@ PASSWORDS = {
     "password_printable_ascii": ["AcaDmY x~y-z_12", "AcaDmY.x~y-z_1é", "AcaDmY.x~y-z_12\n", "비밀번호비밀번호Aa1"],
     "password_refused_by_rds": [f"AcaDmY{character}x~y-z_12" for character in "/'\"@"],
     "password_read_differently": [f"AcaDmY{character}x~y-z_12" for character in "$\\`"],
+    "password_template": ["AcaDmY{{x~y-z_12", "AcaDmY{%x~y-z_12", "AcaDmY{#x~y-z_12"],
     "password_leading_hash": ["#caDmY.x~y-z_12"],
     "password_contains_username": ["x1.academy_user.Y", "ACADEMY_USER.x~y-1"],
     "password_few_classes": ["abcdefghijkl", "abcdefgh1234", "ABCDEFGH!.~_"],
