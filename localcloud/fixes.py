@@ -13,6 +13,7 @@ from typing import Any
 from moto.awslambda.models import LambdaFunction
 from moto.core.utils import utcnow
 from moto.ec2.models.elastic_block_store import VolumeAttachment
+from moto.ec2.models.launch_templates import LaunchTemplate
 
 from localcloud.api import Api
 from localcloud.wire import Call
@@ -35,6 +36,8 @@ def install(api: Api) -> None:
     _complete_attachments()
     _complete_launches(ec2)
     _keep_other_metadata_options(ec2)
+    _complete_launch_templates()
+    api.hooks.register("ec2", "CreateLaunchTemplate", after=_keep_own_tags_out_of_data)
     api.hooks.register("ec2", "RunInstances", after=_give_profile_to_all)
     api.hooks.register("ec2", "StartInstances", after=note_start)
     api.hooks.register("ec2", "ReplaceIamInstanceProfileAssociation", after=_show_replaced_profile)
@@ -49,6 +52,18 @@ def metadata_options(*layers: Mapping[str, Any] | None) -> dict[str, Any]:
     for layer in layers:
         options.update({name: value for name, value in (layer or {}).items() if value is not None})
     return options
+
+
+def template_data(ec2: Any, launch: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What the template of a launch says, if it has one."""
+    template = launch.get("LaunchTemplate")
+    data: Mapping[str, Any] = ec2._get_template_from_args(template).data if template else {}
+    return data
+
+
+def launch_data(ec2: Any, launch: Mapping[str, Any]) -> dict[str, Any]:
+    """All of a launch: its template's data under its own parameters."""
+    return {**template_data(ec2, launch), **{name: value for name, value in launch.items() if value is not None}}
 
 
 def _complete_volumes(ec2: Any) -> None:
@@ -81,8 +96,7 @@ def _complete_launches(ec2: Any) -> None:
     run_instances = ec2.run_instances
 
     def run_complete_instances(*args: Any, **kwargs: Any) -> Any:
-        launch_template = kwargs.get("launch_template")
-        template = ec2._get_template_from_args(launch_template).data if launch_template else {}
+        template = template_data(ec2, {"LaunchTemplate": kwargs.get("launch_template")})
         kwargs["metadata_options"] = metadata_options(template.get("MetadataOptions"), kwargs.get("metadata_options"))
         if not kwargs.get("instance_market_options"):
             kwargs["instance_market_options"] = template.get("InstanceMarketOptions", {}).get("MarketType")
@@ -97,6 +111,20 @@ def _complete_launches(ec2: Any) -> None:
         return reservation
 
     ec2.run_instances = run_complete_instances
+
+
+def _complete_launch_templates() -> None:
+    """A launch template shows the tags that it has now; moto shows those that it was made with."""
+    LaunchTemplate.tags = property(LaunchTemplate.get_tags, lambda _template, _tags: None)
+
+
+def _keep_own_tags_out_of_data(call: Call, result: Mapping[str, Any]) -> None:
+    """A launch template's own tags are not those of what it launches; moto puts them into its data too."""
+    template = Api.backends("ec2").get_launch_template(result["LaunchTemplate"]["LaunchTemplateId"])
+    data = template.default_version().data
+    kept = [entry for entry in data.pop("TagSpecifications", []) if entry["ResourceType"] != "launch-template"]
+    if kept:
+        data["TagSpecifications"] = kept
 
 
 def _default_subnet(ec2: Any, availability_zone: str | None) -> str | None:
@@ -118,13 +146,13 @@ def _complete_root_volume(
 
 
 def _give_profile_to_all(call: Call, result: dict[str, Any]) -> None:
-    """All instances of a launch have the instance profile, not just the first."""
-    profile = call.parameters.get("IamInstanceProfile")
+    """All instances of a launch have the instance profile, not just the first, and be it from the template."""
+    ec2 = Api.backends("ec2")
+    profile = launch_data(ec2, call.parameters).get("IamInstanceProfile")
     if profile:
-        for launched in result["Instances"][1:]:
-            Api.backends("ec2").associate_iam_instance_profile(
-                launched["InstanceId"], profile.get("Name"), profile.get("Arn")
-            )
+        for launched in result["Instances"]:
+            if launched["InstanceId"] not in ec2.iam_instance_profile_associations:
+                ec2.associate_iam_instance_profile(launched["InstanceId"], profile.get("Name"), profile.get("Arn"))
 
 
 def _keep_other_metadata_options(ec2: Any) -> None:

@@ -15,7 +15,7 @@ import socket
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.message import Message
 from http import HTTPStatus
@@ -25,6 +25,7 @@ from typing import Any, Protocol
 from localcloud import settings
 from localcloud.api import Api
 from localcloud.credentials import Credentials, issue, timestamp
+from localcloud.spot import request_of
 
 log = logging.getLogger(__name__)
 
@@ -60,10 +61,12 @@ class Subject:
     role: str | None = None
     credentials: Credentials | None = None
     user_data: str | None = None
+    # What stands below spot/: nothing until EC2 announces that it interrupts the instance.
+    notice: Mapping[str, str] = field(default_factory=dict)
 
 
 def documents(subject: Subject) -> dict[str, str]:
-    """Every document below /latest/ by its path; a spot notice is never among them (404)."""
+    """Every document below /latest/ by its path."""
     region = subject.availability_zone[:-1]
     found = {
         "meta-data/ami-id": subject.image_id,
@@ -114,7 +117,7 @@ def documents(subject: Subject) -> dict[str, str]:
         found[f"meta-data/iam/security-credentials/{subject.role}"] = subject.credentials.document()
     if subject.user_data:
         found["user-data"] = subject.user_data
-    return found
+    return found | {f"meta-data/spot/{name}": content for name, content in subject.notice.items()}
 
 
 def answer(subject: Subject, path: str) -> str | None:
@@ -220,6 +223,7 @@ class Metadata:
         association = ec2.iam_instance_profile_associations.get(instance.id)
         profile = association.iam_instance_profile if association else None
         role = profile.roles[0] if profile and profile.roles else None
+        request = request_of(ec2, instance.id)
         return Subject(
             instance_id=instance.id,
             image_id=instance.image_id,
@@ -241,6 +245,7 @@ class Metadata:
             role=role.name if role else None,
             credentials=self._role_credentials(instance.id, role.arn) if role else None,
             user_data=instance.user_data or None,
+            notice=request.notice.documents() if request and request.notice else {},
         )
 
     def _role_credentials(self, instance_id: str, role_arn: str) -> Credentials:

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -14,6 +14,7 @@ from ansible_collections.academy.deploy.plugins.module_utils.identity import (
     host_policy,
     inline_policy_changes,
     kind_roles,
+    kinds_of_hosts,
     profile_changes,
     role_changes,
     role_name,
@@ -48,10 +49,24 @@ def policy_changes(
     ]
 
 
+def identity_kinds(
+    services: Mapping[str, Mapping[str, Any]],
+    groups: Mapping[str, Sequence[str]],
+    hostvars: Mapping[str, Mapping[str, Any]],
+) -> dict[str, dict[str, Any]]:
+    """From the services and the groups of their hosts to what each kind of host may do."""
+    hosts = {host for service in services for host in groups.get(service, [])}
+    kinds: dict[str, dict[str, Any]] = kinds_of_hosts(
+        services, groups, {host: hostvars[host]["instance_kind"] for host in hosts}
+    )
+    return kinds
+
+
 class FilterModule:
     def filters(self) -> dict[str, Callable[..., Any]]:
         return {
             "host_role_name": role_name,
+            "identity_kinds": identity_kinds,
             "inline_policy_changes": policy_changes,
             "kind_roles": kind_roles,
             "profile_changes": profile_changes,

@@ -17,7 +17,7 @@ from ansible_collections.academy.deploy.plugins.module_utils.names import (
 
 from .changes import MISSING, reason, with_reasons
 from .policies import as_text
-from .tags import own_tags
+from .tags import HOLD_TAG, own_tags
 
 Policy = dict[str, Any]
 
@@ -26,8 +26,6 @@ FIND_QUEUE = ("sqs:GetQueueAttributes", "sqs:GetQueueUrl")
 SEND = ("sqs:SendMessage", *FIND_QUEUE)
 RECEIVE = ("sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:ReceiveMessage", *FIND_QUEUE)
 WRITE_LOGS = ("logs:CreateLogStream", "logs:PutLogEvents")
-# The tag that holds a host back; the application's release is brought up meanwhile.
-HOLD_TAG = "HoldUntil"
 HOSTS = "ec2.amazonaws.com"
 FUNCTIONS = "lambda.amazonaws.com"
 STARTER = "starter"
@@ -41,6 +39,20 @@ class Deployment:
     name: str
     region: str
     account_id: str
+
+
+def kinds_of_hosts(
+    services: Mapping[str, Mapping[str, Any]], groups: Mapping[str, Sequence[str]], kinds: Mapping[str, str]
+) -> dict[str, dict[str, Any]]:
+    """What each kind of host may do: what the services on its hosts need, each of which is a group of hosts."""
+    permissions: dict[str, dict[str, Any]] = {}
+    for service, needs in services.items():
+        for kind in dict.fromkeys(kinds[host] for host in groups.get(service, [])):
+            may = permissions.setdefault(kind, {})
+            for key, need in needs.items():
+                has = may.get(key)
+                may[key] = bool(has) or need if isinstance(need, bool) else list(dict.fromkeys([*(has or []), *need]))
+    return permissions
 
 
 def role_name(deployment_name: str, kind: str) -> str:

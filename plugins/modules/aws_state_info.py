@@ -75,6 +75,13 @@ options:
     description: EC2 instance types, for their memory and the zones that offer them.
     type: list
     elements: str
+  launch_template_names:
+    description: EC2 launch templates.
+    type: list
+    elements: str
+  spot_request_filters:
+    description: Spot requests that these filters of C(DescribeSpotInstanceRequests) let through.
+    type: dict
 extends_documentation_fragment:
   - academy.deploy.attributes.info
   - amazon.aws.common.modules
@@ -98,6 +105,12 @@ EXAMPLES = r"""
       tag:Project: academy
       instance-state-name: running
     instance_types: [t4g.medium]
+
+- name: See which Spot requests would launch an instance again
+  academy.deploy.aws_state_info:
+    spot_request_filters:
+      tag:Project: academy
+      state: [open, active, disabled]
 
 - name: See the queues and what may use them
   academy.deploy.aws_state_info:
@@ -186,7 +199,8 @@ db_subnet_group:
 instances:
   description: >-
     The instances as M(amazon.aws.ec2_instance_info) tells them, each with its
-    C(instance_initiated_shutdown_behavior) and, by device, its C(volumes), as C(DescribeVolumes) tells them.
+    C(instance_initiated_shutdown_behavior), by device its C(volumes), as C(DescribeVolumes) tells them, and its
+    C(spot_request), as C(spot_requests) would have it (null where there is none).
   returned: when O(instance_filters) is given
   type: list
   elements: dict
@@ -195,6 +209,19 @@ instance_types:
   returned: when O(instance_types) is given
   type: dict
   sample: {"t4g.medium": {"memory_mib": 4096, "zones": ["ap-northeast-2a"]}}
+launch_templates:
+  description: >-
+    The launch templates by name. Each has C(launch_template_id), C(default_version), C(latest_version), C(data) (of the
+    default version, in snake case) and C(tags).
+  returned: when O(launch_template_names) is given
+  type: dict
+spot_requests:
+  description: >-
+    The Spot requests, as C(DescribeSpotInstanceRequests) tells them, in snake case. Each has among others
+    C(spot_instance_request_id), C(type), C(state), C(instance_interruption_behavior), C(instance_id) and C(tags).
+  returned: when O(spot_request_filters) is given
+  type: list
+  elements: dict
 """
 
 from ansible_collections.academy.deploy.plugins.module_utils.aws_state import ReadError, observe
@@ -223,6 +250,8 @@ def main() -> None:
             "db_subnet_group_name": {"type": "str"},
             "instance_filters": {"type": "dict"},
             "instance_types": NAMES,
+            "launch_template_names": NAMES,
+            "spot_request_filters": {"type": "dict"},
         },
         required_by={"security_group_names": ["minimum_zones"]},
         supports_check_mode=True,

@@ -27,6 +27,7 @@ from localcloud.functions import Functions
 from localcloud.guard import Guard
 from localcloud.metadata import TOKEN_HEADER, TOKEN_TTL_HEADER, Metadata
 from localcloud.registry import Registry
+from localcloud.spot import NoHosts, Spot
 from localcloud.wire import Call
 
 
@@ -74,6 +75,7 @@ def main(port: int) -> None:
     api = Api()
     fixes.install(api)
     strict.install(api)
+    Spot(api, NoHosts())
     Registry(api, Proxy(), Guard(api))  # for those of ECR's API calls that moto lacks
     show_gp3_performance(api)
     serve_metadata(api)

@@ -219,6 +219,18 @@ def test_the_starter_starts_a_worker_for_a_job_and_ends_a_hold_that_is_over(acco
     assert any('"action": "start"' in event["message"] for event in logs)
 
 
+def test_what_a_deployment_leaves_on_an_instance_is_no_drift(account: Account) -> None:
+    # One that others change further down, too: mending it takes neither away.
+    for name in ("academy-api-1", "academy-video-worker-2"):
+        account.client("ec2").create_tags(
+            Resources=[account.instances(name)[0]["InstanceId"]],
+            Tags=[{"Key": "HoldUntil", "Value": "2026-01-31T09:30:00Z"}, {"Key": "Release", "Value": "3f8a1c0d94b2"}],
+        )
+    before = account.writes()
+    assert unchanged(account.provision("deployed", "--tags", "instance").expect().changed())
+    assert account.writes() == before
+
+
 @pytest.fixture(scope="module")
 def looks(account: Account) -> list[Any]:
     """The account as it was provisioned, then after each change by others."""

@@ -74,6 +74,14 @@ def test_answers_as_the_service_does(path: str, content: str | None) -> None:
     assert answer(FULL, path) == content
 
 
+def test_an_announced_interruption_stands_below_spot() -> None:
+    noticed = replace(FULL, notice={"instance-action": '{"action": "stop"}'})
+    assert answer(noticed, "/latest/meta-data/spot/instance-action") == '{"action": "stop"}'
+    assert answer(noticed, "/latest/meta-data/spot/") == "instance-action"
+    assert answer(noticed, "/latest/meta-data/spot/termination-time") is None
+    assert answer(FULL, "/latest/meta-data/spot/") is None
+
+
 @pytest.mark.parametrize(
     "path",
     ["meta-data/public-ipv4", "meta-data/public-keys/", "meta-data/iam/", "meta-data/iam/info", "user-data"],
