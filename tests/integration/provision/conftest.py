@@ -81,4 +81,4 @@ def account() -> Iterator[Account]:
         support.wait_until(account.is_ready, "the API answers", 30)
         yield account
     finally:
-        server.communicate(timeout=10)
+        server.communicate(timeout=30)

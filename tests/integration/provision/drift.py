@@ -10,6 +10,7 @@ import zipfile
 from collections.abc import Callable
 from typing import Any
 
+from plugins.module_utils.identity import FUNCTIONS, trust_policy
 from tests.integration.provision.conftest import Account
 
 # What a look, or making a thing again, changes by itself.
@@ -334,7 +335,6 @@ def _sns(operation: str, **parameters: Any) -> Change:
 
 STARTER = "academy-starter"
 STARTER_ARN = f"arn:aws:lambda:ap-northeast-2:123456789012:function:{STARTER}"
-API_ROLE_ARN = "arn:aws:iam::123456789012:role/academy-api-role"
 
 
 def _lambda(operation: str, **parameters: Any) -> Change:
@@ -365,6 +365,14 @@ def _wider_permission(account: Account) -> None:
         Action="lambda:InvokeFunction",
         Principal="events.amazonaws.com",
     )
+
+
+def _give_other_role(account: Account) -> None:
+    """One that is gone afterwards."""
+    iam = account.client("iam")
+    made = iam.create_role(RoleName="theirs", AssumeRolePolicyDocument=json.dumps(trust_policy(FUNCTIONS)))
+    _configure(Role=made["Role"]["Arn"])(account)
+    iam.delete_role(RoleName="theirs")
 
 
 def _foreign_permission(account: Account) -> None:
@@ -472,7 +480,7 @@ DRIFTS: dict[str, Change] = {
     "function: timeout": _configure(Timeout=3),
     "function: memory": _configure(MemorySize=128),
     "function: environment": _configure(Environment={"Variables": {"STARTER": "{}"}}),
-    "function: role": _configure(Role=API_ROLE_ARN),
+    "function: role": _give_other_role,
     "function: handler": _configure(Handler="theirs.handler"),
     "function: runtime": _configure(Runtime="python3.12"),
     "function: description": _configure(Description="?"),
