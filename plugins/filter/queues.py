@@ -11,6 +11,7 @@ from ansible_collections.academy.deploy.plugins.module_utils.queues import (
     desired_queues,
     queue_changes,
     queue_problems,
+    with_dead_letter_queues,
 )
 
 
@@ -20,4 +21,5 @@ class FilterModule:
             "desired_queues": desired_queues,
             "queue_changes": queue_changes,
             "queue_problems": queue_problems,
+            "with_dead_letter_queues": with_dead_letter_queues,
         }

@@ -66,6 +66,11 @@ def queue_problems(
     return problems
 
 
+def with_dead_letter_queues(names: Iterable[str]) -> list[str]:
+    """Each queue, and the one that its failed messages go to."""
+    return [found for name in names for found in (name, name + DEAD_LETTER_SUFFIX)]
+
+
 def desired_queues(
     jobs: Iterable[Mapping[str, Any]],
     retention_days: int,

@@ -88,7 +88,7 @@ def snapshot(account: Account) -> Any:
     subnet_groups = rds.describe_db_subnet_groups()["DBSubnetGroups"]
     return _steady(
         {
-            "queues": {url: _queue(sqs, url) for url in sqs.list_queues()["QueueUrls"]},
+            "queues": {url: _queue(sqs, url) for url in sqs.list_queues().get("QueueUrls", [])},
             "roles": {role["RoleName"]: _role(iam, role["RoleName"]) for role in iam.list_roles()["Roles"]},
             "profiles": [
                 iam.get_instance_profile(InstanceProfileName=profile["InstanceProfileName"])["InstanceProfile"]
