@@ -9,6 +9,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -67,6 +68,25 @@ def playbook(*arguments: str, name: str, environment: dict[str, str] | None = No
     """Run ansible-playbook of this virtual environment."""
     command = str(Path(sys.executable).with_name("ansible-playbook"))
     return run(command, *arguments, name=name, environment=environment)
+
+
+def kill_with_descendants(process_id: int) -> None:
+    """End a process and every process that it started on this machine, at once."""
+    for each in [process_id, *_descendants(process_id)]:
+        with contextlib.suppress(ProcessLookupError):  # it ended meanwhile
+            os.kill(each, signal.SIGKILL)
+
+
+def _descendants(process_id: int) -> list[int]:
+    children: dict[int, list[int]] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it ended meanwhile
+            parent = int(stat.read_text(encoding="utf-8").rpartition(")")[2].split()[1])
+            children.setdefault(parent, []).append(int(stat.parent.name))
+    found = list(children.get(process_id, []))
+    for child in found:
+        found += children.get(child, [])
+    return found
 
 
 def calls(*, writes_only: bool = False, hosts_only: bool = False) -> dict[str, int]:

@@ -17,6 +17,7 @@ from ansible_collections.academy.deploy.plugins.module_utils.instances import (
     launch_subnets,
     own_instances,
     spread,
+    volume_tag_changes,
 )
 
 
@@ -32,4 +33,5 @@ class FilterModule:
             "launch_refusals": launch_refusals,
             "launch_subnets": launch_subnets,
             "spread": spread,
+            "volume_tag_changes": volume_tag_changes,
         }

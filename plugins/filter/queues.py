@@ -11,6 +11,7 @@ from ansible_collections.academy.deploy.plugins.module_utils.queues import (
     desired_queues,
     queue_changes,
     queue_problems,
+    retention_refusals,
     with_dead_letter_queues,
 )
 
@@ -21,5 +22,6 @@ class FilterModule:
             "desired_queues": desired_queues,
             "queue_changes": queue_changes,
             "queue_problems": queue_problems,
+            "retention_refusals": retention_refusals,
             "with_dead_letter_queues": with_dead_letter_queues,
         }

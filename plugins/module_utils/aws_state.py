@@ -196,9 +196,14 @@ def read_log_groups(logs: Client, prefix: str) -> Record:
 
 
 def read_alarms(cloudwatch: Client, prefix: str) -> Record:
-    """As CloudWatch tells them, because what an alarm says is told to the service in the same words."""
+    """As CloudWatch tells them, because what an alarm says is told to the service in the same words; and their tags."""
     found = _ask_all(cloudwatch, "describe_alarms", "MetricAlarms", AlarmNamePrefix=prefix, AlarmTypes=["MetricAlarm"])
-    return {alarm["AlarmName"]: alarm for alarm in found}
+    alarms = {}
+    for alarm in found:
+        arn = alarm["AlarmArn"]
+        tags = _ask(cloudwatch, "list_tags_for_resource", "ResourceNotFoundException", ResourceARN=arn) or {}
+        alarms[alarm["AlarmName"]] = {**alarm, "tags": _tags(tags.get("Tags", []))}
+    return alarms
 
 
 def read_topic(sns: Client, arn: str) -> Record | None:

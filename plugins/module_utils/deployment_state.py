@@ -18,6 +18,7 @@ from .aws_state import _ask as ask
 from .aws_state import _ask_all as ask_all
 from .aws_state import _filters as filters_of
 from .aws_state import _tags as tags_of
+from .queues import MESSAGE_COUNTS, message_count
 
 PROJECT = "Project"
 # ELB tells the tags of so many at once.
@@ -169,9 +170,7 @@ def _instances(ec2: Client, whose: Deployment) -> list[Record]:
 
 def _spot_requests(ec2: Client, whose: Deployment) -> list[Record]:
     alive = filters_of({"state": ["open", "active", "disabled"]})
-    found = ask_all(
-        ec2, "describe_spot_instance_requests", "SpotInstanceRequests", Filters=[*whose.filters, *alive]
-    )
+    found = ask_all(ec2, "describe_spot_instance_requests", "SpotInstanceRequests", Filters=[*whose.filters, *alive])
     return [_ec2(request, request["SpotInstanceRequestId"], state=request["State"]) for request in found]
 
 
@@ -269,8 +268,6 @@ def _subnet_groups(rds: Client, whose: Deployment) -> list[Record]:
 
 # --- queues, images, logs, permissions ------------------------------------------------------------------------------
 
-COUNTS = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible", "ApproximateNumberOfMessagesDelayed")
-
 
 def _queues(sqs: Client, whose: Deployment) -> list[Record]:
     found = []
@@ -279,9 +276,9 @@ def _queues(sqs: Client, whose: Deployment) -> list[Record]:
         if not whose.may_own("queues", name):
             continue
         tags = ask(sqs, "list_queue_tags", *NO_QUEUE, QueueUrl=url)
-        counts = ask(sqs, "get_queue_attributes", *NO_QUEUE, QueueUrl=url, AttributeNames=list(COUNTS))
+        counts = ask(sqs, "get_queue_attributes", *NO_QUEUE, QueueUrl=url, AttributeNames=list(MESSAGE_COUNTS))
         if tags is not None and counts is not None:  # else it is listed for a while after its end
-            messages = sum(int(counts["Attributes"][count]) for count in COUNTS)
+            messages = message_count(counts["Attributes"])
             found.append({"name": name, "tags": tags.get("Tags", {}), "messages": messages})
     return found
 

@@ -42,8 +42,9 @@ def confirmation_problems(confirm: str, deployment_name: str) -> list[str]:
     if confirm == deployment_name:
         return []
     return [
-        f"confirm: must be the name of the deployment that is to be removed, found {confirm or 'nothing'}. This inventory's "
-        f"is {deployment_name}: to remove it with everything in it, run again with -e confirm={deployment_name}."
+        f"confirm: must be the name of the deployment that is to be removed, found {confirm or 'nothing'}. This "
+        f"inventory's is {deployment_name}: to remove it with everything in it, run again with -e "
+        f"confirm={deployment_name}."
     ]
 
 
@@ -52,8 +53,8 @@ def queue_refusals(queues: Sequence[Mapping[str, Any]], purge: Sequence[str]) ->
     full = [queue["name"] for queue in queues if queue["messages"] and queue["name"] not in purge]
     consent = ", ".join(f'"{name}"' for name in [*purge, *full])
     return [
-        f"{queue['name']}: must be empty to be removed, found {queue['messages']} messages (waiting, in flight or delayed). "
-        "Let them be worked off, or save them; if they may be lost, name the queue: "
+        f"{queue['name']}: must be empty to be removed, found {queue['messages']} messages (waiting, in flight or "
+        "delayed). Let them be worked off, or save them; if they may be lost, name the queue: "
         f"-e '{{\"teardown_purge_queues\": [{consent}]}}'."
         for queue in queues
         if queue["name"] in full
@@ -65,8 +66,8 @@ def _database_refusals(database: Mapping[str, Any], final_snapshot: bool) -> lis
     if not final_snapshot or status == "deleting" or readiness(status) != "broken":
         return []
     return [
-        f"{name}: must be available for its final snapshot, found {status}. Start or mend it and run again; if its data may "
-        "be lost: -e teardown_final_database_snapshot=false."
+        f"{name}: must be available for its final snapshot, found {status}. Start or mend it and run again; if its "
+        "data may be lost: -e teardown_final_database_snapshot=false."
     ]
 
 
@@ -74,15 +75,15 @@ def _instance_refusals(instance: Mapping[str, Any], disk_snapshots: bool) -> lis
     name = f"{instance['name'] or 'no name'} ({instance['id']})"
     if instance["protected"]:
         return [
-            f"{name}: is protected against termination, which somebody meant. Lift it: aws ec2 modify-instance-attribute "
-            f"--instance-id {instance['id']} --no-disable-api-termination"
+            f"{name}: is protected against termination, which somebody meant. Lift it: aws ec2 "
+            f"modify-instance-attribute --instance-id {instance['id']} --no-disable-api-termination"
         ]
     if not disk_snapshots:
         return []
     return [
         f"{name}: {disk['id']} at {device} would be deleted with it, before its snapshot. Correct that: aws ec2 "
         f"modify-instance-attribute --instance-id {instance['id']} --block-device-mappings "
-        f"'[{{\"DeviceName\": \"{device}\", \"Ebs\": {{\"DeleteOnTermination\": false}}}}]'; if its data may be lost: "
+        f'\'[{{"DeviceName": "{device}", "Ebs": {{"DeleteOnTermination": false}}}}]\'; if its data may be lost: '
         "-e teardown_snapshot_data_disks=false."
         for device, disk in instance["disks"].items()
         if device != instance["root_device"] and disk["ends_with_it"]

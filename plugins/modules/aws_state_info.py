@@ -144,7 +144,7 @@ log_groups:
   returned: when O(log_group_prefix) is given
   type: dict
 alarms:
-  description: The alarms by name, as C(DescribeAlarms) tells them.
+  description: The alarms by name, as C(DescribeAlarms) tells them, each with its C(tags).
   returned: when O(alarm_prefix) is given
   type: dict
 topics:

@@ -12,8 +12,9 @@ version_added: "0.1.0"
 description:
   - Finds whatever carries the deployment's Project tag, all at the same time, and writes nothing.
   - A name alone never decides, because the name of one deployment may be the beginning of another's.
-  - Of queues, repositories, log groups, topics, rules, functions, alarms, subnet groups and IAM's roles and profiles, whose
-    tags cost a call each, only those are looked at whose names begin with the deployment's name or stand in O(untagged).
+  - Of queues, repositories, log groups, topics, rules, functions, alarms, subnet groups and IAM's roles and profiles,
+    whose tags cost a call each, only those are looked at whose names begin with the deployment's name or stand in
+    O(untagged).
 options:
   deployment_name:
     description: The deployment, which is the value of its Project tag.
@@ -21,8 +22,8 @@ options:
     required: true
   untagged:
     description:
-      - By kind, the exact names of what belongs to the deployment even without a Project tag, because it is made before it is
-        tagged, or cannot be tagged. What carries another deployment's tag is left out all the same.
+      - By kind, the exact names of what belongs to the deployment even without a Project tag, because it is made before
+        it is tagged, or cannot be tagged. What carries another deployment's tag is left out all the same.
       - The names of a topic stand for the alarms that tell it too.
     type: dict
     default: {}
@@ -47,9 +48,9 @@ RETURN = r"""
 resources:
   description:
     - By kind (C(rules), C(functions), C(alarms), C(topics), C(load_balancers), C(target_groups), C(spot_requests),
-      C(instances), C(launch_templates), C(key_pairs), C(databases), C(volumes), C(queues), C(repositories), C(log_groups),
-      C(instance_profiles), C(roles), C(subnet_groups), C(security_groups), C(snapshots), C(database_snapshots),
-      C(addresses)), what was found, sorted by name.
+      C(instances), C(launch_templates), C(key_pairs), C(databases), C(volumes), C(queues), C(repositories),
+      C(log_groups), C(instance_profiles), C(roles), C(subnet_groups), C(security_groups), C(snapshots),
+      C(database_snapshots), C(addresses)), what was found, sorted by name.
     - Each has C(name) and C(tags); what EC2 and Elastic Load Balancing know by an identifier has C(id). Queues have
       C(messages), repositories C(images), databases C(status) and C(protected).
   returned: success

@@ -8,10 +8,8 @@ moment to reach its own.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
-import signal
 import subprocess
 import sys
 import time
@@ -149,8 +147,7 @@ def kill_at(moment: Moment, name: str) -> None:
         time.sleep(moment.seconds)
         assert run.poll() is None, f"{moment.name}: the run had ended before it was killed"
     finally:
-        for process_id in [run.pid, *descendants(run.pid)]:
-            kill(process_id)
+        support.kill_with_descendants(run.pid)
         run.wait()
         if moment.program:
             release(moment)
@@ -175,24 +172,6 @@ def release(moment: Moment) -> None:
     """Put the program back, and end who waits for it: the host has lost its connection."""
     command = f"kill -KILL $(cat {INSIDE}); rm {INSIDE}; mv /usr/sbin/{moment.program}.whole /usr/sbin/{moment.program}"
     assert support.on_host(instance_id(moment.host), "sh", "-c", command).returncode == 0
-
-
-def descendants(process_id: int) -> list[int]:
-    """Every process that descends from this one."""
-    children: dict[int, list[int]] = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):  # it ended meanwhile
-            parent = int(stat.read_text(encoding="utf-8").rpartition(")")[2].split()[1])
-            children.setdefault(parent, []).append(int(stat.parent.name))
-    found = list(children.get(process_id, []))
-    for child in found:
-        found += children.get(child, [])
-    return found
-
-
-def kill(process_id: int) -> None:
-    with contextlib.suppress(ProcessLookupError):  # it ended meanwhile
-        os.kill(process_id, signal.SIGKILL)
 
 
 def hosts() -> list[dict[str, Any]]:
