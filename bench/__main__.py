@@ -25,6 +25,7 @@ from localcloud import demo, direct, settings
 
 ROOT = Path(__file__).resolve().parent.parent
 OUTPUT = ROOT / "build" / "bench.json"
+DRILL_REPORT = ROOT / "build" / "drill.json"
 WORK = ROOT / "build" / "bench"
 ROUNDS = 3
 SAMPLE_SECONDS = 0.25
@@ -42,17 +43,30 @@ class Measurement:
     api_calls: int
 
 
-def playbook(name: str) -> list[str]:
-    return [str(BIN / "ansible-playbook"), name]
+# Hosts that stop themselves between two measurements would not be measured.
+AWAKE = ("-e", "worker_idle_stop_threshold=100000")
+
+
+@dataclass(frozen=True)
+class RoundTrip:
+    """One job through a worker that sleeps, in seconds."""
+
+    message_to_work: float
+    last_message_to_stopped: float
+    chosen_waiting: float
+
+
+def playbook(name: str, *arguments: str) -> list[str]:
+    return [str(BIN / "ansible-playbook"), name, *arguments]
 
 
 def contenders() -> dict[str, list[str]]:
     """What is measured in each round, in turn."""
     return {
-        "site": playbook("site.yml"),
-        "provision": playbook("playbooks/provision.yml"),
+        "site": playbook("site.yml", *AWAKE),
+        "provision": playbook("playbooks/provision.yml", *AWAKE),
         "aws_read": [sys.executable, "-m", "bench.aws_read"],
-        "configure": playbook("playbooks/configure.yml"),
+        "configure": playbook("playbooks/configure.yml", *AWAKE),
         "pyinfra": [str(BIN / "pyinfra"), "-y", str(WORK / "inventory.py"), "bench/host_checks.py"],
     }
 
@@ -119,6 +133,14 @@ def calls(page: str = "", method: str = "GET") -> dict[str, int]:
         return dict(json.load(answer))
 
 
+def measure_round_trip() -> RoundTrip:
+    """Hold a drill; its report has the seconds of every step since the message was sent."""
+    measure("drill", playbook("playbooks/drill.yml"))
+    report = json.loads(DRILL_REPORT.read_text(encoding="utf-8"))
+    after = {step["name"]: float(step["seconds"]) for step in report["steps"]}
+    return RoundTrip(after["taken"], after["stopped"] - after["processed"], float(report["waiting_seconds"]))
+
+
 def write_inventory() -> None:
     """The same hosts for pyinfra, with the contents of the files that it is to keep."""
     hosts = [demo.host_summary(instance) for instance in demo.instances()]
@@ -142,7 +164,9 @@ def write_inventory() -> None:
     (WORK / "inventory.py").write_text(f"hosts = ({entries!r}, {data!r})\n", encoding="utf-8")
 
 
-def summarize(first: Measurement, rounds: Sequence[dict[str, Measurement]]) -> dict[str, Any]:
+def summarize(
+    first: Measurement, rounds: Sequence[dict[str, Measurement]], trips: Sequence[RoundTrip]
+) -> dict[str, Any]:
     """Medians, and the ratios of each round's own pair."""
 
     def ratio(ours: str, peer: str) -> float:
@@ -164,10 +188,18 @@ def summarize(first: Measurement, rounds: Sequence[dict[str, Measurement]]) -> d
             "provision_to_boto3_read": ratio("provision", "aws_read"),
             "configure_to_pyinfra": ratio("configure", "pyinfra"),
         },
+        "round_trip": {
+            "message_to_work_seconds": statistics.median(one.message_to_work for one in trips),
+            "last_message_to_stopped_seconds": statistics.median(one.last_message_to_stopped for one in trips),
+            "chosen_waiting_share": round(
+                statistics.median(one.chosen_waiting / one.last_message_to_stopped for one in trips), 2
+            ),
+        },
     }
 
 
 def render(summary: dict[str, Any]) -> list[str]:
+    trip = summary["round_trip"]
     rows = {"first site.yml": summary["first_run"]} | {f"no-op {name}": row for name, row in summary["no_op"].items()}
     return [
         f"{'':20}{'seconds':>10}{'peak MiB':>10}{'AWS calls':>11}",
@@ -177,6 +209,9 @@ def render(summary: dict[str, Any]) -> list[str]:
         ),
         f"provision.yml takes {summary['ratios']['provision_to_boto3_read']} times as long as a direct concurrent read",
         f"configure.yml takes {summary['ratios']['configure_to_pyinfra']} times as long as the same checks in pyinfra",
+        f"a job waits {trip['message_to_work_seconds']:.1f} s for a host that sleeps",
+        f"the host stops {trip['last_message_to_stopped_seconds']:.1f} s after its last job, "
+        f"{trip['chosen_waiting_share']:.0%} of it by choice",
     ]
 
 
@@ -191,15 +226,19 @@ def main() -> None:
     localcloud("up")
     try:
         print("first site.yml …", flush=True)
-        first = measure("first", playbook("site.yml"))
+        first = measure("first", playbook("site.yml", *AWAKE))
         write_inventory()
         rounds = []
         for number in range(1, ROUNDS + 1):
             print(f"round {number} of {ROUNDS} …", flush=True)
             rounds.append({name: measure(name, command) for name, command in contenders().items()})
+        # From here on they stop themselves.
+        measure("release", playbook("site.yml"))
+        print("one job through a worker that sleeps, again and again …", flush=True)
+        trips = [measure_round_trip() for _ in range(ROUNDS)]
     finally:
         localcloud("down")
-    summary = summarize(first, rounds)
+    summary = summarize(first, rounds, trips)
     OUTPUT.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     print("\n".join(render(summary)))
 

@@ -32,11 +32,20 @@ for path, mode in (("/etc/docker/daemon.json", "644"), ("/root/.docker/config.js
     files.put(src=StringIO(content), dest=path, mode=mode, **AS_ROOT)
 systemd.service(service="docker.service", running=True, enabled=True, _sudo=True)
 
-if "api" in host.name:
-    files.file(path="/etc/academy/academy-api.env", mode="600", **AS_ROOT)
+CONTAINERS = {
+    "-api-": "academy-api",
+    "-messaging-": "academy-messaging-worker",
+    "-video-": "academy-video-worker",
+    "-ai-": "academy-ai-worker-cpu",
+}
+for part, container in CONTAINERS.items():
+    if part in host.name:
+        files.file(path=f"/etc/academy/{container}.env", mode="600", **AS_ROOT)
+        server.shell(commands=[f"docker inspect {container} | grep --quiet '\"Running\": true'"], _sudo=True)
+
+if "-api-" in host.name:
     server.shell(
         commands=[
-            "docker inspect academy-api | grep --quiet '\"Running\": true'",
             "docker run --rm --pull=never --env-file=/etc/academy/academy-api.env"
             " $(docker inspect --format '{{.Config.Image}}' academy-api) python manage.py migrate --check",
             "curl --silent --fail http://localhost:8000/health",

@@ -70,14 +70,66 @@ def playbook(*arguments: str, name: str, environment: dict[str, str] | None = No
     return run(command, *arguments, name=name, environment=environment)
 
 
-def kill_with_descendants(process_id: int) -> None:
-    """End a process and every process that it started on this machine, at once."""
-    for each in [process_id, *_descendants(process_id)]:
-        with contextlib.suppress(ProcessLookupError):  # it ended meanwhile
-            os.kill(each, signal.SIGKILL)
+@dataclass(frozen=True)
+class Background:
+    """A command that runs while the test goes on."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def output(self) -> str:
+        """What it has printed by now."""
+        return self.log.read_text(encoding="utf-8", errors="replace")
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to it and to every process that it started here."""
+        for process_id in [self.process.pid, *descendants(self.process.pid)]:
+            with contextlib.suppress(ProcessLookupError):  # it ended meanwhile
+                os.kill(process_id, number)
+
+    def wait_until(self, has_come: Callable[[], bool], what: str, timeout_seconds: int) -> None:
+        """Poll until a moment comes; fail when the run ends before."""
+        deadline = time.monotonic() + timeout_seconds
+        while not has_come():
+            tail = self.output()[-3000:]
+            assert self.process.poll() is None, f"{what}: the run ended before that moment came:\n{tail}"
+            assert time.monotonic() < deadline, f"{what}: not within {timeout_seconds} s:\n{tail}"
+            time.sleep(0.05)
+
+    def wait_for_line(self, pattern: str, timeout_seconds: int) -> None:
+        """Wait until it has printed such a line."""
+        self.wait_until(lambda: bool(re.search(pattern, self.output(), re.MULTILINE)), pattern, timeout_seconds)
+
+    def finish(self, timeout_seconds: int = 300) -> Run:
+        """Wait until it has ended."""
+        return Run(self.process.wait(timeout_seconds), self.output())
 
 
-def _descendants(process_id: int) -> list[int]:
+@contextlib.contextmanager
+def background_playbook(*arguments: str, name: str) -> Iterator[Background]:
+    """Run ansible-playbook beside the block, and kill what is left of it afterwards."""
+    LOG_DIR.mkdir(parents=True, exist_ok=True)
+    log = LOG_DIR / f"{name}.log"
+    with log.open("w", encoding="utf-8") as sink:
+        process = subprocess.Popen(
+            [str(Path(sys.executable).with_name("ansible-playbook")), *arguments],
+            cwd=ROOT,
+            env=demo.environment(os.environ),
+            stdin=subprocess.DEVNULL,
+            stdout=sink,
+            stderr=subprocess.STDOUT,
+        )
+    run = Background(process, log)
+    try:
+        yield run
+    finally:
+        if process.poll() is None:
+            run.signal(signal.SIGKILL)
+            process.wait()
+
+
+def descendants(process_id: int) -> list[int]:
+    """Every process that descends from this one."""
     children: dict[int, list[int]] = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):  # it ended meanwhile
@@ -87,6 +139,11 @@ def _descendants(process_id: int) -> list[int]:
     for child in found:
         found += children.get(child, [])
     return found
+
+
+def task(title: str) -> str:
+    """The line with which Ansible begins a task of this name."""
+    return rf"^TASK \[[^\]]*{re.escape(title)}\]"
 
 
 def calls(*, writes_only: bool = False, hosts_only: bool = False) -> dict[str, int]:

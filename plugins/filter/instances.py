@@ -13,11 +13,19 @@ from ansible_collections.academy.deploy.plugins.module_utils.instances import (
     instance_changes,
     instance_refusals,
     instance_volumes,
+    kept_tags,
     launch_refusals,
     launch_subnets,
     own_instances,
     spread,
     volume_tag_changes,
+)
+from ansible_collections.academy.deploy.plugins.module_utils.spot import (
+    launch_template_changes,
+    request_tag_changes,
+    spot_market_options,
+    spot_refusals,
+    spot_template_name,
 )
 
 
@@ -29,9 +37,15 @@ class FilterModule:
             "instance_changes": instance_changes,
             "instance_refusals": instance_refusals,
             "instance_volumes": instance_volumes,
+            "kept_tags": kept_tags,
             "own_instances": own_instances,
             "launch_refusals": launch_refusals,
             "launch_subnets": launch_subnets,
+            "launch_template_changes": launch_template_changes,
+            "request_tag_changes": request_tag_changes,
+            "spot_market_options": spot_market_options,
+            "spot_refusals": spot_refusals,
+            "spot_template_name": spot_template_name,
             "spread": spread,
             "volume_tag_changes": volume_tag_changes,
         }

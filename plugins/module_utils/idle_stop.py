@@ -9,18 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
+from .hold import HOLD_FORMAT, hold_end
 from .iam_decision import ALLOWED, DENIED, UNKNOWN, Decision, Request, decide
+from .tags import HOLD_TAG
 
 PASS, FAIL = "pass", "fail"
 
 THRESHOLD_VARIABLE = "EC2_IDLE_STOP_THRESHOLD"
 HEARTBEAT_VARIABLE = "WORKER_HEARTBEAT_FILE"
 JUDGED_VARIABLES = (THRESHOLD_VARIABLE, HEARTBEAT_VARIABLE)
-HOLD_TAG = "HoldUntil"
-HOLD_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 RESTART_POLICIES = ("unless-stopped", "always")
 # Containers are one hop further away from the metadata service than their host.
 HOP_LIMIT_MIN = 2
@@ -45,7 +45,6 @@ class Observation:
     threshold: int
     container: Record | None = None
     co_tenants: Sequence[Record] | None = None
-    spot_request: Record | None = None
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ def judge(seen: Observation) -> list[Check]:
         _threshold(seen),
         _restart_policy(seen.container),
         _shutdown_behavior(seen.instance),
-        _market_type(seen),
+        _market_type(seen.instance),
         _co_tenants(seen),
         *(_queue(name, queue, seen) for name, queue in seen.queues.items()),
         _hold(seen),
@@ -217,9 +216,9 @@ def _shutdown_behavior(instance: Record) -> Check:
     return Check("shutdown_behavior", status, str(found or "not told"), remedy)
 
 
-def _market_type(seen: Observation) -> Check:
+def _market_type(instance: Record) -> Check:
     check = "market_type"
-    lifecycle = seen.instance.get("instance_lifecycle")
+    lifecycle, request = instance.get("instance_lifecycle"), instance.get("spot_request")
     if lifecycle is None:
         return Check(check, PASS, "on-demand")
     remedy = (
@@ -227,10 +226,10 @@ def _market_type(seen: Observation) -> Check:
     )
     if lifecycle != "spot":
         return Check(check, FAIL, str(lifecycle), remedy)
-    if seen.spot_request is None:
+    if request is None:
         return Check(check, UNKNOWN, "Spot, but its request was not found", remedy)
-    kind, behavior = seen.spot_request.get("type"), seen.spot_request.get("instance_interruption_behavior")
-    state = seen.spot_request.get("state")
+    kind, behavior = request.get("type"), request.get("instance_interruption_behavior")
+    state = request.get("state")
     right = kind == "persistent" and behavior == "stop" and state in ("active", "disabled")
     return Check(check, PASS if right else FAIL, f"Spot, {kind} request ({state}), interruption: {behavior}", remedy)
 
@@ -305,7 +304,7 @@ def _hold(seen: Observation) -> Check:
         f"aws ec2 delete-tags --region {seen.region} --resources {seen.instance['instance_id']} --tags Key={HOLD_TAG}"
     )
     try:
-        until = datetime.strptime(tag, HOLD_FORMAT).replace(tzinfo=UTC)
+        until = hold_end(tag)
     except ValueError:
         return Check(check, FAIL, f"{HOLD_TAG} is '{tag}', which is no time", remedy)
     if until > seen.now:

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .changes import reason, with_reasons
-from .tags import own_tags
+from .spot import SPOT, market_refusals
+from .tags import deployment_tags, own_tags, standing_tags
 
 # Amazon Linux 2023's root device, and the name under which the data volume is attached.
 ROOT_DEVICE = "/dev/xvda"
@@ -159,8 +160,13 @@ def instance_refusals(
             "Terminate or rename all but one."
         ]
     (instance,) = matches
-    problems = _shutdown_refusals(host, instance)
-    if instance["instance_type"] != wanted["instance_type"] and host not in allowed_type_changes:
+    problems = market_refusals(host, instance, wanted) + _shutdown_refusals(host, instance)
+    if instance["instance_type"] != wanted["instance_type"] and wanted["market_type"] == SPOT:
+        problems.append(
+            f"instance_type: {wanted['instance_type']} wanted, but {host} is a {instance['instance_type']}, and EC2 "
+            "never changes the type of a Spot instance. Set the variable to what it is, or replace the instance."
+        )
+    elif instance["instance_type"] != wanted["instance_type"] and host not in allowed_type_changes:
         problems.append(
             f"instance_type: {wanted['instance_type']} wanted, but {host} is a {instance['instance_type']} "
             f"({instance['state']['name']}). Changing it stops a running host and starts a stopped one. If that is "
@@ -201,7 +207,7 @@ def instance_changes(matches: Sequence[Mapping[str, Any]], wanted: Mapping[str, 
             for name, value in wanted["metadata_options"].items()
             if name in options  # what a region does not know cannot be mended
         ),
-        ("tags", own_tags(instance["tags"]), wanted["tags"]),
+        ("tags", standing_tags(instance["tags"]), wanted["tags"]),
     ]
     # The groups of an instance with a second interface are its owner's business: ec2_instance does not touch them.
     if len(instance["network_interfaces"]) == 1:
@@ -209,3 +215,8 @@ def instance_changes(matches: Sequence[Mapping[str, Any]], wanted: Mapping[str, 
         comparisons.append(("security groups", groups, [wanted["security_group"]]))
     why = reason(comparisons)
     return [why] if why else []
+
+
+def kept_tags(matches: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """What mending an instance must leave on it, whoever set it; nothing for one yet to be created."""
+    return deployment_tags(matches[0]["tags"]) if matches else {}

@@ -8,9 +8,7 @@ moment to reach its own.
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -43,32 +41,28 @@ class Moment:
     program: str = ""
 
 
-def task(title: str) -> str:
-    return rf"^TASK \[[^\]]*{re.escape(title)}\]"
-
-
 MOMENTS = (
     Moment("between security groups", r"changed: \[localhost\] => \(item=academy-api-sg"),
     Moment("between IAM roles", r"changed: \[localhost\] => \(item=academy-messaging-worker-role"),
-    Moment("with roles, without profiles", task("Make or mend the instance profile of each role")),
+    Moment("with roles, without profiles", support.task("Make or mend the instance profile of each role")),
     Moment("between queues", r"changed: \[localhost\] => \(item=academy-messaging-jobs-dlq"),
-    Moment("while the database is created", task("apply | Wait until the instance has settled")),
+    Moment("while the database is created", support.task("apply | Wait until the instance has settled")),
     Moment("between repositories", r"changed: \[localhost\] => \(item=academy-messaging-worker:"),
     Moment("between log groups", r"changed: \[localhost\] => \(item=/academy/academy-messaging-worker"),
-    Moment("while instances are launched", task("create | Launch the instance"), 1.5),
-    Moment("while instances start", task("Wait until a new instance runs")),
-    Moment("inside docker build", task("build | Build what is missing"), 3),
-    Moment("inside docker push", task("push | Push what is missing"), 1),
-    Moment("while hosts boot", task("Wait until they can be reached")),
+    Moment("while instances are launched", support.task("create | Launch the instance"), 1.5),
+    Moment("while instances start", support.task("Wait until a new instance runs")),
+    Moment("inside docker build", support.task("build | Build what is missing"), 3),
+    Moment("inside docker push", support.task("push | Push what is missing"), 1),
+    Moment("while hosts boot", support.task("Wait until they can be reached")),
     Moment("inside mkswap", host=API_HOST, program="mkswap"),
     Moment("inside mkfs", host=VIDEO_HOST, program="mkfs.xfs"),
-    Moment("before the mount", task("mount | Mount it now and at every boot")),
-    Moment("inside dnf", task("Install Docker and the credential helper"), 4),
-    Moment("between Docker's files", task("Keep the files")),
-    Moment("while Docker starts", task("Start Docker, now and at every boot"), 0.5),
-    Moment("inside docker pull", task("Pull its image by digest"), 1),
-    Moment("inside the migration", task("prepare | Do it with the new image, before it takes over"), 1.5),
-    Moment("while the API starts", task("wait | Wait for its answer")),
+    Moment("before the mount", support.task("mount | Mount it now and at every boot")),
+    Moment("inside dnf", support.task("Install Docker and the credential helper"), 4),
+    Moment("between Docker's files", support.task("Keep the files")),
+    Moment("while Docker starts", support.task("Start Docker, now and at every boot"), 0.5),
+    Moment("inside docker pull", support.task("Pull its image by digest"), 1),
+    Moment("inside the migration", support.task("prepare | Do it with the new image, before it takes over"), 1.5),
+    Moment("while the API starts", support.task("wait | Wait for its answer")),
 )
 
 
@@ -125,38 +119,22 @@ def leave_behind(kept: dict[str, Any]) -> None:
 
 def kill_at(moment: Moment, name: str) -> None:
     """Run site.yml and kill it, with every process that it started here, at that moment."""
-    log = support.LOG_DIR / f"{name}.log"
     if moment.program:
         trap(moment)
-    with log.open("w", encoding="utf-8") as sink:
-        run = subprocess.Popen(
-            [str(Path(sys.executable).with_name("ansible-playbook")), "site.yml"],
-            cwd=support.ROOT,
-            env=demo.environment(os.environ),
-            stdin=subprocess.DEVNULL,
-            stdout=sink,
-            stderr=subprocess.STDOUT,
-        )
     try:
-        deadline = time.monotonic() + MOMENT_TIMEOUT_SECONDS
-        while not has_come(moment, log):
-            tail = log.read_text(encoding="utf-8")[-3000:]
-            assert run.poll() is None, f"{moment.name}: the run ended before that moment came:\n{tail}"
-            assert time.monotonic() < deadline, f"{moment.name}: not within {MOMENT_TIMEOUT_SECONDS} s:\n{tail}"
-            time.sleep(0.05)
-        time.sleep(moment.seconds)
-        assert run.poll() is None, f"{moment.name}: the run had ended before it was killed"
+        with support.background_playbook("site.yml", name=name) as run:
+            run.wait_until(lambda: has_come(moment, run), moment.name, MOMENT_TIMEOUT_SECONDS)
+            time.sleep(moment.seconds)
+            assert run.process.poll() is None, f"{moment.name}: the run had ended before it was killed"
     finally:
-        support.kill_with_descendants(run.pid)
-        run.wait()
         if moment.program:
             release(moment)
 
 
-def has_come(moment: Moment, log: Path) -> bool:
+def has_come(moment: Moment, run: support.Background) -> bool:
     if moment.program:
         return support.on_host(instance_id(moment.host), "test", "-e", INSIDE).returncode == 0
-    return re.search(moment.line, log.read_text(encoding="utf-8"), re.MULTILINE) is not None
+    return re.search(moment.line, run.output(), re.MULTILINE) is not None
 
 
 def trap(moment: Moment) -> None:

@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,38 @@ import pytest
 from tests import support
 
 SCENARIOS = sorted(directory.parent.name for directory in support.ROOT.glob("molecule/*/molecule.yml"))
+# A scenario mostly waits, for its host and for SSH; each has a host of its own.
+AT_ONCE = 3
+TIMEOUT_SECONDS = 1200
+ENVIRONMENT = {
+    # molecule reads neither ansible.cfg's collections path nor anybody's activated environment.
+    "ANSIBLE_COLLECTIONS_PATH": str(support.ROOT / ".collections"),
+    "ANSIBLE_CONFIG": str(support.ROOT / "ansible.cfg"),
+}
+
+
+def run_scenario(scenario: str) -> support.Run:
+    molecule = str(Path(sys.executable).with_name("molecule"))
+    return support.run(
+        molecule, "test", "-s", scenario,
+        name=f"molecule-{scenario}", environment=ENVIRONMENT, timeout_seconds=TIMEOUT_SECONDS,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def runs() -> Iterator[Mapping[str, Future[support.Run]]]:
+    """All scenarios, a few at a time. What several of them need of AWS is there before they start."""
+    support.playbook(
+        "molecule/shared/release.yml",
+        "--inventory=molecule/shared/inventory",
+        "--extra-vars=deployment_name=molecule",
+        f"--extra-vars=local_project_dir={support.ROOT}",
+        name="molecule-release",
+    ).expect()
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        yield {scenario: pool.submit(run_scenario, scenario) for scenario in SCENARIOS}
+        # After the first failure pytest asks for no more.
+        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def test_there_are_scenarios() -> None:
@@ -19,11 +53,5 @@ def test_there_are_scenarios() -> None:
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
-def test_scenario(scenario: str) -> None:
-    environment = {
-        # molecule reads neither ansible.cfg's collections path nor anybody's activated environment.
-        "ANSIBLE_COLLECTIONS_PATH": str(support.ROOT / ".collections"),
-        "ANSIBLE_CONFIG": str(support.ROOT / "ansible.cfg"),
-    }
-    molecule = str(Path(sys.executable).with_name("molecule"))
-    support.run(molecule, "test", "-s", scenario, name=f"molecule-{scenario}", environment=environment).expect()
+def test_scenario(scenario: str, runs: Mapping[str, Future[support.Run]]) -> None:
+    runs[scenario].result().expect()

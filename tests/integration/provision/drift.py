@@ -83,7 +83,7 @@ def _topic(sns: Any, arn: str) -> dict[str, Any]:
 def snapshot(account: Account) -> Any:
     """Everything of the deployment's kinds that there is in the account."""
     ec2, ecr, iam, logs, rds, sqs = map(account.client, ("ec2", "ecr", "iam", "logs", "rds", "sqs"))
-    cloudwatch, sns = map(account.client, ("cloudwatch", "sns"))
+    cloudwatch, events, sns = map(account.client, ("cloudwatch", "events", "sns"))
     groups = logs.describe_log_groups()["logGroups"]
     subnet_groups = rds.describe_db_subnet_groups()["DBSubnetGroups"]
     return _steady(
@@ -100,6 +100,10 @@ def snapshot(account: Account) -> Any:
             "log groups": [
                 {**group, "tags": logs.list_tags_for_resource(resourceArn=group["arn"].removesuffix(":*"))["tags"]}
                 for group in groups
+            ],
+            "rules": [
+                {**rule, "tags": events.list_tags_for_resource(ResourceARN=rule["Arn"])["Tags"]}
+                for rule in events.list_rules()["Rules"]
             ],
             "alarms": [
                 {**alarm, "tags": cloudwatch.list_tags_for_resource(ResourceARN=alarm["AlarmArn"])["Tags"]}
@@ -428,6 +432,10 @@ DRIFTS: dict[str, Change] = {
     ),
     "alarm: tag removed": _cloudwatch(
         "untag_resource", ResourceARN=f"{ALARM_ARN}:academy-ai-jobs-lite-dlq-not-empty", TagKeys=["Project"]
+    ),
+    "rule: tag": lambda account: account.client("events").tag_resource(
+        ResourceARN="arn:aws:events:ap-northeast-2:123456789012:rule/academy-starter",
+        Tags=[{"Key": "Owner", "Value": "others"}],
     ),
     "alarm: deleted": _cloudwatch("delete_alarms", AlarmNames=[DEAD_LETTER_ALARM]),
     "topic: policy": _sns(

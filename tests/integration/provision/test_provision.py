@@ -183,6 +183,18 @@ def test_a_second_run_changes_nothing(account: Account) -> None:
     assert account.writes() == before
 
 
+def test_what_a_deployment_leaves_on_an_instance_is_no_drift(account: Account) -> None:
+    # One that others change further down, too: mending it takes neither away.
+    for name in ("academy-api-1", "academy-video-worker-2"):
+        account.client("ec2").create_tags(
+            Resources=[account.instances(name)[0]["InstanceId"]],
+            Tags=[{"Key": "HoldUntil", "Value": "2026-01-31T09:30:00Z"}, {"Key": "Release", "Value": "3f8a1c0d94b2"}],
+        )
+    before = account.writes()
+    assert unchanged(account.provision("deployed", "--tags", "instance").expect().changed())
+    assert account.writes() == before
+
+
 @pytest.fixture(scope="module")
 def looks(account: Account) -> list[Any]:
     """The account as it was provisioned, then after each change by others."""
@@ -205,7 +217,7 @@ def test_one_run_mends_what_others_changed_and_touches_nothing_else(account: Acc
     assert foreseen.changed() == {**CHANGED_HOSTS, "localhost": 9}
     assert account.writes() == before
     mended = account.provision("drift").expect()
-    assert mended.changed() == {**CHANGED_HOSTS, "localhost": 14}
+    assert mended.changed() == {**CHANGED_HOSTS, "localhost": 15}
     assert snapshot(account) == looks[0]
 
 

@@ -8,20 +8,12 @@ before left.
 
 from __future__ import annotations
 
-import io
 import json
-import os
-import subprocess
-import sys
-import zipfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from localcloud import demo
 from tests import support
 from tests.integration.provision.conftest import PLAYBOOK, TEARDOWN, Account
 from tests.integration.provision.drift import snapshot
@@ -92,26 +84,9 @@ def test_the_second_is_changed_and_the_first_is_as_it_was(account: Account, othe
     assert of(OTHER, kinds(account)) == other
 
 
-def test_what_the_rest_of_the_house_makes_is_there_too(account: Account) -> None:
-    """A starter, a load balancer, a Spot request and a launch template; and what others made and tagged."""
+def test_there_is_more_to_remove(account: Account) -> None:
+    """A load balancer, a Spot request and its launch template, and what a killed run had not tagged yet."""
     ec2, elbv2 = account.client("ec2"), account.client("elbv2")
-    archive = io.BytesIO()
-    with zipfile.ZipFile(archive, "w") as writer:
-        writer.writestr("starter.py", "def handler(event, context): pass")
-    iam = account.client("iam")
-    trust = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
-    role = iam.create_role(
-        RoleName="academy-starter-role", Tags=PROJECT,
-        AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]}),
-    )["Role"]  # fmt: skip
-    function = account.client("lambda").create_function(
-        FunctionName="academy-starter", Runtime="python3.12", Handler="starter.handler", Role=role["Arn"],
-        Code={"ZipFile": archive.getvalue()}, Tags={"Project": "academy"},
-    )  # fmt: skip
-    events = account.client("events")
-    events.put_rule(Name="academy-starter", ScheduleExpression="rate(1 minute)")  # no module tags it
-    events.put_targets(Rule="academy-starter", Targets=[{"Id": "starter", "Arn": function["FunctionArn"]}])
-    account.client("logs").create_log_group(logGroupName="/academy/starter", tags={"Project": "academy"})
     subnets = [found["SubnetId"] for found in ec2.describe_subnets()["Subnets"] if found["DefaultForAz"]][:2]
     vpc_id = ec2.describe_vpcs()["Vpcs"][0]["VpcId"]
     balancer = elbv2.create_load_balancer(Name="academy-alb", Subnets=subnets, Tags=PROJECT)["LoadBalancers"][0]
@@ -132,9 +107,13 @@ def test_what_the_rest_of_the_house_makes_is_there_too(account: Account) -> None
     )  # fmt: skip
     for kind, make in makers:
         make({"TagSpecifications": [{"ResourceType": kind, "Tags": PROJECT}]})
-    # A repository that a killed run had not tagged yet.
-    account.client("ecr").untag_resource(
-        resourceArn="arn:aws:ecr:ap-northeast-2:123456789012:repository/academy-api", tagKeys=["Project"]
+    arn = "arn:aws:{}:ap-northeast-2:123456789012:{}"
+    account.client("ecr").untag_resource(resourceArn=arn.format("ecr", "repository/academy-api"), tagKeys=["Project"])
+    account.client("events").untag_resource(
+        ResourceARN=arn.format("events", "rule/academy-starter"), TagKeys=["Project"]
+    )
+    account.client("cloudwatch").untag_resource(
+        ResourceARN=arn.format("cloudwatch", f"alarm:{JOBS}-dlq-not-empty"), TagKeys=["Project"]
     )
 
 
@@ -238,51 +217,21 @@ def test_check_mode_lists_what_would_go_and_writes_nothing(account: Account, for
 
 # When to kill, and what is gone by then.
 MOMENTS = {
-    "alarms": r"changed: [localhost] => (item=academy-ai-worker-1-running-too-long)",
-    "instances": "TASK [academy.deploy.teardown : hosts | Remove the launch templates]",
-    "database": "TASK [academy.deploy.teardown : disks | Begin a snapshot of each data disk]",
-    "disks": "TASK [academy.deploy.teardown : disks | Delete the data disks]",
-    "queues": f"changed: [localhost] => (item={DEAD_LETTERS})",
-    "profiles": "TASK [academy.deploy.teardown : identity | Remove the roles with their policies]",
-    "rules of the groups": "changed: [localhost] => (item=academy-api-sg)",
+    "alarms": r"^changed: \[localhost\] => \(item=academy-ai-worker-1-running-too-long\)",
+    "instances": support.task("hosts | Remove the launch templates"),
+    "database": support.task("disks | Begin a snapshot of each data disk"),
+    "disks": support.task("disks | Delete the data disks"),
+    "queues": rf"^changed: \[localhost\] => \(item={DEAD_LETTERS}\)",
+    "profiles": support.task("identity | Remove the roles with their policies"),
+    "rules of the groups": r"^changed: \[localhost\] => \(item=academy-api-sg\)",
 }
-
-
-@contextmanager
-def running(name: str, *arguments: str) -> Iterator[Callable[[str], None]]:
-    """A playbook that runs, and a way to wait for a line of its output; killed with all that it started, if need be."""
-    log = support.LOG_DIR / f"{name}.log"
-    with log.open("w", encoding="utf-8") as sink:
-        run = subprocess.Popen(
-            [Path(sys.executable).with_name("ansible-playbook"), *arguments],
-            cwd=support.ROOT,
-            env=demo.environment(os.environ),
-            stdin=subprocess.DEVNULL,
-            stdout=sink,
-            stderr=subprocess.STDOUT,
-        )
-
-    def wait_for(line: str) -> None:
-        def has_come() -> bool:
-            ended = run.poll() is not None
-            output = log.read_text(encoding="utf-8")
-            assert line in output or not ended, f"the run ended before that moment came:\n{output[-3000:]}"
-            return line in output
-
-        support.wait_until(has_come, line, MOMENT_TIMEOUT_SECONDS)
-
-    try:
-        yield wait_for
-    finally:
-        support.kill_with_descendants(run.pid)
-        run.wait()
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_it_is_killed_on_the_way(account: Account, moment: str) -> None:
     name = f"teardown-killed-{moment.replace(' ', '-')}"
-    with running(name, *account.arguments(TEARDOWN), *CONFIRM, *NAMED) as wait_for:
-        wait_for(MOMENTS[moment])
+    with support.background_playbook(*account.arguments(TEARDOWN), *CONFIRM, *NAMED, name=name) as run:
+        run.wait_for_line(MOMENTS[moment], MOMENT_TIMEOUT_SECONDS)
 
 
 def test_a_second_run_finishes_it_and_says_what_still_costs_money(account: Account) -> None:
@@ -318,8 +267,9 @@ def test_nothing_is_left_but_what_others_have(
     assert {found["State"] for found in ec2.describe_spot_instance_requests()["SpotInstanceRequests"]} == {"cancelled"}
     assert account.client("elbv2").describe_load_balancers()["LoadBalancers"] == []
     assert account.client("elbv2").describe_target_groups()["TargetGroups"] == []
-    assert account.client("lambda").list_functions()["Functions"] == []
-    assert account.client("events").list_rules()["Rules"] == []
+    functions = account.client("lambda").list_functions()["Functions"]
+    assert [found["FunctionName"] for found in functions] == [f"{OTHER}-starter"]
+    assert [found["Name"] for found in account.client("events").list_rules()["Rules"]] == [f"{OTHER}-starter"]
 
 
 def test_a_run_after_that_finds_nothing(account: Account) -> None:
@@ -337,13 +287,13 @@ def test_the_other_deployment_is_converged_as_ever(account: Account, inventory: 
 def test_sqs_gives_no_name_out_at_once(account: Account) -> None:
     """A queue that is deleted while the run is on its way to it has to wait for its 60 seconds."""
     sqs = account.client("sqs")
-    with running("provision-waits", *account.arguments(PLAYBOOK), "--tags", "queues") as wait_for:
-        wait_for("TASK [academy.deploy.account : Ask AWS whose credentials these are]")
+    arguments = (*account.arguments(PLAYBOOK), "--tags", "queues")
+    with support.background_playbook(*arguments, name="provision-waits") as run:
+        run.wait_for_line(support.task("Ask AWS whose credentials these are"), MOMENT_TIMEOUT_SECONDS)
         sqs.delete_queue(QueueUrl=sqs.create_queue(QueueName=JOBS)["QueueUrl"])
-        wait_for(
-            "FAILED - RETRYING: [localhost]: Make or mend the queues, dead letter queues first, and wait for names"
-        )
-        wait_for("PLAY RECAP")
+        waiting = r"^FAILED - RETRYING: \[localhost\]: Make or mend .* and wait for names that were deleted"
+        run.wait_for_line(waiting, MOMENT_TIMEOUT_SECONDS)
+        run.finish().expect()
     assert queue_url(account, JOBS)
 
 

@@ -14,6 +14,7 @@ from plugins.module_utils.instances import (
     instance_changes,
     instance_refusals,
     instance_volumes,
+    kept_tags,
     launch_refusals,
     launch_subnets,
     own_instances,
@@ -27,6 +28,7 @@ WANTED = {
     "root_volume_size_gib": 20,
     "data_volume_size_gib": 100,
     "memory_min_mib": 4096,
+    "market_type": "on-demand",
 }
 
 
@@ -141,6 +143,18 @@ def test_a_type_change_that_is_named_is_allowed() -> None:
     assert instance_refusals(HOST, [instance(instance_type="c7g.large")], WANTED, [HOST]) == []
 
 
+def test_a_spot_instance_never_changes_its_type() -> None:
+    request = {"type": "persistent", "instance_interruption_behavior": "stop", "state": "disabled"}
+    spot = instance(instance_type="c7g.large", instance_lifecycle="spot", spot_request=request)
+    (problem,) = instance_refusals(HOST, [spot], {**WANTED, "market_type": "spot"}, [HOST])
+    assert "never changes the type of a Spot instance" in problem
+
+
+def test_an_instance_of_another_market_is_refused() -> None:
+    (problem,) = instance_refusals(HOST, [instance()], {**WANTED, "market_type": "spot"}, [])
+    assert "instance_market_type: spot wanted" in problem
+
+
 SUBNETS = [{"subnet_id": "subnet-a", "zone": "a"}, {"subnet_id": "subnet-b", "zone": "b"}]
 
 
@@ -191,6 +205,14 @@ def kept(**change: Any) -> dict[str, Any]:
 )
 def test_an_instance_as_it_should_be_is_left_alone(matches: list[dict[str, Any]]) -> None:
     assert instance_changes(matches, KEPT) == []
+
+
+def test_what_a_deployment_sets_is_no_difference_and_outlives_mending() -> None:
+    passing = {"HoldUntil": "2026-01-31T09:30:00Z", "Release": "3f8a1c0d94b2"}
+    matches = [kept(tags={**KEPT["tags"], **passing})]
+    assert instance_changes(matches, KEPT) == []
+    assert kept_tags(matches) == passing
+    assert kept_tags([kept()]) == kept_tags([]) == {}
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from plugins.module_utils.tags import own_tags
+from plugins.module_utils.tags import deployment_tags, own_tags, standing_tags
 
 
 @pytest.mark.parametrize(
@@ -20,3 +20,11 @@ from plugins.module_utils.tags import own_tags
 )
 def test_own_tags(found: dict[str, str], own: dict[str, str]) -> None:
     assert own_tags(found) == own
+
+
+def test_a_deployments_tags_are_told_from_those_that_stand() -> None:
+    standing = {"Project": "academy", "release": "x", "Foreign": "x"}
+    passing = {"HoldUntil": "2026-01-31T09:30:00Z", "Release": "3f8a1c0d94b2"}
+    found = {**standing, **passing, "aws:backup:source-resource": "x"}
+    assert standing_tags(found) == standing
+    assert deployment_tags(found) == passing

@@ -387,6 +387,7 @@ def test_an_instance_with_its_volumes_and_what_a_shutdown_does(aws: Aws) -> None
         "metadata_options": {"http_tokens": "required"},
         "tags": {"Name": "academy-api-1"},
         "instance_initiated_shutdown_behavior": "terminate",
+        "spot_request": None,
         "volumes": {
             "/dev/sdf": {
                 "volume_id": "vol-1",
@@ -397,6 +398,82 @@ def test_an_instance_with_its_volumes_and_what_a_shutdown_does(aws: Aws) -> None
             }
         },
     }
+
+
+SPOT_REQUEST = {
+    "SpotInstanceRequestId": "sir-1",
+    "Type": "persistent",
+    "State": "disabled",
+    "InstanceInterruptionBehavior": "stop",
+    "Tags": TAGS,
+}
+READ_SPOT_REQUEST = {
+    "spot_instance_request_id": "sir-1",
+    "type": "persistent",
+    "state": "disabled",
+    "instance_interruption_behavior": "stop",
+    "tags": {"Project": "academy"},
+}
+
+
+@pytest.mark.parametrize(("requests", "expected"), [([SPOT_REQUEST], READ_SPOT_REQUEST), ([], None)])
+def test_a_spot_instance_with_the_request_behind_it(
+    aws: Aws, requests: list[dict[str, Any]], expected: dict[str, Any] | None
+) -> None:
+    instance = {"InstanceId": "i-1", "InstanceLifecycle": "spot", "SpotInstanceRequestId": "sir-1"}
+    ec2 = aws["ec2"]
+    ec2.add_response("describe_instances", {"Reservations": [{"Instances": [instance]}]})
+    ec2.add_response("describe_volumes", {"Volumes": []})
+    filters = [{"Name": "spot-instance-request-id", "Values": ["sir-1"]}]
+    ec2.add_response("describe_spot_instance_requests", {"SpotInstanceRequests": requests}, {"Filters": filters})
+    ec2.add_response("describe_instance_attribute", {})
+    (found,) = observe({"instance_filters": {"instance-id": "i-1"}}, aws.client)["instances"]
+    assert found["spot_request"] == expected
+
+
+def test_spot_requests_that_stand(aws: Aws) -> None:
+    filters = {"tag:Project": "academy", "state": ["open", "active", "disabled"]}
+    asked = [
+        {"Name": "tag:Project", "Values": ["academy"]},
+        {"Name": "state", "Values": ["open", "active", "disabled"]},
+    ]
+    aws["ec2"].add_response(
+        "describe_spot_instance_requests", {"SpotInstanceRequests": [SPOT_REQUEST]}, {"Filters": asked}
+    )
+    assert observe({"spot_request_filters": filters}, aws.client) == {"spot_requests": [READ_SPOT_REQUEST]}
+
+
+def test_launch_templates_with_what_their_default_version_says(aws: Aws) -> None:
+    ec2 = aws["ec2"]
+    template = {
+        "LaunchTemplateId": "lt-1",
+        "LaunchTemplateName": "a-spot",
+        "DefaultVersionNumber": 2,
+        "LatestVersionNumber": 3,
+        "Tags": TAGS,
+    }
+    ec2.add_response(
+        "describe_launch_templates",
+        {"LaunchTemplates": [template, {**template, "LaunchTemplateId": "lt-2", "LaunchTemplateName": "gone"}]},
+        {"Filters": [{"Name": "launch-template-name", "Values": ["a-spot", "gone", "b-spot"]}]},
+    )
+    data = {"InstanceMarketOptions": {"MarketType": "spot"}}
+    ec2.add_response(
+        "describe_launch_template_versions",
+        {"LaunchTemplateVersions": [{"LaunchTemplateData": data}]},
+        {"LaunchTemplateId": "lt-1", "Versions": ["$Default"]},
+    )
+    ec2.add_client_error("describe_launch_template_versions", "InvalidLaunchTemplateId.NotFound")
+    assert observe({"launch_template_names": ["a-spot", "gone", "b-spot"]}, aws.client)["launch_templates"] == {
+        "a-spot": {
+            "launch_template_id": "lt-1",
+            "default_version": 2,
+            "latest_version": 3,
+            "data": {"instance_market_options": {"market_type": "spot"}},
+            "tags": {"Project": "academy"},
+        }
+    }
+    assert observe({"launch_template_names": []}, aws.client)["launch_templates"] == {}
 
 
 def test_alarms_as_cloudwatch_tells_them(aws: Aws) -> None:

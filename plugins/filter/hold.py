@@ -1,0 +1,27 @@
+# Copyright: academy.deploy contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Decisions about waking and holding hosts, for templates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ansible_collections.academy.deploy.plugins.module_utils.hold import (
+    containers_on,
+    hold_epoch,
+    hold_until,
+    is_brought_up,
+    wake_plan,
+)
+
+
+class FilterModule:
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        return {
+            "containers_on": containers_on,
+            "hold_epoch": hold_epoch,
+            "hold_until": hold_until,
+            "is_brought_up": is_brought_up,
+            "wake_plan": wake_plan,
+        }

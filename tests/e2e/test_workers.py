@@ -1,0 +1,100 @@
+# Copyright: academy.deploy contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Workers that sleep, on the story's cloud: many jobs, one that comes while a host stops, one whose worker dies."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+
+from localcloud import demo
+from tests import support
+from tests.e2e.test_story import ask_api, job_row
+
+VIDEO_HOSTS = {"academy-video-worker-1", "academy-video-worker-2"}
+QUEUE = "academy-video-jobs"
+CONTAINER = "academy-video-worker"
+BURST = 20
+SHORT_CLIP_SECONDS, LONG_CLIP_SECONDS = 20, 900
+# Long enough for a short clip, short enough for a test that waits for it to be over.
+VISIBILITY_SECONDS = 30
+
+
+def states() -> dict[str, str]:
+    return {name: str(support.instance(name)["state"]) for name in VIDEO_HOSTS}
+
+
+def wait_until_they_sleep(timeout_seconds: int = 240) -> None:
+    support.wait_until(
+        lambda: set(states().values()) == {"stopped"}, "both video hosts have stopped themselves", timeout_seconds
+    )
+
+
+def send(clip_seconds: int) -> str:
+    return str(ask_api("/api/jobs", {"kind": "video", "clip_seconds": clip_seconds})["id"])
+
+
+def is_done(job: str) -> bool:
+    return bool(job_row(job).get("state") == "done")
+
+
+def starts() -> Counter[str]:
+    """How often the starter has started each host, from its own log."""
+    events = demo.client("logs").filter_log_events(logGroupName="/academy/starter")["events"]
+    decisions = [json.loads(line.group()) for event in events if (line := re.search(r"\{.*\}", event["message"]))]
+    return Counter(name for decision in decisions for name in decision.get("started", []))
+
+
+def messages(queue: str) -> dict[str, int]:
+    sqs = demo.client("sqs")
+    url = sqs.get_queue_url(QueueName=queue)["QueueUrl"]
+    found = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+    return {
+        name: int(found[f"ApproximateNumberOfMessages{suffix}"])
+        for name, suffix in (("visible", ""), ("in flight", "NotVisible"), ("delayed", "Delayed"))
+    }
+
+
+def test_a_burst_starts_two_hosts_and_every_job_is_done_once() -> None:
+    wait_until_they_sleep()
+    before = starts()
+    jobs = [send(SHORT_CLIP_SECONDS) for _ in range(BURST)]
+    support.wait_until(lambda: all(map(is_done, jobs)), f"{BURST} jobs are done", 300)
+    rows = {job: job_row(job) for job in jobs}
+    assert {row["attempts"] for row in rows.values()} == {1}
+    assert {row["worker_id"] for row in rows.values()} == VIDEO_HOSTS
+    wait_until_they_sleep()
+    assert starts() - before == Counter(dict.fromkeys(VIDEO_HOSTS, 1))
+    assert set(messages(QUEUE).values()) == set(messages(f"{QUEUE}-dlq").values()) == {0}
+    s3 = demo.client("s3")
+    stored = {item["Key"] for item in s3.list_objects_v2(Bucket="academy-video").get("Contents", [])}
+    assert {row["result"]["key"] for row in rows.values()} <= stored
+
+
+def test_a_job_that_comes_while_its_host_stops_is_not_lost() -> None:
+    wait_until_they_sleep()
+    first = send(1)
+    support.wait_until(lambda: is_done(first), "the first job is done", 180)
+    host = str(job_row(first)["worker_id"])
+    support.wait_until(lambda: states()[host] == "stopping", f"{host} is stopping", 120)
+    second = send(1)
+    support.wait_until(lambda: is_done(second), "the job that came then is done", 240)
+    assert job_row(second)["attempts"] == 1
+
+
+def test_the_job_of_a_worker_that_dies_comes_back_and_is_finished() -> None:
+    wait_until_they_sleep()
+    support.playbook(
+        "playbooks/deploy.yml", "--tags=video_worker", "--extra-vars",
+        f"video_worker_visibility_seconds={VISIBILITY_SECONDS}", name="short-visibility",
+    ).expect()  # fmt: skip
+    wait_until_they_sleep()
+    job = send(LONG_CLIP_SECONDS)
+    support.wait_until(lambda: job_row(job).get("state") == "running", "a worker has taken the job", 180)
+    victim = support.instance(str(job_row(job)["worker_id"]))["instance_id"]
+    process = support.on_host(victim, "docker", "inspect", "--format={{.State.Pid}}", CONTAINER).stdout.strip()
+    assert support.on_host(victim, "kill", "-KILL", process).returncode == 0
+    support.wait_until(lambda: is_done(job), "the job is done all the same", 300)
+    assert job_row(job)["attempts"] > 1
+    wait_until_they_sleep()

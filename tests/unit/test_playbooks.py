@@ -1,0 +1,29 @@
+# Copyright: academy.deploy contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What playbooks say twice, because YAML knows no other way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+PLAYBOOKS = Path(__file__).resolve().parents[2] / "playbooks"
+
+
+def plays(name: str) -> dict[str, dict[str, Any]]:
+    return {play["name"]: play for play in yaml.safe_load((PLAYBOOKS / name).read_text(encoding="utf-8"))}
+
+
+def test_workers_are_held_and_let_go_for_every_role_that_configures_a_host() -> None:
+    found = plays("configure.yml")
+    roles = [role for play in found.values() if play["hosts"].endswith(":&running") for role in play.get("roles", [])]
+    assert len(roles) > 4
+    # Each by its own name alone, by which its run is told.
+    assert {role["role"].rpartition(".")[2]: role["tags"] for role in roles} == {
+        tag: [tag] for role in roles for tag in role["tags"]
+    }
+    tags = {"hold", *(tag for role in roles for tag in role["tags"])}
+    assert set(found["Keep the workers awake"]["tags"]) == set(found["Let the workers go"]["tags"]) == tags
+    assert list(found)[-1] == "Let the workers go"
