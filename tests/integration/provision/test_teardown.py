@@ -76,7 +76,7 @@ def test_both_are_created_and_the_first_is_as_it_was(account: Account, other: di
 
 
 def test_the_second_is_changed_and_the_first_is_as_it_was(account: Account, other: dict[str, list[str]]) -> None:
-    changes = {"stage": "open", "logs_retention_days": 7, "queues_retention_days": 5, "owner": "others"}
+    changes = {"stage": "open", "logs_retention_days": 7, "queues_retention_days": 5, "owner": "somebody"}
     run = account.provision(
         "change-beside", "--tags", "network,queues,logs,registry", "-e", json.dumps(changes)
     ).expect()
@@ -100,13 +100,26 @@ def test_there_is_more_to_remove(account: Account) -> None:
     (image, *_) = ec2.describe_images(Filters=[{"Name": "architecture", "Values": ["arm64"]}])["Images"]
     launched = {"ImageId": image["ImageId"], "InstanceType": "t4g.small"}
     makers: tuple[tuple[str, Callable[[dict[str, Any]], Any]], ...] = (
-        ("spot-instances-request", lambda tags: ec2.request_spot_instances(LaunchSpecification=launched, **tags)),
         ("launch-template", lambda tags: ec2.create_launch_template(
             LaunchTemplateName="academy-video-worker", LaunchTemplateData=launched, **tags)),
         ("elastic-ip", lambda tags: ec2.allocate_address(Domain="vpc", **tags)),
     )  # fmt: skip
     for kind, make in makers:
         make({"TagSpecifications": [{"ResourceType": kind, "Tags": PROJECT}]})
+    # Its end would open its request again; cancelling that ends it, because it is stopped.
+    (host,) = ec2.run_instances(
+        **launched,
+        MinCount=1,
+        MaxCount=1,
+        InstanceMarketOptions={
+            "MarketType": "spot",
+            "SpotOptions": {"SpotInstanceType": "persistent", "InstanceInterruptionBehavior": "stop"},
+        },
+        TagSpecifications=[
+            {"ResourceType": kind, "Tags": PROJECT} for kind in ("instance", "volume", "spot-instances-request")
+        ],
+    )["Instances"]
+    ec2.stop_instances(InstanceIds=[host["InstanceId"]])
     arn = "arn:aws:{}:ap-northeast-2:123456789012:{}"
     account.client("ecr").untag_resource(resourceArn=arn.format("ecr", "repository/academy-api"), tagKeys=["Project"])
     account.client("events").untag_resource(
