@@ -162,6 +162,18 @@ def alarm_changes(wanted: Sequence[Alarm], found: Mapping[str, Mapping[str, Any]
     ]
 
 
+def untagged_alarms(
+    wanted: Sequence[Alarm], tags: Mapping[str, str], found: Mapping[str, Mapping[str, Any]]
+) -> list[str]:
+    """The alarms, also those yet to be made or made anew, that do not carry these tags and no others."""
+    return [
+        alarm["name"]
+        for alarm in wanted
+        for now in [found.get(alarm["name"])]
+        if now is None or _must_be_replaced(now) or own_tags(now["tags"]) != dict(tags)
+    ]
+
+
 def _must_be_replaced(now: Mapping[str, Any]) -> bool:
     """The module that writes alarms looks at neither of these, and so would write nothing."""
     return not now.get("ActionsEnabled", True) or bool(now.get("Metrics"))

@@ -212,9 +212,14 @@ def read_log_groups(logs: Client, prefix: str) -> Record:
 
 
 def read_alarms(cloudwatch: Client, prefix: str) -> Record:
-    """As CloudWatch tells them, because what an alarm says is told to the service in the same words."""
+    """As CloudWatch tells them, because what an alarm says is told to the service in the same words; and their tags."""
     found = _ask_all(cloudwatch, "describe_alarms", "MetricAlarms", AlarmNamePrefix=prefix, AlarmTypes=["MetricAlarm"])
-    return {alarm["AlarmName"]: alarm for alarm in found}
+    alarms = {}
+    for alarm in found:
+        arn = alarm["AlarmArn"]
+        tags = _ask(cloudwatch, "list_tags_for_resource", "ResourceNotFoundException", ResourceARN=arn) or {}
+        alarms[alarm["AlarmName"]] = {**alarm, "tags": _tags(tags.get("Tags", []))}
+    return alarms
 
 
 def read_topic(sns: Client, arn: str) -> Record | None:
@@ -272,6 +277,7 @@ def read_schedule(events: Client, name: str) -> Record | None:
     if found is None:
         return None
     targets = _ask_all(events, "list_targets_by_rule", "Targets", NO_RESOURCE, Rule=name)
+    tags = _ask(events, "list_tags_for_resource", NO_RESOURCE, ResourceARN=found["Arn"]) or {}
     return {
         "arn": found["Arn"],
         "description": found.get("Description", ""),
@@ -280,6 +286,7 @@ def read_schedule(events: Client, name: str) -> Record | None:
         "state": found["State"],
         "role": found.get("RoleArn"),
         "targets": targets,
+        "tags": _tags(tags.get("Tags", [])),
     }
 
 

@@ -120,7 +120,7 @@ def input_findings(wanted: Mapping[str, Any]) -> list[Finding]:
             FEWEST_BACKUP_DAYS <= backups <= MOST_BACKUP_DAYS,
             backups,
             Words(
-                f"must be {FEWEST_BACKUP_DAYS} to {MOST_BACKUP_DAYS}: the guide forbids fewer",
+                f"must be {FEWEST_BACKUP_DAYS} to {MOST_BACKUP_DAYS}: the guide forbids fewer, and no variable allows them",
                 f"{FEWEST_BACKUP_DAYS}~{MOST_BACKUP_DAYS}일이어야 합니다(가이드는 그 미만을 금지합니다)",
             ),
             Words(f"Set {FEWEST_BACKUP_DAYS} or more.", f"{FEWEST_BACKUP_DAYS} 이상으로 설정하십시오."),
@@ -229,13 +229,19 @@ def _under_way(current: Mapping[str, Any]) -> dict[str, Any]:
     return {**current, **{key: value for key, value in current.get("pending_modified_values", {}).items() if value}}
 
 
-def desired(current: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
-    """What is wanted, and no less than there is: storage that autoscaling added, backups, a second zone."""
+def desired(
+    current: Mapping[str, Any], wanted: Mapping[str, Any], shorter_backups: Sequence[str] = ()
+) -> dict[str, Any]:
+    """What is wanted, and no less than there is: storage that autoscaling added, backups, a second zone.
+
+    Of an instance that is named, backups may become shorter.
+    """
     now = _under_way(current)
+    kept = 0 if wanted["db_instance_identifier"] in shorter_backups else int(now.get("backup_retention_period", 0))
     return {
         **wanted,
         "allocated_storage": max(wanted["allocated_storage"], int(now.get("allocated_storage", 0))),
-        "backup_retention_period": max(wanted["backup_retention_period"], int(now.get("backup_retention_period", 0))),
+        "backup_retention_period": max(wanted["backup_retention_period"], kept),
         "multi_az": wanted["multi_az"] or bool(now.get("multi_az")),
     }
 
@@ -266,8 +272,11 @@ MENDABLE = (
 )
 
 
-def refusals(current: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
-    """What the instance is and can only become by a human decision. Empty for an instance yet to be created."""
+def refusals(current: Mapping[str, Any], wanted: Mapping[str, Any], smaller_class: Sequence[str] = ()) -> list[str]:
+    """What the instance is and can only become by a human decision. Empty for an instance yet to be created.
+
+    An instance that is named may get a smaller class.
+    """
     if not current:
         return []
     name = wanted["db_instance_identifier"]
@@ -279,7 +288,8 @@ def refusals(current: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]
         ]
     problems = [
         f"{variable}: wanted {wanted[key]}, but {name} has {current.get(key)}, which RDS cannot change on an existing "
-        "instance. Set the variable to what it is, or restore a snapshot into a new instance."
+        "instance, and none is ever replaced here, whatever the variables say. Set the variable to what it is, or "
+        "restore a snapshot into a new instance."
         for key, variable in FIXED.items()
         if current.get(key) != wanted[key]
     ]
@@ -293,14 +303,14 @@ def refusals(current: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]
     if port != wanted["port"]:
         problems.append(
             f"database_port: wanted {wanted['port']}, but {name} listens on {port}. Changing it cuts off every "
-            "application at once: set the variable to what it is, or change it by hand."
+            "application at once, and no variable allows that: set this one to what it is, or change it by hand."
         )
     instance_class = _under_way(current)["db_instance_class"]
-    if _class_size(wanted["db_instance_class"]) < _class_size(instance_class):
+    if name not in smaller_class and _class_size(wanted["db_instance_class"]) < _class_size(instance_class):
         problems.append(
             f"database_instance_class: wanted {wanted['db_instance_class']}, but {name} is a larger {instance_class}. "
-            "It is never made smaller in passing: set the variable to what it is, or change the class by hand "
-            "(aws rds modify-db-instance)."
+            "It is never made smaller in passing: set the variable to what it is or, if that is meant, name the "
+            f'instance: -e \'{{"database_allow_smaller_class": ["{name}"]}}\'.'
         )
     storage, maximum = desired(current, wanted)["allocated_storage"], wanted["max_allocated_storage"]
     if maximum != current.get("max_allocated_storage") and maximum < smallest_maximum(storage):
@@ -311,11 +321,13 @@ def refusals(current: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]
     return problems
 
 
-def differences(current: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+def differences(
+    current: Mapping[str, Any], wanted: Mapping[str, Any], shorter_backups: Sequence[str] = ()
+) -> list[str]:
     """What has to be changed, as sentences; what is under way counts as done."""
     if not current:
         return []
-    now, should_be = _under_way(current), desired(current, wanted)
+    now, should_be = _under_way(current), desired(current, wanted, shorter_backups)
     groups = {group["vpc_security_group_id"] for group in now.get("vpc_security_groups", [])}
     comparisons = [
         *((key, now.get(key), should_be[key]) for key in MENDABLE),

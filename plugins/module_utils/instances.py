@@ -7,10 +7,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .changes import reason
+from .changes import reason, with_reasons
 from .findings import Finding, Words, texts
 from .spot import SPOT, market_refusals
-from .tags import deployment_tags, standing_tags
+from .tags import deployment_tags, own_tags, standing_tags
 
 # Amazon Linux 2023's root device, and the name under which the data volume is attached.
 ROOT_DEVICE = "/dev/xvda"
@@ -43,6 +43,18 @@ def instance_volumes(wanted: Mapping[str, Any]) -> list[dict[str, Any]]:
     if not wanted["data_volume_size_gib"]:
         return [root]
     return [root, _volume(DATA_DEVICE, wanted["data_volume_size_gib"], delete_on_termination=False)]
+
+
+def volume_tag_changes(matches: Sequence[Mapping[str, Any]], wanted: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Each volume of an existing instance whose tags are not the instance's, by which it is found on its own too."""
+    return with_reasons(
+        (
+            {"volume_id": volume["volume_id"], "tags": wanted["tags"]},
+            reason([("tags", own_tags(volume["tags"]), wanted["tags"])]),
+        )
+        for instance in matches
+        for volume in instance["volumes"].values()
+    )
 
 
 def _name_and_project(instance: Mapping[str, Any]) -> tuple[str | None, str | None]:
@@ -85,8 +97,8 @@ def _volume_refusals(
     if volume["size"] != size_gib:
         problems.append(
             f"{variable}: {size_gib} GiB wanted, but {host} has {volume['volume_id']} with {volume['size']} GiB at "
-            f"{device}. A volume with data is neither shrunk nor replaced here: set the variable to what it is, or "
-            "grow the volume and its file system by hand."
+            f"{device}. A volume with data is neither shrunk nor replaced here, and no variable allows it: set this "
+            "one to what it is, or grow the volume and its file system by hand."
         )
     if not volume["encrypted"]:
         problems.append(

@@ -146,6 +146,11 @@ def queue_problems(
     return texts(queue_findings(jobs, retention_days, dead_letter_retention_days, wait_seconds))
 
 
+def with_dead_letter_queues(names: Iterable[str]) -> list[str]:
+    """Each queue, and the one that its failed messages go to."""
+    return [found for name in names for found in (name, name + DEAD_LETTER_SUFFIX)]
+
+
 def desired_queues(
     jobs: Iterable[Mapping[str, Any]],
     retention_days: int,
@@ -172,6 +177,35 @@ def desired_queues(
         for job in jobs
     ]
     return dead_letter_queues + queues
+
+
+MESSAGE_COUNTS = (
+    "ApproximateNumberOfMessages",
+    "ApproximateNumberOfMessagesNotVisible",
+    "ApproximateNumberOfMessagesDelayed",
+)
+
+
+def message_count(attributes: Mapping[str, str]) -> int:
+    """All messages of a queue: waiting, in flight, delayed."""
+    return sum(int(attributes.get(count, 0)) for count in MESSAGE_COUNTS)
+
+
+def retention_refusals(
+    wanted: Sequence[Mapping[str, Any]], found: Mapping[str, Mapping[str, Any]], allowed: Sequence[str]
+) -> list[str]:
+    """Why a queue that holds messages must not keep them for a shorter time: SQS deletes those that are older."""
+    problems = []
+    for queue in wanted:
+        name, attributes = queue["name"], found.get(queue["name"], {}).get("attributes", {})
+        now, messages = int(attributes.get("MessageRetentionPeriod", 0)), message_count(attributes)
+        if name not in allowed and messages and queue["retention_seconds"] < now:
+            problems.append(
+                f"{name}: {queue['retention_seconds']} s of retention wanted, but it holds {messages} messages and "
+                f"keeps them for {now} s. SQS deletes at once what is older. Let them be worked off, or save them; if "
+                f'they may be lost, name the queue: -e \'{{"queues_allow_shorter_retention": ["{name}"]}}\'.'
+            )
+    return problems
 
 
 # What SQS calls the settings that a queue may name.

@@ -173,7 +173,7 @@ log_groups:
   returned: when O(log_group_prefix) is given
   type: dict
 alarms:
-  description: The alarms by name, as C(DescribeAlarms) tells them.
+  description: The alarms by name, as C(DescribeAlarms) tells them, each with its C(tags).
   returned: when O(alarm_prefix) is given
   type: dict
 topics:
@@ -191,8 +191,8 @@ functions:
   type: dict
 schedules:
   description: >-
-    The rules by name. Each has C(arn), C(description), C(schedule), C(event_pattern), C(state), C(role) and C(targets)
-    (as C(ListTargetsByRule) tells them).
+    The rules by name. Each has C(arn), C(description), C(schedule), C(event_pattern), C(state), C(role), C(targets)
+    (as C(ListTargetsByRule) tells them) and C(tags).
   returned: when O(schedule_names) is given
   type: dict
 db_instance:
