@@ -120,7 +120,8 @@ def input_findings(wanted: Mapping[str, Any]) -> list[Finding]:
             FEWEST_BACKUP_DAYS <= backups <= MOST_BACKUP_DAYS,
             backups,
             Words(
-                f"must be {FEWEST_BACKUP_DAYS} to {MOST_BACKUP_DAYS}: the guide forbids fewer, and no variable allows them",
+                f"must be {FEWEST_BACKUP_DAYS} to {MOST_BACKUP_DAYS}: the guide forbids fewer, and no variable allows "
+                "them",
                 f"{FEWEST_BACKUP_DAYS}~{MOST_BACKUP_DAYS}일이어야 합니다(가이드는 그 미만을 금지합니다)",
             ),
             Words(f"Set {FEWEST_BACKUP_DAYS} or more.", f"{FEWEST_BACKUP_DAYS} 이상으로 설정하십시오."),
