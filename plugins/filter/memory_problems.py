@@ -27,13 +27,15 @@ options:
     description: Its limit in MiB. V(0) means none.
     type: int
     required: true
-  containers:
-    description: The containers of the host, as M(academy.deploy.host_state_info) returns them. Running ones count.
+  expected_mib:
+    description: Limits of containers that are meant for the host, by name, whether they run yet or not.
     type: dict
     required: true
-  total_mib:
-    description: Memory that the kernel shows.
-    type: int
+  host:
+    description: >-
+      The host, as M(academy.deploy.host_state_info) returns it with its containers. Running ones count, and the memory
+      that the kernel shows.
+    type: dict
     required: true
   instance_min_mib:
     description: Memory that the instance type must at least have. V(0) demands none.
@@ -42,7 +44,7 @@ options:
 """
 
 EXAMPLES = r"""
-that: "'academy-api' | academy.deploy.memory_problems(1200, {}, 1900, 0) | length == 0"
+that: "'academy-api' | academy.deploy.memory_problems(1200, {}, host_state, 0) | length == 0"
 """
 
 RETURN = r"""
@@ -54,9 +56,11 @@ _value:
 
 
 def problems(
-    name: str, limit_mib: int, containers: Mapping[str, Mapping[str, Any]], total_mib: int, instance_min_mib: int
+    name: str, limit_mib: int, expected_mib: Mapping[str, int], host: Mapping[str, Any], instance_min_mib: int
 ) -> list[str]:
-    return memory_problems(name, limit_mib, running_limits_mib(containers), total_mib, instance_min_mib)
+    # What a neighbour is meant to have wins over what it has: its own role is about to change it.
+    others = {**running_limits_mib(host["containers"]), **{name: int(limit) for name, limit in expected_mib.items()}}
+    return memory_problems(name, limit_mib, others, host["memory_total_mib"], instance_min_mib)
 
 
 class FilterModule:

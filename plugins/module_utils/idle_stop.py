@@ -45,6 +45,8 @@ class Observation:
     threshold: int
     container: Record | None = None
     co_tenants: Sequence[Record] | None = None
+    # Whether the host's watchdog runs, which decides for several workers.
+    arbiter: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -182,11 +184,13 @@ def _threshold(seen: Observation) -> Check:
     if not (seen.container.get("State") or {}).get("Running", False):
         return Check(check, FAIL, f"{name} is not running, so nothing counts empty polls", f"Start it. {remedy} set.")
     if seen.co_tenants and found is None and HEARTBEAT_VARIABLE in environment(seen.container):
+        status = UNKNOWN if seen.arbiter is None else PASS if seen.arbiter else FAIL
+        runs = {UNKNOWN: "was not looked at", PASS: "runs", FAIL: "does not run"}[status]
         return Check(
             check,
-            UNKNOWN,
-            f"{evidence}: the host's watchdog decides for all its containers, and is not judged here",
-            "Prove it: playbooks/drill.yml.",
+            status,
+            f"{evidence}: the host's watchdog decides for all its containers, and {runs}",
+            "It must run on this host. Run playbooks/configure.yml --tags watchdog.",
         )
     right = _is_positive(found) and str(found) == str(seen.threshold)
     return Check(check, PASS if right else FAIL, f"{evidence}, wanted {seen.threshold}", f"{remedy} {seen.threshold}.")

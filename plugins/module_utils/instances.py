@@ -9,6 +9,7 @@ from typing import Any
 
 from .changes import reason, with_reasons
 from .findings import Finding, Words, texts
+from .memory import limits_refusals
 from .spot import SPOT, market_refusals
 from .tags import deployment_tags, own_tags, standing_tags
 
@@ -211,11 +212,12 @@ def memory_findings(host: str, wanted: Mapping[str, Any], memory_mib: int) -> li
 
 def host_refusals(host: str, deployment_name: str, wanted: Mapping[str, Any], memory_mib: int) -> list[str]:
     """What is wrong with what this host should be, whether it exists or not."""
-    return texts(
-        [
-            *size_findings(host, {**wanted, "deployment_name": deployment_name}),
-            *memory_findings(host, wanted, memory_mib),
-        ]
+    findings = [
+        *size_findings(host, {**wanted, "deployment_name": deployment_name}),
+        *memory_findings(host, wanted, memory_mib),
+    ]
+    return texts(findings) + limits_refusals(
+        host, wanted["memory_limits_mib"], wanted["instance_type"], memory_mib or None
     )
 
 

@@ -26,6 +26,17 @@ def running_limits_mib(containers: Mapping[str, Mapping[str, Any]]) -> dict[str,
     }
 
 
+def limits_refusals(host: str, limits_mib: Mapping[str, int], instance_type: str, memory_mib: int | None) -> list[str]:
+    """Why an instance type cannot hold the containers of its services; nothing where its memory is not known."""
+    if memory_mib is None or not any(limits_mib.values()) or sum(limits_mib.values()) + RESERVE_MIB <= memory_mib:
+        return []
+    listed = ", ".join(f"{service}_memory_mib {limit}" for service, limit in limits_mib.items())
+    return [
+        f"{host}: its memory limits ({listed}) and {RESERVE_MIB} MiB for the system exceed the {memory_mib} MiB of a "
+        f"{instance_type}. Lower them for this host in hosts.yml, or give it a larger instance_type."
+    ]
+
+
 def memory_problems(
     name: str, limit_mib: int, other_limits_mib: Mapping[str, int], total_mib: int, instance_min_mib: int
 ) -> list[str]:

@@ -50,6 +50,11 @@ options:
       - Without it, whether a neighbour stops the host in the middle of a job is unknown.
     type: list
     elements: dict
+  arbiter:
+    description:
+      - Whether the host's watchdog runs, which decides for several workers on one host.
+      - Without it, whether anything stops such a host is unknown.
+    type: bool
   watch:
     description:
       - Follow the hosts until all of them have stopped. Check mode does so too, because it only reads.
@@ -268,6 +273,7 @@ def observe(module: AnsibleAWSModule) -> Observation:
         threshold=asked["threshold"],
         container=asked["container"],
         co_tenants=asked["co_tenants"],
+        arbiter=asked["arbiter"],
     )
 
 
@@ -332,6 +338,7 @@ def main() -> None:
             "threshold": {"type": "int", "default": 5},
             "container": {"type": "dict"},
             "co_tenants": {"type": "list", "elements": "dict"},
+            "arbiter": {"type": "bool"},
             "watch": {"type": "bool", "default": False},
             "watch_job": {"type": "bool", "default": False},
             "watch_instance_ids": {"type": "list", "elements": "str"},

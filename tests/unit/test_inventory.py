@@ -21,12 +21,17 @@ ROOT = Path(__file__).resolve().parents[2]
 EC2_INSTANCE: Any = botocore.session.get_session().get_service_model("ec2").shape_for("Instance")
 INVENTORIES = ["production", "local"]
 SHOWN = [
-    "aws_region", "container_names", "database_allocated_storage_gib", "database_backup_retention_days",
-    "database_engine_major", "database_identifier", "database_instance_class", "database_max_allocated_storage_gib",
-    "deployment_name", "identity_kinds", "instance_ami_parameter", "instance_data_volume_size_gib", "instance_kind",
-    "instance_root_volume_size_gib", "instance_security_group", "instance_type", "logs_groups", "logs_retention_days",
+    "ai_worker_job_max_seconds", "ai_worker_lease_seconds", "ai_worker_memory_mib", "ai_worker_visibility_seconds",
+    "aws_region", "container_expected_limits_mib", "container_heartbeat", "container_idle_stop_threshold",
+    "container_log_group", "container_name", "container_names", "database_allocated_storage_gib",
+    "database_backup_retention_days", "database_engine_major", "database_identifier", "database_instance_class",
+    "database_max_allocated_storage_gib", "deployment_name", "drill_queue_names", "drill_threshold", "host_services",
+    "identity_kinds", "images_definitions", "instance_ami_parameter", "instance_data_volume_size_gib", "instance_kind",
+    "instance_may_be_stopped", "instance_memory_min_mib", "instance_root_volume_size_gib", "instance_security_group",
+    "instance_type", "logs_groups", "logs_retention_days", "messaging_worker_memory_mib",
     "network_security_group_names", "queues_jobs", "registry_repositories", "stage", "starter_workers",
-    "transcode_volume_mount_point", "transcode_volume_size_gib",
+    "transcode_volume_mount_point", "transcode_volume_size_gib", "video_worker_memory_mib",
+    "video_worker_visibility_seconds", "worker_heartbeat", "worker_idle_stop_threshold",
 ]  # fmt: skip
 # ansible-inventory shows templates; this play shows what they resolve to, as any play would see it.
 SHOW_PLAY = [
@@ -47,6 +52,8 @@ SHOW_PLAY = [
                     "shown": SHOWN,
                     "values": [f"{{{{ {name} | default(none) }}}}" for name in SHOWN],
                     "ansible_python_interpreter": "{{ ansible_playbook_python }}",
+                    # As the service's role says it.
+                    "container_service": "{{ host_services | first }}",
                 },
             }
         ],
@@ -54,17 +61,27 @@ SHOW_PLAY = [
 ]
 
 
+# Somebody lets hosts work for another service too; what was a host of its own for it stays as it is.
+SHARED = {
+    "messaging_worker": {"hosts": {"academy-api-1": None}},
+    "ai_worker": {"hosts": {"academy-video-worker-2": None}},
+}
+
+
 @pytest.fixture(scope="session")
 def resolved(tmp_path_factory: pytest.TempPathFactory) -> Any:
     @cache
-    def resolve(inventory: str) -> dict[str, dict[str, Any]]:
+    def resolve(inventory: str, shared: bool = False) -> dict[str, dict[str, Any]]:
+        sources = tmp_path_factory.mktemp("sources")
+        more = sources / "hosts.yml"
+        more.write_text(yaml.safe_dump({"all": {"children": SHARED if shared else {}}}), encoding="utf-8")
         directory = tmp_path_factory.mktemp(inventory)
         play = directory / "show.yml"
         play.write_text(yaml.safe_dump(SHOW_PLAY), encoding="utf-8")
         subprocess.run(
             [
                 Path(sys.executable).with_name("ansible-playbook"), play,
-                "-i", f"inventories/{inventory}/hosts.yml", "-e", f"directory={directory}",
+                "-i", f"inventories/{inventory}/hosts.yml", "-i", more, "-e", f"directory={directory}",
             ],
             cwd=ROOT,
             env={key: value for key, value in os.environ.items() if not key.startswith("AWS_")},
@@ -107,6 +124,63 @@ def test_video_workers_alone_have_a_disk_and_at_most_two_run(resolved: Any, inve
         if values["transcode_volume_size_gib"]
     }
     assert disks == dict.fromkeys(["academy-video-worker-1", "academy-video-worker-2"], (100, "/mnt/transcode"))
+
+
+@pytest.mark.parametrize("inventory", INVENTORIES)
+@pytest.mark.parametrize(
+    ("host", "service", "limits"),
+    [
+        ("academy-api-1", "api", (1400, 0)),
+        ("academy-messaging-worker-1", "messaging_worker", (448, 0)),
+        ("academy-video-worker-1", "video_worker", (3200, 5)),
+        ("academy-video-worker-2", "video_worker", (3200, 5)),
+        ("academy-ai-worker-1", "ai_worker", (1200, 5)),
+    ],
+)
+def test_each_service_has_a_host_of_its_own_and_only_video_and_ai_stop_it(
+    resolved: Any, inventory: str, host: str, service: str, limits: tuple[int, int]
+) -> None:
+    limit_mib, threshold = limits
+    values = resolved(inventory)[host]
+    name = values["container_names"][service]
+    assert values["host_services"] == [service]
+    assert (values["container_name"], values["container_log_group"]) == (name, f"/academy/{name}")
+    assert values["container_expected_limits_mib"] == {name: limit_mib}
+    assert values["container_idle_stop_threshold"] == threshold
+    assert values["container_heartbeat"] is values["instance_may_be_stopped"] is (threshold > 0)
+    assert name in {image["name"] for image in values["images_definitions"]}
+
+
+@pytest.mark.parametrize("inventory", INVENTORIES)
+def test_workers_are_limited_in_time_by_their_queues(resolved: Any, inventory: str) -> None:
+    video, ai = (resolved(inventory)[f"academy-{kind}-worker-1"] for kind in ("video", "ai"))
+    assert (video["video_worker_visibility_seconds"], video["instance_memory_min_mib"]) == (10800, 4096)
+    assert ai["ai_worker_visibility_seconds"] == ai["ai_worker_job_max_seconds"] == 3600
+    assert ai["ai_worker_lease_seconds"] == 3540
+    assert video["worker_idle_stop_threshold"] == video["drill_threshold"] == 5
+    assert video["drill_queue_names"] == ["academy-video-jobs"]
+
+
+@pytest.mark.parametrize("inventory", INVENTORIES)
+def test_a_shared_host_is_the_larger_machine_and_stops_only_when_nobody_works(resolved: Any, inventory: str) -> None:
+    hosts = resolved(inventory, shared=True)
+    api, video = hosts["academy-api-1"], hosts["academy-video-worker-2"]
+    assert (api["host_services"], api["instance_kind"], api["instance_type"]) == (
+        ["api", "messaging_worker"], "api", "t4g.small"
+    )  # fmt: skip
+    assert (video["host_services"], video["instance_kind"], video["instance_type"]) == (
+        ["video_worker", "ai_worker"], "video-worker", "t4g.medium"
+    )  # fmt: skip
+    assert (api["instance_may_be_stopped"], video["instance_may_be_stopped"]) == (False, True)
+    assert api["container_idle_stop_threshold"] == video["container_idle_stop_threshold"] == 0
+    assert hosts["academy-video-worker-1"]["container_idle_stop_threshold"] == 5
+    assert video["container_heartbeat"] is True
+    assert video["container_expected_limits_mib"] == {"academy-video-worker": 3200, "academy-ai-worker-cpu": 1200}
+    kinds = api["identity_kinds"]
+    assert kinds["api"]["receives_from"] == ["academy-messaging-jobs"]
+    assert kinds["video-worker"]["containers"] == ["academy-video-worker", "academy-ai-worker-cpu"]
+    assert len(kinds["video-worker"]["receives_from"]) == 4
+    assert kinds["ai-worker"] == resolved(inventory)["academy-api-1"]["identity_kinds"]["ai-worker"]
 
 
 @pytest.mark.parametrize(("inventory", "major"), [("production", 16), ("local", 15)])

@@ -116,6 +116,7 @@ def held(until: str) -> dict[str, Any]:
     return instance(tags={**INSTANCE["tags"], "HoldUntil": until})
 
 
+SHARED: dict[str, Any] = {"container": container(**HEARTBEAT), "co_tenants": [container("ai", **HEARTBEAT)]}
 Q = f"queue {QUEUE}"
 CASES: list[tuple[str, dict[str, Any], str]] = [
     ("role_may_stop", {"policies": None}, FAIL),
@@ -150,8 +151,11 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
     ("threshold", {"container": container(EC2_IDLE_STOP_THRESHOLD="3")}, FAIL),
     ("threshold", {"container": container(EC2_IDLE_STOP_THRESHOLD="3"), "threshold": 3}, PASS),
     ("threshold", {"container": {**container(EC2_IDLE_STOP_THRESHOLD="5"), "State": {"Running": False}}}, FAIL),
-    ("threshold", {"container": container(**HEARTBEAT), "co_tenants": [container(**HEARTBEAT)]}, UNKNOWN),
+    ("threshold", SHARED, UNKNOWN),
+    ("threshold", {**SHARED, "arbiter": True}, PASS),
+    ("threshold", {**SHARED, "arbiter": False}, FAIL),
     ("threshold", {"container": container(**HEARTBEAT)}, FAIL),
+    ("threshold", {"container": container(**HEARTBEAT), "arbiter": True}, FAIL),
     ("restart_policy", {"container": container(restart="always")}, PASS),
     ("restart_policy", {"container": container(restart="on-failure")}, FAIL),
     ("restart_policy", {"container": container(restart="")}, FAIL),
@@ -163,7 +167,7 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
     ("market_type", spot(type="persistent", instance_interruption_behavior="stop", state="cancelled"), FAIL),
     ("market_type", spot(type="persistent", instance_interruption_behavior="terminate", state="active"), FAIL),
     ("market_type", spot(type="one-time", instance_interruption_behavior="terminate", state="active"), FAIL),
-    ("co_tenants", {"container": container(**HEARTBEAT), "co_tenants": [container("ai", **HEARTBEAT)]}, PASS),
+    ("co_tenants", SHARED, PASS),
     ("co_tenants", {"container": None, "co_tenants": [container("ai", **HEARTBEAT)]}, UNKNOWN),
     ("co_tenants", {"co_tenants": [container("messaging")]}, FAIL),
     ("co_tenants", {"co_tenants": [container("ai", EC2_IDLE_STOP_THRESHOLD="5")]}, FAIL),

@@ -28,6 +28,7 @@ WANTED = {
     "root_volume_size_gib": 20,
     "data_volume_size_gib": 100,
     "memory_min_mib": 4096,
+    "memory_limits_mib": {"video_worker": 3200},
     "market_type": "on-demand",
 }
 
@@ -246,7 +247,8 @@ def test_an_instance_that_differs_is_mended(change: dict[str, Any], reason: str)
     [
         ("academy", {}, 4096, []),
         ("academy", {"memory_min_mib": 0}, 0, []),
-        ("academy", {"instance_type": "t4g.small"}, 2048, ["instance_memory_min_mib", "4096", "t4g.small has 2048"]),
+        ("academy", {"instance_type": "t4g.small"}, 3600, ["instance_memory_min_mib", "4096", "t4g.small has 3600"]),
+        ("academy", {"memory_min_mib": 0}, 3599, ["video_worker_memory_mib 3200", "exceed the 3599 MiB of"]),
         ("acad", {}, 4096, ["deployment_name", "acad-"]),
     ],
 )
