@@ -62,7 +62,7 @@ def test_a_host_cannot_stop_itself_while_it_is_deployed_to() -> None:
     # Killed: they stay held, and the application, idle for long enough, is refused too.
     logs = ("docker", "logs", VIDEO_CONTAINER)
     support.wait_until(
-        lambda: "this host was not stopped" in support.on_host(instance_id(STOPPED_WORKER), *logs).stderr,
+        lambda: "this host was not stopped" in support.on_host(instance_id(STOPPED_WORKER), *logs).stdout,
         "the worker tries to stop its host",
     )
     assert states() == dict.fromkeys(WORKERS, "running")
