@@ -36,6 +36,11 @@ def _parser() -> argparse.ArgumentParser:
     status = commands.add_parser("status", help="show what runs (exit code 1 where the cloud is not ready)")
     status.add_argument("--json", action="store_true", help="for programs")
     status.set_defaults(run=_status)
+    interrupt = commands.add_parser("interrupt", help="let EC2 interrupt a Spot instance, with its notice")
+    interrupt.add_argument("instance_id")
+    interrupt.add_argument("--seconds", type=int, help="between notice and stop (120, as at AWS)")
+    interrupt.add_argument("--over", action="store_true", help="give the capacity back: EC2 starts it again")
+    interrupt.set_defaults(run=_interrupt)
     commands.add_parser("env", help="print the environment for any AWS tool, for `eval`").set_defaults(run=_env)
     commands.add_parser("serve").set_defaults(run=_serve)  # what `up` starts; not for people, hence no help
     return parser
@@ -65,6 +70,14 @@ def _status(options: argparse.Namespace) -> int:
     else:
         _show()
     return 0 if content["state"] == "ready" else 1
+
+
+def _interrupt(options: argparse.Namespace) -> None:
+    told = cloud.interrupt(options.instance_id, options.seconds, over=options.over)
+    if options.over:
+        print(f"{told['instance']} has its capacity back: EC2 starts it.")
+    else:
+        print(f"{told['instance']} has its notice: {told['action']} at {told['at']}.")
 
 
 def _env(options: argparse.Namespace) -> None:

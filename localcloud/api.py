@@ -62,8 +62,9 @@ Application = Callable[[Environ, StartResponse], Iterable[bytes]]
 
 OWN_PREFIX = "/_localcloud/"
 STOP_POLL_SECONDS = 0.05
-# moto waits inside these calls (long polling); holding the lock meanwhile would stop everybody else.
-WAITING_CALLS = frozenset({"sqs.ReceiveMessage"})
+# These wait: moto for a message (long polling), ours for a function's end, which calls the API itself. Holding the lock
+# meanwhile would stop everybody else.
+WAITING_CALLS = frozenset({"lambda.Invoke", "sqs.ReceiveMessage"})
 # Long-lived keys begin with AKIA.
 TEMPORARY_KEY_PREFIX = "ASIA"
 UNKNOWN = b"AccessDenied: not an operation that botocore knows, so that no policy can have allowed it\n"

@@ -23,6 +23,9 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol
+from urllib.error import HTTPError
+from urllib.parse import quote
+from urllib.request import Request
 
 from localcloud import certificates, engine, images, machine, operator_key, settings
 from localcloud.direct import urlopen
@@ -40,6 +43,7 @@ END_SECONDS = 90
 KILL_SECONDS = 10
 LOCK_SECONDS = 2
 STATUS_URL = f"{settings.API_URL}/_localcloud/status"
+SPOT_URL = f"{settings.API_URL}/_localcloud/{settings.SPOT_PAGE}"
 
 
 class CloudError(RuntimeError):
@@ -105,6 +109,20 @@ def unanswered(noted: Mapping[str, Any]) -> dict[str, Any]:
     """The status of a cloud whose API does not answer: what its file says, except that it is ready."""
     content = {"state": "starting", **noted}
     return {**content, "state": "not answering"} if content["state"] == "ready" else content
+
+
+def interrupt(instance_id: str, seconds: int | None = None, *, over: bool = False) -> dict[str, str]:
+    """Announce that EC2 takes a Spot instance's capacity and take it, or give it back."""
+    order = "over" if over else "interrupt" if seconds is None else f"interrupt?seconds={seconds}"
+    request = Request(f"{SPOT_URL}/{quote(instance_id, safe='')}/{order}", method="POST")
+    try:
+        with urlopen(request, timeout=10) as answer:
+            content: dict[str, str] = json.load(answer)
+            return content
+    except HTTPError as error:
+        raise CloudError(json.load(error)["error"]) from None
+    except OSError as error:
+        raise CloudError(f"The embedded cloud does not answer ({error}). Is it up? See `status`.") from error
 
 
 def environment() -> dict[str, str]:
@@ -200,11 +218,14 @@ def _compose(made: images.Images) -> tuple[Api, dict[str, Component]]:
     from localcloud.api import Api  # noqa: PLC0415
     from localcloud.databases import Databases  # noqa: PLC0415
     from localcloud.front import CERTIFICATE_NAMES, Front, Proxy  # noqa: PLC0415
+    from localcloud.functions import Functions  # noqa: PLC0415
     from localcloud.guard import Guard  # noqa: PLC0415
     from localcloud.instances import Instances  # noqa: PLC0415
     from localcloud.metadata import Metadata  # noqa: PLC0415
     from localcloud.registry import Registry  # noqa: PLC0415
     from localcloud.resolver import Names, Resolver  # noqa: PLC0415
+    from localcloud.schedules import Schedules  # noqa: PLC0415
+    from localcloud.spot import Spot  # noqa: PLC0415
     from localcloud.status import Status  # noqa: PLC0415
     from localcloud.volumes import Volumes  # noqa: PLC0415
 
@@ -215,6 +236,8 @@ def _compose(made: images.Images) -> tuple[Api, dict[str, Component]]:
     names, proxy = Names(), Proxy()
     registry = Registry(api, proxy, Guard(api))
     instances = Instances(api, Volumes(api), made.host)
+    functions = Functions(api)
+    Spot(api, instances)
     certificate = certificates.issue(CERTIFICATE_NAMES)
     api.mount("status", Status(api, instances))
     return api, {
@@ -224,6 +247,8 @@ def _compose(made: images.Images) -> tuple[Api, dict[str, Component]]:
         "instances": instances,
         "metadata": Metadata(api, instances),
         "api": api,
+        "functions": functions,
+        "schedules": Schedules(api, functions),
     }
 
 

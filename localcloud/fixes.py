@@ -10,7 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from moto.awslambda.models import LambdaFunction
+from moto.core.utils import utcnow
 from moto.ec2.models.elastic_block_store import VolumeAttachment
+from moto.ec2.models.launch_templates import LaunchTemplate
 
 from localcloud.api import Api
 from localcloud.wire import Call
@@ -20,6 +23,10 @@ IMAGE_METADATA_OPTIONS: Mapping[str, Any] = {"HttpTokens": "required", "HttpPutR
 ROOT_VOLUME_GIB = 8
 GP3_THROUGHPUT = 125
 IDLE_TIMEOUT_SECONDS = "60"
+MAKE_FUNCTION = LambdaFunction.__init__
+TELL_FUNCTION = LambdaFunction.get_configuration
+CONFIGURE_FUNCTION = LambdaFunction.update_configuration
+CHANGE_CODE = LambdaFunction.update_function_code
 
 
 def install(api: Api) -> None:
@@ -29,10 +36,14 @@ def install(api: Api) -> None:
     _complete_attachments()
     _complete_launches(ec2)
     _keep_other_metadata_options(ec2)
+    _complete_launch_templates()
+    api.hooks.register("ec2", "CreateLaunchTemplate", after=_keep_own_tags_out_of_data)
     api.hooks.register("ec2", "RunInstances", after=_give_profile_to_all)
+    api.hooks.register("ec2", "StartInstances", after=note_start)
     api.hooks.register("ec2", "ReplaceIamInstanceProfileAssociation", after=_show_replaced_profile)
     _keep_modified_subnet_groups(api.backends("rds"))
     api.hooks.register("elbv2", "DescribeLoadBalancerAttributes", after=_add_idle_timeout)
+    complete_functions()
 
 
 def metadata_options(*layers: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -41,6 +52,18 @@ def metadata_options(*layers: Mapping[str, Any] | None) -> dict[str, Any]:
     for layer in layers:
         options.update({name: value for name, value in (layer or {}).items() if value is not None})
     return options
+
+
+def template_data(ec2: Any, launch: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What the template of a launch says, if it has one."""
+    template = launch.get("LaunchTemplate")
+    data: Mapping[str, Any] = ec2._get_template_from_args(template).data if template else {}
+    return data
+
+
+def launch_data(ec2: Any, launch: Mapping[str, Any]) -> dict[str, Any]:
+    """All of a launch: its template's data under its own parameters."""
+    return {**template_data(ec2, launch), **{name: value for name, value in launch.items() if value is not None}}
 
 
 def _complete_volumes(ec2: Any) -> None:
@@ -73,8 +96,7 @@ def _complete_launches(ec2: Any) -> None:
     run_instances = ec2.run_instances
 
     def run_complete_instances(*args: Any, **kwargs: Any) -> Any:
-        launch_template = kwargs.get("launch_template")
-        template = ec2._get_template_from_args(launch_template).data if launch_template else {}
+        template = template_data(ec2, {"LaunchTemplate": kwargs.get("launch_template")})
         kwargs["metadata_options"] = metadata_options(template.get("MetadataOptions"), kwargs.get("metadata_options"))
         if not kwargs.get("instance_market_options"):
             kwargs["instance_market_options"] = template.get("InstanceMarketOptions", {}).get("MarketType")
@@ -89,6 +111,20 @@ def _complete_launches(ec2: Any) -> None:
         return reservation
 
     ec2.run_instances = run_complete_instances
+
+
+def _complete_launch_templates() -> None:
+    """A launch template shows the tags that it has now; moto shows those that it was made with."""
+    LaunchTemplate.tags = property(LaunchTemplate.get_tags, lambda _template, _tags: None)
+
+
+def _keep_own_tags_out_of_data(call: Call, result: Mapping[str, Any]) -> None:
+    """A launch template's own tags are not those of what it launches; moto puts them into its data too."""
+    template = Api.backends("ec2").get_launch_template(result["LaunchTemplate"]["LaunchTemplateId"])
+    data = template.default_version().data
+    kept = [entry for entry in data.pop("TagSpecifications", []) if entry["ResourceType"] != "launch-template"]
+    if kept:
+        data["TagSpecifications"] = kept
 
 
 def _default_subnet(ec2: Any, availability_zone: str | None) -> str | None:
@@ -110,13 +146,13 @@ def _complete_root_volume(
 
 
 def _give_profile_to_all(call: Call, result: dict[str, Any]) -> None:
-    """All instances of a launch have the instance profile, not just the first."""
-    profile = call.parameters.get("IamInstanceProfile")
+    """All instances of a launch have the instance profile, not just the first, and be it from the template."""
+    ec2 = Api.backends("ec2")
+    profile = launch_data(ec2, call.parameters).get("IamInstanceProfile")
     if profile:
-        for launched in result["Instances"][1:]:
-            Api.backends("ec2").associate_iam_instance_profile(
-                launched["InstanceId"], profile.get("Name"), profile.get("Arn")
-            )
+        for launched in result["Instances"]:
+            if launched["InstanceId"] not in ec2.iam_instance_profile_associations:
+                ec2.associate_iam_instance_profile(launched["InstanceId"], profile.get("Name"), profile.get("Arn"))
 
 
 def _keep_other_metadata_options(ec2: Any) -> None:
@@ -162,3 +198,36 @@ def _show_replaced_profile(call: Call, result: dict[str, Any]) -> None:
     ec2, instance_id = Api.backends("ec2"), result["IamInstanceProfileAssociation"]["InstanceId"]
     association = ec2.iam_instance_profile_associations[instance_id]
     ec2.get_instance(instance_id).iam_instance_profile = association.iam_instance_profile
+
+
+def note_start(call: Call, result: dict[str, Any]) -> None:
+    """An instance's launch time is that of its last start; moto keeps that of the first."""
+    for change in result["StartingInstances"]:
+        if change["PreviousState"]["Name"] == "stopped":
+            Api.backends("ec2").get_instance(change["InstanceId"]).launch_time = utcnow()
+
+
+def complete_functions() -> None:
+    """A function says where it writes its log, and takes another place and other processors; moto knows neither."""
+
+    def make(function: Any, *args: Any, **kwargs: Any) -> None:
+        MAKE_FUNCTION(function, *args, **kwargs)
+        spec = kwargs["spec"] if "spec" in kwargs else args[1]
+        function.logging_config = {"LogFormat": "Text", "LogGroup": function.logs_group_name}
+        function.logging_config |= spec.get("LoggingConfig") or {}
+
+    def tell(function: Any, on_create: bool = False) -> Any:
+        return {**TELL_FUNCTION(function, on_create), "LoggingConfig": function.logging_config}
+
+    def configure(function: Any, changes: Mapping[str, Any]) -> Any:
+        function.logging_config |= changes.get("LoggingConfig") or {}
+        return CONFIGURE_FUNCTION(function, changes)
+
+    def change_code(function: Any, changes: Mapping[str, Any]) -> Any:
+        function.architectures = changes.get("Architectures") or function.architectures
+        return CHANGE_CODE(function, changes)
+
+    LambdaFunction.__init__ = make
+    LambdaFunction.get_configuration = tell
+    LambdaFunction.update_configuration = configure
+    LambdaFunction.update_function_code = change_code

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -119,7 +119,7 @@ class Guard:
 
 def need_of(session: Session, need: Need) -> Need:
     """A need, with what conditions may ask about the caller."""
-    return Need(need.action, need.resource, {**need.context, "aws:userid": session.user_id})
+    return replace(need, context={**need.context, "aws:userid": session.user_id})
 
 
 def _read(role: Any) -> tuple[Statement, ...]:

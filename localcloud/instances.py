@@ -394,46 +394,59 @@ class Instances:
             instance.state_reason.code = reason
             instance.state_reason.message = f"{reason}: Instance initiated shutdown"
 
+    # --- what may become of an instance, whoever asks; hold the API's lock -----------------------------------------
+
+    def adopt(self, instances: list[Any]) -> None:
+        """Make hosts of instances that moto has just launched."""
+        for instance in instances:
+            self._hosts[instance.id] = host = Host(self, instance)
+            _set_state(instance, "pending")
+            host.begin()
+
+    def power_on(self, instance: Any) -> None:
+        if instance.state == "stopped":
+            instance.start()
+            _set_state(instance, "pending")
+            self._hosts[instance.id].ask(Goal.RUNNING)
+
+    def power_off(self, instance: Any, seconds: int = STOP_TIMEOUT_SECONDS) -> None:
+        if instance.state == "running":
+            instance.stop()
+            _set_state(instance, "stopping")
+        if instance.state == "stopping":
+            self._hosts[instance.id].ask(Goal.STOPPED, stop_seconds=seconds)
+
+    def remove(self, instance: Any) -> None:
+        if instance.state in ("shutting-down", "terminated"):
+            return
+        self.api.backends("ec2").terminate_instances([instance.id])
+        _set_state(instance, "shutting-down")
+        self._hosts[instance.id].ask(Goal.TERMINATED)
+
     # --- reactions to calls -------------------------------------------------------------------------------------
 
     def _launched(self, call: Call, result: dict[str, Any]) -> Mapping[str, Any]:
         backend = self.api.backends("ec2")
-        described = {described["InstanceId"]: described for described in result["Instances"]}
-        instances = backend.get_multi_instances_by_id(list(described))
+        ids = [launched["InstanceId"] for launched in result["Instances"]]
+        instances = backend.get_multi_instances_by_id(ids)
         for instance in instances:
             if ip_address(instance.private_ip) not in settings.VPC_CIDR:
-                backend.terminate_instances(list(described))
+                backend.terminate_instances(ids)
                 raise ApiError(
                     "Unsupported",
                     f"The embedded cloud can give an instance addresses of {settings.VPC_CIDR} only, the default VPC; "
                     f"the subnet {instance.subnet_id} gave it {instance.private_ip}. Launch it in the default VPC.",
                 )
-        for instance in instances:
-            host = Host(self, instance)
-            self._hosts[instance.id] = host
-            _set_state(instance, "pending")
-            described[instance.id]["State"] = _state("pending")
-            host.begin()
+        self.adopt(instances)
+        for launched in result["Instances"]:
+            launched["State"] = _state("pending")
         return result
 
     def _start_instances(self, call: Call) -> Mapping[str, Any]:
-        def start(instance: Any) -> None:
-            if instance.state == "stopped":
-                instance.start()
-                _set_state(instance, "pending")
-                self._hosts[instance.id].ask(Goal.RUNNING)
-
-        return {"StartingInstances": self._change(call, start)}
+        return {"StartingInstances": self._change(call, self.power_on)}
 
     def _stop_instances(self, call: Call) -> Mapping[str, Any]:
         seconds = 0 if call.parameters.get("Force") else STOP_TIMEOUT_SECONDS
-
-        def stop(instance: Any) -> None:
-            if instance.state == "running":
-                instance.stop()
-                _set_state(instance, "stopping")
-            if instance.state == "stopping":
-                self._hosts[instance.id].ask(Goal.STOPPED, stop_seconds=seconds)
 
         for instance in self._instances(call):
             if instance.disable_api_stop:
@@ -442,17 +455,9 @@ class Instances:
                     f"The instance '{instance.id}' may not be stopped. Modify its 'disableApiStop' instance attribute "
                     "and try again.",
                 )
-        return {"StoppingInstances": self._change(call, stop)}
+        return {"StoppingInstances": self._change(call, lambda instance: self.power_off(instance, seconds))}
 
     def _terminate_instances(self, call: Call) -> Mapping[str, Any]:
-        def terminate(instance: Any) -> None:
-            if instance.state in ("shutting-down", "terminated"):
-                return
-            backend.terminate_instances([instance.id])
-            _set_state(instance, "shutting-down")
-            self._hosts[instance.id].ask(Goal.TERMINATED)
-
-        backend = self.api.backends("ec2")
         for instance in self._instances(call):
             if instance.disable_api_termination:
                 raise ApiError(
@@ -460,7 +465,7 @@ class Instances:
                     f"The instance '{instance.id}' may not be terminated. Modify its 'disableApiTermination' instance "
                     "attribute and try again.",
                 )
-        return {"TerminatingInstances": self._change(call, terminate)}
+        return {"TerminatingInstances": self._change(call, self.remove)}
 
     def _rebooted(self, call: Call, result: Mapping[str, Any]) -> None:
         for instance in self._instances(call):

@@ -15,7 +15,7 @@ import socket
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.message import Message
 from http import HTTPStatus
@@ -24,6 +24,8 @@ from typing import Any, Protocol
 
 from localcloud import settings
 from localcloud.api import Api
+from localcloud.credentials import Credentials, issue, timestamp
+from localcloud.spot import request_of
 
 log = logging.getLogger(__name__)
 
@@ -32,33 +34,7 @@ TOKEN_HEADER = "X-aws-ec2-metadata-token"
 TOKEN_TTL_HEADER = "X-aws-ec2-metadata-token-ttl-seconds"
 TOKEN_TTL_SECONDS = range(1, 21_600 + 1)
 
-CREDENTIALS_LIFETIME = timedelta(hours=6)
 CREDENTIALS_RENEWED_BEFORE_END = timedelta(hours=1)
-
-
-@dataclass(frozen=True)
-class Credentials:
-    """Temporary keys of an instance's role."""
-
-    access_key: str
-    secret_key: str
-    token: str
-    issued: datetime
-    expires: datetime
-
-    def document(self) -> str:
-        return json.dumps(
-            {
-                "Code": "Success",
-                "LastUpdated": _timestamp(self.issued),
-                "Type": "AWS-HMAC",
-                "AccessKeyId": self.access_key,
-                "SecretAccessKey": self.secret_key,
-                "Token": self.token,
-                "Expiration": _timestamp(self.expires),
-            },
-            indent=2,
-        )
 
 
 @dataclass(frozen=True)
@@ -85,10 +61,12 @@ class Subject:
     role: str | None = None
     credentials: Credentials | None = None
     user_data: str | None = None
+    # What stands below spot/: nothing until EC2 announces that it interrupts the instance.
+    notice: Mapping[str, str] = field(default_factory=dict)
 
 
 def documents(subject: Subject) -> dict[str, str]:
-    """Every document below /latest/ by its path; a spot notice is never among them (404)."""
+    """Every document below /latest/ by its path."""
     region = subject.availability_zone[:-1]
     found = {
         "meta-data/ami-id": subject.image_id,
@@ -112,7 +90,7 @@ def documents(subject: Subject) -> dict[str, str]:
                 "imageId": subject.image_id,
                 "instanceId": subject.instance_id,
                 "instanceType": subject.instance_type,
-                "pendingTime": _timestamp(subject.launched),
+                "pendingTime": timestamp(subject.launched),
                 "privateIp": subject.private_address,
                 "region": region,
                 "version": "2017-09-30",
@@ -129,7 +107,7 @@ def documents(subject: Subject) -> dict[str, str]:
         found["meta-data/iam/info"] = json.dumps(
             {
                 "Code": "Success",
-                "LastUpdated": _timestamp(subject.credentials.issued if subject.credentials else subject.launched),
+                "LastUpdated": timestamp(subject.credentials.issued if subject.credentials else subject.launched),
                 "InstanceProfileArn": subject.profile_arn,
                 "InstanceProfileId": subject.profile_id,
             },
@@ -139,7 +117,7 @@ def documents(subject: Subject) -> dict[str, str]:
         found[f"meta-data/iam/security-credentials/{subject.role}"] = subject.credentials.document()
     if subject.user_data:
         found["user-data"] = subject.user_data
-    return found
+    return found | {f"meta-data/spot/{name}": content for name, content in subject.notice.items()}
 
 
 def answer(subject: Subject, path: str) -> str | None:
@@ -245,6 +223,7 @@ class Metadata:
         association = ec2.iam_instance_profile_associations.get(instance.id)
         profile = association.iam_instance_profile if association else None
         role = profile.roles[0] if profile and profile.roles else None
+        request = request_of(ec2, instance.id)
         return Subject(
             instance_id=instance.id,
             image_id=instance.image_id,
@@ -266,29 +245,16 @@ class Metadata:
             role=role.name if role else None,
             credentials=self._role_credentials(instance.id, role.arn) if role else None,
             user_data=instance.user_data or None,
+            notice=request.notice.documents() if request and request.notice else {},
         )
 
     def _role_credentials(self, instance_id: str, role_arn: str) -> Credentials:
-        """The role's keys, made by moto so that it knows whose they are; new ones well before the old ones end."""
+        """The role's keys; new ones well before the old ones end."""
         now = datetime.now(UTC)
         known = self._credentials.get((instance_id, role_arn))
         if known and known.expires - now > CREDENTIALS_RENEWED_BEFORE_END:
             return known
-        assumed = self._api.backends("sts").assume_role(
-            region_name=settings.REGION,
-            role_session_name=instance_id,
-            role_arn=role_arn,
-            policy=None,
-            duration=int(CREDENTIALS_LIFETIME.total_seconds()),
-            external_id=None,
-        )
-        issued = Credentials(
-            access_key=assumed.access_key_id,
-            secret_key=assumed.secret_access_key,
-            token=assumed.session_token,
-            issued=now,
-            expires=now + CREDENTIALS_LIFETIME,
-        )
+        issued = issue(self._api, role_arn, instance_id, now)
         self._credentials[instance_id, role_arn] = issued
         return issued
 
@@ -341,7 +307,3 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:
         log.debug("%s " + format, self.client_address[0], *args)
-
-
-def _timestamp(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -9,6 +9,7 @@ that allows it on everything does, and one that names resources is an error, as 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from localcloud import settings
@@ -25,6 +26,7 @@ PREFIXES: Final[Mapping[str, str]] = {
 }
 # Operations that are no actions of their own.
 ACTIONS: Final[Mapping[str, str]] = {
+    "lambda.Invoke": "lambda:InvokeFunction",
     "sqs.ChangeMessageVisibilityBatch": "sqs:ChangeMessageVisibility",
     "sqs.DeleteMessageBatch": "sqs:DeleteMessage",
     "sqs.SendMessageBatch": "sqs:SendMessage",
@@ -34,6 +36,9 @@ WITHOUT_RESOURCE: Final = frozenset({"ecr.GetAuthorizationToken", "sqs.ListQueue
 INSTANCE_OPERATIONS: Final = frozenset(
     {"ec2.RebootInstances", "ec2.StartInstances", "ec2.StopInstances", "ec2.TerminateInstances"}
 )
+TAG_OPERATIONS: Final = frozenset({"ec2.CreateTags", "ec2.DeleteTags"})
+# What EC2's ids begin with.
+RESOURCE_TYPES: Final[Mapping[str, str]] = {"i": "instance", "sg": "security-group", "vol": "volume"}
 
 
 def needs(service: str, operation: str, parameters: Mapping[str, Any], region: str, tags_of: TagsOf) -> list[Need]:
@@ -45,6 +50,10 @@ def needs(service: str, operation: str, parameters: Mapping[str, Any], region: s
     if name in INSTANCE_OPERATIONS:
         named = parameters.get("InstanceIds") or []
         return [_instance_need(action, region, found, tags_of) for found in named] or [Need(action, None)]
+    if name in TAG_OPERATIONS:
+        keys = tuple(tag["Key"] for tag in parameters.get("Tags") or [])
+        lists = {"aws:tagkeys": keys} if keys else {}
+        return [replace(_tagged_need(action, region, found, tags_of), lists=lists) for found in parameters["Resources"]]
     return [Need(action, resource) for resource in _resources(name, service, parameters, region)]
 
 
@@ -58,6 +67,13 @@ def _instance_need(action: str, region: str, instance_id: str, tags_of: TagsOf) 
     for key, value in tags_of(instance_id).items():
         context |= {f"{service}:resourcetag/{key.lower()}": value for service in ("aws", "ec2")}
     return Need(action, _arn("ec2", region, f"instance/{instance_id}"), context)
+
+
+def _tagged_need(action: str, region: str, resource_id: str, tags_of: TagsOf) -> Need:
+    resource_type = RESOURCE_TYPES.get(resource_id.partition("-")[0])
+    if resource_type == "instance":
+        return _instance_need(action, region, resource_id, tags_of)
+    return Need(action, resource_type and _arn("ec2", region, f"{resource_type}/{resource_id}"))
 
 
 def _resources(name: str, service: str, parameters: Mapping[str, Any], region: str) -> list[str | None]:

@@ -16,13 +16,15 @@ from typing import Any, Final
 VERSION_WITH_VARIABLES: Final = "2012-10-17"
 VERSIONS: Final = (VERSION_WITH_VARIABLES, "2008-10-17")
 ELEMENTS: Final = frozenset({"Sid", "Effect", "Action", "NotAction", "Resource", "NotResource", "Condition"})
-# Operator → whether its values may hold wildcards.
-# Whether the wildcards of their values are ones.
+# Operator → whether the wildcards of its values are ones.
 COMPARISONS: Final[Mapping[str, bool]] = {"StringEquals": False, "StringLike": True}
+# Before an operator: each of a key's several values has to pass its test. A key without values passes, too.
+EVERY: Final = "ForAllValues:"
 # "true" wants the key to be missing, "false" wants it to be there.
 PRESENCE: Final = "Null"
 # Condition keys, in lower case as IAM compares them: whole ones, and those that go on with a tag's key.
 KEYS: Final = frozenset({"aws:userid", "ec2:instanceid"})
+LIST_KEYS: Final = frozenset({"aws:tagkeys"})  # that have several values, or none
 TAG_KEYS: Final = ("aws:resourcetag/", "ec2:resourcetag/")
 ARN_PARTS: Final = 6
 
@@ -41,12 +43,13 @@ class Need:
     """What one call needs: an action on one resource, and what conditions may ask about it.
 
     resource is "*" for an action that concerns no particular one, and nothing where it is not known which it concerns.
-    context is by condition key, in lower case.
+    context is by condition key, in lower case; lists are the values of keys that have several.
     """
 
     action: str
     resource: str | None
     context: Mapping[str, str] = field(default_factory=dict)
+    lists: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -124,9 +127,12 @@ def _one_of(content: Mapping[str, Any], plain: str, negated: str, sid: str) -> t
 
 def _read_conditions(content: Mapping[str, Any], sid: str, variables: bool) -> Iterator[Condition]:
     for operator, tests in content.items():
-        if operator not in COMPARISONS and operator != PRESENCE:
+        every = operator.startswith(EVERY)
+        if operator.removeprefix(EVERY) not in COMPARISONS and operator != PRESENCE:
             raise PolicyError(f"{sid}: the condition operator {operator} is not known here")
         for key, values in tests.items():
+            if operator != PRESENCE and every != (key.lower() in LIST_KEYS):
+                raise PolicyError(f"{sid}: {operator} of {key} is not known here")
             patterns = _strings(values)
             if variables:
                 _refuse_unknown_variables(patterns, sid)
@@ -141,7 +147,7 @@ def _refuse_unknown_variables(patterns: Iterable[str], sid: str) -> None:
 
 def _known_key(key: str, sid: str) -> str:
     lower = key.lower()
-    if lower not in KEYS and not lower.startswith(TAG_KEYS):
+    if lower not in KEYS | LIST_KEYS and not lower.startswith(TAG_KEYS):
         raise PolicyError(f"{sid}: the condition key {key} is not known here")
     return lower
 
@@ -167,7 +173,7 @@ def _applies(statement: Statement, need: Need) -> bool:
     return (
         _names_action(statement, need.action)
         and _names_resource(statement, need)
-        and all(_holds(condition, need.context, statement.variables) for condition in statement.conditions)
+        and all(_holds(condition, need, statement.variables) for condition in statement.conditions)
     )
 
 
@@ -186,14 +192,22 @@ def _names_resource(statement: Statement, need: Need) -> bool:
     return found != statement.other_resources
 
 
-def _holds(condition: Condition, context: Mapping[str, str], variables: bool) -> bool:
-    value = context.get(condition.key)
+def _holds(condition: Condition, need: Need, variables: bool) -> bool:
+    values = _values(condition.key, need)
     if condition.operator == PRESENCE:
-        return str(value is None).lower() in condition.values
-    wildcards = COMPARISONS[condition.operator]
-    return value is not None and any(
-        matches(pattern, value, context if variables else None, wildcards=wildcards) for pattern in condition.values
-    )
+        return str(not values).lower() in condition.values
+    wildcards = COMPARISONS[condition.operator.removeprefix(EVERY)]
+    context = need.context if variables else None
+    passed = [
+        any(matches(pattern, value, context, wildcards=wildcards) for pattern in condition.values) for value in values
+    ]
+    return all(passed) if condition.operator.startswith(EVERY) else any(passed)
+
+
+def _values(key: str, need: Need) -> tuple[str, ...]:
+    if key in LIST_KEYS:
+        return need.lists.get(key, ())
+    return (need.context[key],) if key in need.context else ()
 
 
 def matches_resource(pattern: str, resource: str, context: Mapping[str, str] | None = None) -> bool:

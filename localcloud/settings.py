@@ -21,6 +21,12 @@ OPERATOR_SECRET_KEY: Final = "embedded-cloud-operator-key-not-a-secret"
 API_HOST: Final = "127.0.0.1"
 API_PORT: Final = 4599
 API_URL: Final = f"http://{API_HOST}:{API_PORT}"
+SPOT_PAGE: Final = "spot"  # below /_localcloud/, for orders to interrupt an instance
+
+# --- schedules ------------------------------------------------------------------------------------------------------
+
+# EventBridge knows no interval below a minute, and nobody waits for that here.
+SCHEDULE_MINUTE_SECONDS: Final = 10.0
 
 # --- the network: moto's default VPC, made real -------------------------------------------------------------------
 
@@ -78,6 +84,7 @@ LOCK_FILE: Final = RUNTIME_DIR / "lock"
 PID_FILE: Final = RUNTIME_DIR / "pid"
 STATUS_FILE: Final = RUNTIME_DIR / "status.json"
 LXCFS_DIR: Final = RUNTIME_DIR / "lxcfs"
+FUNCTIONS_DIR: Final = RUNTIME_DIR / "functions"  # the code of each function that runs
 BUILDER_DIR: Final = RUNTIME_DIR / "builder"
 BUILDER_SOCKET: Final = BUILDER_DIR / "docker.sock"
 BUILDER_URL: Final = f"unix://{BUILDER_SOCKET}"

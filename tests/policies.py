@@ -1,6 +1,6 @@
 # Copyright: academy.deploy contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The hosts' real policies, and what each kind of host must be able to do and must not, written out by hand.
+"""The real policies, and what each kind of host, and the starter, must be able to do and must not, written out by hand.
 
 The same rows are judged by the evaluator alone, called against the control plane, and called on the whole cloud.
 """
@@ -37,6 +37,10 @@ QUEUES_OF = {
 QUEUES = tuple(queue for queues in QUEUES_OF.values() for queue in queues)
 CONTAINER_OF = {kind: f"academy-{kind}" for kind in KINDS} | {"ai-worker": "academy-ai-worker-cpu"}
 STOPS_ITSELF = ("video-worker", "ai-worker")
+STARTER = "starter"
+STARTER_QUEUES = tuple(queue for kind in STOPS_ITSELF for queue in QUEUES_OF[kind])
+STARTER_LOG_GROUP = f"/{DEPLOYMENT}/{STARTER}"
+HOLD_TAG = {"Key": "HoldUntil", "Value": "2026-01-31T09:30:00Z"}
 NO_DIGEST = f"sha256:{0:064}"
 DENIED_CODES = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"}
 
@@ -78,10 +82,22 @@ class Credentials:
         return cls(content["AccessKeyId"], content["SecretAccessKey"], content["Token"])
 
 
-@cache
 def host_policies() -> dict[str, Policy]:
-    """The policies of each kind of host as the identity role writes them from the local inventory."""
-    shown = "dict(kinds=identity_kinds, name=deployment_name, region=aws_region, account=aws_account_id)"
+    """The policies of each kind of host."""
+    return {kind: policy for kind, policy in all_policies().items() if kind != STARTER}
+
+
+def starter_policy() -> Policy:
+    return all_policies()[STARTER]
+
+
+@cache
+def all_policies() -> dict[str, Policy]:
+    """The policies as the identity role writes them from the local inventory."""
+    shown = (
+        "dict(kinds=identity_kinds, name=deployment_name, region=aws_region, account=aws_account_id, "
+        "log_group=identity_starter_log_group)"
+    )
     done = subprocess.run(
         [
             Path(sys.executable).with_name("ansible"), "academy-api-1", "-i", "inventories/local/hosts.yml",
@@ -95,10 +111,11 @@ def host_policies() -> dict[str, Policy]:
     )  # fmt: skip
     values = json.loads(json.loads(done.stdout.partition("=>")[2])["msg"])
     kinds = values["kinds"]
-    changes = policy_changes(kinds, {}, values["name"], values["region"], values["account"])
+    where = (values["name"], values["region"], values["account"])
+    changes = policy_changes(kinds, {}, *where, starter_log_group=values["log_group"])
     return {
         kind: Policy(change["role"], change["policy"], change["document"])
-        for kind, change in zip(kinds, changes, strict=True)
+        for kind, change in zip([*kinds, STARTER], changes, strict=True)
     }
 
 
@@ -111,7 +128,8 @@ def queue_url(name: str) -> str:
 
 def allowed(kind: str, itself: str) -> list[Use]:
     """Every call that a host of this kind makes in its work; itself is its instance."""
-    uses = [Use("ecr", "GetAuthorizationToken"), *_pull(CONTAINER_OF[kind]), *_write_logs(CONTAINER_OF[kind])]
+    container = CONTAINER_OF[kind]
+    uses = [Use("ecr", "GetAuthorizationToken"), *_pull(container), *_write_logs(_group(container))]
     if kind == "api":
         uses += [use for queue in QUEUES for use in (_send(queue), *_find(queue))]
     for queue in QUEUES_OF.get(kind, ()):
@@ -127,7 +145,7 @@ def denied(kind: str, itself: str, neighbour: str) -> list[Use]:
     other = next(container for container in CONTAINER_OF.values() if container != CONTAINER_OF[kind])
     uses = [
         *_pull(other),
-        *_write_logs(other),
+        *_write_logs(_group(other)),
         Use("ecr", "PutImage", {"repositoryName": CONTAINER_OF[kind], "imageManifest": "{}"}),
         Use("ecr", "DescribeRepositories"),
         Use("logs", "CreateLogGroup", {"logGroupName": "/academy/new"}),
@@ -137,7 +155,8 @@ def denied(kind: str, itself: str, neighbour: str) -> list[Use]:
         Use("sqs", "PurgeQueue", {"QueueUrl": queue_url(QUEUES[0])}),
         Use("sqs", "CreateQueue", {"QueueName": "academy-new"}),
         Use("ec2", "TerminateInstances", {"InstanceIds": [itself]}),
-        Use("ec2", "StartInstances", {"InstanceIds": [itself]}),
+        start(itself),
+        untag(itself, HOLD_TAG),
         Use("ec2", "DescribeVpcs"),
         Use("iam", "ListRoles"),
         Use("s3", "ListBuckets"),
@@ -160,6 +179,50 @@ def stop(*instances: str) -> Use:
     return Use("ec2", "StopInstances", {"InstanceIds": list(instances)})
 
 
+def start(*instances: str) -> Use:
+    return Use("ec2", "StartInstances", {"InstanceIds": list(instances)})
+
+
+def untag(resource: str, *tags: Mapping[str, str]) -> Use:
+    """Without tags, EC2 removes all that there are."""
+    return Use("ec2", "DeleteTags", {"Resources": [resource], **({"Tags": list(tags)} if tags else {})})
+
+
+def starter_allowed(*workers: str) -> list[Use]:
+    """Every call that the starter makes in its work; of each kind that stops itself one instance."""
+    return [
+        *(use for queue in STARTER_QUEUES for use in _find(queue)),
+        Use("ec2", "DescribeInstances"),
+        *map(start, workers),
+        *(untag(worker, HOLD_TAG) for worker in workers),
+        *_write_logs(STARTER_LOG_GROUP),
+    ]
+
+
+def starter_denied(worker: str, others: Mapping[str, str]) -> list[Use]:
+    """Calls that it must not make; others are instances of kinds that do not stop themselves, and of other projects."""
+    return [
+        stop(worker),
+        Use("ec2", "TerminateInstances", {"InstanceIds": [worker]}),
+        Use("ec2", "RebootInstances", {"InstanceIds": [worker]}),
+        *(start(other) for other in others.values()),
+        *(start(worker, other) for other in others.values()),
+        untag(others["other project"], HOLD_TAG),
+        untag(worker),
+        untag(worker, HOLD_TAG, {"Key": "Project"}),
+        untag(worker, {"Key": "Role"}),
+        untag("vol-00000000000000000", HOLD_TAG),
+        Use("ec2", "CreateTags", {"Resources": [worker], "Tags": [HOLD_TAG]}),
+        *(use for queue in STARTER_QUEUES for use in (*_work_on(queue), _send(queue))),
+        *(use for queue in QUEUES if queue not in STARTER_QUEUES for use in _find(queue)),
+        *(use for container in CONTAINER_OF.values() for use in _write_logs(_group(container))),
+        Use("logs", "CreateLogGroup", {"logGroupName": STARTER_LOG_GROUP}),
+        Use("ecr", "GetAuthorizationToken"),
+        Use("lambda", "ListFunctions"),
+        Use("iam", "ListRoles"),
+    ]
+
+
 def _pull(repository: str) -> list[Use]:
     return [
         Use("ecr", "BatchGetImage", {"repositoryName": repository, "imageIds": [{"imageDigest": NO_DIGEST}]}),
@@ -171,8 +234,8 @@ def _group(container: str) -> str:
     return f"/academy/{container}"
 
 
-def _write_logs(container: str) -> list[Use]:
-    stream = {"logGroupName": _group(container), "logStreamName": "exercise"}
+def _write_logs(group: str) -> list[Use]:
+    stream = {"logGroupName": group, "logStreamName": "exercise"}
     event = {"timestamp": int(time.time() * 1000), "message": "exercise"}
     return [Use("logs", "CreateLogStream", stream), Use("logs", "PutLogEvents", {**stream, "logEvents": [event]})]
 

@@ -7,9 +7,11 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from typing import Any
 
-from localcloud.fixes import ROOT_VOLUME_GIB
+from localcloud.fixes import ROOT_VOLUME_GIB, launch_data
+from localcloud.spot import PERSISTENT, TERMINATE, Wish, request_of, wish
 from localcloud.strict import models
 from localcloud.strict.rule import Account, Parameters, Rule, by_parameters
 from localcloud.wire import ApiError, Call
@@ -18,7 +20,7 @@ RUN = "ec2.RunInstances"
 MODIFY = "ec2.ModifyInstanceAttribute"
 USER_DATA_BYTES = 16384
 HOP_LIMITS = range(1, 64 + 1)
-PERSISTENT_SPOT = "persistent Spot instance launched"
+MAX_PRICE_MIN = 0.001
 
 # In these states an action is refused.
 REFUSED_IN: Mapping[str, frozenset[str]] = {
@@ -87,20 +89,25 @@ def hop_limit(parameters: Parameters) -> ApiError | None:
     return ApiError("InvalidParameterValue", message)
 
 
-def interruption(options: Parameters) -> ApiError | None:
+def interruption(asked: Wish) -> ApiError | None:
     """A persistent request stops or hibernates its instance, a one-time request terminates it."""
-    kind = options.get("SpotInstanceType") or "one-time"
-    behaviour = options.get("InstanceInterruptionBehavior") or "terminate"
-    if (kind == "persistent") == (behaviour != "terminate"):
+    if (asked.kind == PERSISTENT) == (asked.behavior != TERMINATE):
         return None
-    if kind == "persistent":
+    if asked.kind == PERSISTENT:
         message = "The terminate InstanceInterruptionBehavior is not supported when requestType is set to persistent."
     else:
         message = (
-            f"The request with type '{kind}' is not supported "
-            f"when instanceInterruptionBehavior is set to '{behaviour}'."
+            f"The request with type '{asked.kind}' is not supported "
+            f"when instanceInterruptionBehavior is set to '{asked.behavior}'."
         )
     return ApiError("InvalidParameterCombination", message)
+
+
+def price(maximum: str) -> ApiError | None:
+    with suppress(ValueError):
+        if float(maximum) >= MAX_PRICE_MIN:
+            return None
+    return ApiError("InvalidParameterValue", f"The maximum price {maximum} must be more than {MAX_PRICE_MIN}.")
 
 
 def root_volume(mappings: Collection[Parameters], root_device: str) -> ApiError | None:
@@ -128,15 +135,7 @@ def template_name(parameters: Parameters) -> ApiError | None:
 
 def launch(call: Call, account: Account) -> dict[str, Any]:
     """All of a launch: its template's data under its own parameters."""
-    template = call.parameters.get("LaunchTemplate")
-    data = account.backends("ec2")._get_template_from_args(template).data if template else {}
-    return {**data, **{name: value for name, value in call.parameters.items() if value is not None}}
-
-
-def _spot_options(call: Call, account: Account) -> Parameters | None:
-    """How a launch asks for Spot; None where it does not."""
-    market = launch(call, account).get("InstanceMarketOptions") or {}
-    return market.get("SpotOptions") or {} if market.get("MarketType") == "spot" else None
+    return launch_data(account.backends("ec2"), call.parameters)
 
 
 def _subnet(call: Call, account: Account) -> Any | None:
@@ -224,8 +223,20 @@ def _group_network(call: Call, account: Account) -> ApiError | None:
 
 
 def _interruption(call: Call, account: Account) -> ApiError | None:
-    options = _spot_options(call, account)
-    return None if options is None else interruption(options)
+    asked = wish(launch(call, account))
+    return None if asked is None else interruption(asked)
+
+
+def _price(call: Call, account: Account) -> ApiError | None:
+    asked = wish(launch(call, account))
+    return None if asked is None or asked.max_price is None else price(asked.max_price)
+
+
+def _valid_until(call: Call, account: Account) -> ApiError | None:
+    asked = wish(launch(call, account))
+    if asked is None or asked.kind == PERSISTENT or asked.valid_until is None:
+        return None
+    return ApiError("InvalidParameterCombination", "ValidUntil is supported for persistent Spot requests only.")
 
 
 def _root_volume(call: Call, account: Account) -> ApiError | None:
@@ -242,28 +253,40 @@ def _wrong_state(call: Call, account: Account) -> ApiError | None:
     return next(filter(None, refusals), None)
 
 
-def _note_persistent(call: Call, account: Account, result: Mapping[str, Any]) -> None:
-    if call.name != RUN:
-        return
-    options = _spot_options(call, account)
-    if options is not None and options.get("SpotInstanceType") == "persistent":
-        for launched in result["Instances"]:
-            account.note(PERSISTENT_SPOT, launched["InstanceId"])
-
-
-def _one_time_spot(call: Call, account: Account) -> ApiError | None:
-    if call.name == RUN:
-        return None
+def _unstoppable_spot(call: Call, account: Account) -> ApiError | None:
     for name in call.parameters.get("InstanceIds") or []:
-        instance = account.backends("ec2").get_instance_by_id(name)
-        is_spot = instance is not None and instance.lifecycle == "spot"
-        if is_spot and account.seconds_since(PERSISTENT_SPOT, name) is None:
-            message = (
-                f"You can't stop the Spot Instance '{name}' because it is associated with a one-time Spot Instance "
-                "request. You can only stop Spot Instances associated with persistent Spot Instance requests."
-            )
-            return ApiError("UnsupportedOperation", message)
+        request = request_of(account.backends("ec2"), name)
+        if request is None or (request.type == PERSISTENT and not request.cancelled):
+            continue
+        why = "a one-time" if request.type != PERSISTENT else "a cancelled"
+        message = (
+            f"You can't stop the Spot Instance '{name}' because it is associated with {why} Spot Instance "
+            "request. You can only stop Spot Instances associated with persistent Spot Instance requests."
+        )
+        return ApiError("UnsupportedOperation", message)
     return None
+
+
+def _unstartable_spot(call: Call, account: Account) -> ApiError | None:
+    for name in call.parameters.get("InstanceIds") or []:
+        request = request_of(account.backends("ec2"), name)
+        if request is not None and request.state == "disabled" and not request.startable:
+            message = (
+                f"You can't start the Spot Instance '{name}' because the associated Spot Instance request is not in an "
+                "appropriate state to support start."
+            )
+            return ApiError("IncorrectSpotRequestState", message)
+    return None
+
+
+def _spot_type(call: Call, account: Account) -> ApiError | None:
+    parameters = call.parameters
+    if parameters.get("InstanceType") is None and (parameters.get("Attribute") or "") != "instanceType":
+        return None
+    if request_of(account.backends("ec2"), str(parameters.get("InstanceId"))) is None:
+        return None
+    message = f"The instance type of the Spot Instance '{parameters['InstanceId']}' can't be changed."
+    return ApiError("UnsupportedOperation", message)
 
 
 def _changed_while_running(call: Call, account: Account) -> ApiError | None:
@@ -356,12 +379,39 @@ RULES = (
         _interruption,
     ),
     Rule(
+        "ec2-spot-price",
+        (RUN,),
+        "a maximum Spot price below $0.001",
+        "botocore ec2 SpotMarketOptions.MaxPrice; message not verified",
+        _price,
+    ),
+    Rule(
+        "ec2-spot-valid-until",
+        (RUN,),
+        "an end date for a one-time Spot request",
+        "botocore ec2 SpotMarketOptions.ValidUntil; code not verified",
+        _valid_until,
+    ),
+    Rule(
         "ec2-one-time-spot",
-        ("ec2.StopInstances", RUN),
-        "stopping an instance of a one-time Spot request",
+        ("ec2.StopInstances",),
+        "stopping an instance of a one-time or a cancelled Spot request",
         "facts 2.1, cloud-custodian/cloud-custodian#8003",
-        _one_time_spot,
-        _note_persistent,
+        _unstoppable_spot,
+    ),
+    Rule(
+        "ec2-spot-start",
+        ("ec2.StartInstances",),
+        "starting a Spot instance that EC2 stopped itself",
+        "facts 2.3, ec2-ug spot-interruptions, hashicorp/terraform-provider-aws#33399",
+        _unstartable_spot,
+    ),
+    Rule(
+        "ec2-spot-type",
+        (MODIFY,),
+        "another type for a Spot instance",
+        "facts 2.4, ec2-ug spot-interruptions; code not verified",
+        _spot_type,
     ),
     Rule(
         "ec2-instance-state",

@@ -11,12 +11,19 @@ from typing import Any
 from ..module_utils.docker import plan_docker
 from ..module_utils.host_state import missing_packages, path_differences
 from ..module_utils.volume import mount_differences
+from ..module_utils.watchdog import plan_watchdog, watchdog_problems
 
 
 def docker_changes(
     state: Mapping[str, Any], packages: Sequence[str], paths: Iterable[Mapping[str, Any]]
 ) -> dict[str, Any]:
     return asdict(plan_docker(state, packages, paths))
+
+
+def watchdog_changes(
+    state: Mapping[str, Any], paths: Iterable[Mapping[str, Any]], units: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    return asdict(plan_watchdog(state, paths, units))
 
 
 class FilterModule:
@@ -26,4 +33,6 @@ class FilterModule:
             "missing_packages": missing_packages,
             "mount_differences": mount_differences,
             "path_differences": path_differences,
+            "watchdog_changes": watchdog_changes,
+            "watchdog_problems": watchdog_problems,
         }

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ansible_collections.academy.deploy.plugins.module_utils.identity import (
+    STARTER,
     Deployment,
     host_policy,
     inline_policy_changes,
@@ -17,6 +18,8 @@ from ansible_collections.academy.deploy.plugins.module_utils.identity import (
     profile_changes,
     role_changes,
     role_name,
+    starter_policy,
+    starter_role,
 )
 
 
@@ -26,17 +29,21 @@ def policy_changes(
     deployment_name: str,
     region: str,
     account_id: str,
+    *,
+    starter_log_group: str,
 ) -> list[dict[str, Any]]:
-    """From the roles that exist to the inline policies to be written or removed."""
+    """From the roles that exist to the inline policies to be written or removed; the starter's come last."""
     deployment = Deployment(deployment_name, region, account_id)
+    policies = [(kind, "host", host_policy(may, deployment)) for kind, may in kinds.items()]
+    policies += [(STARTER, STARTER, starter_policy(kinds, starter_log_group, deployment))]
     return [
         asdict(change)
-        for kind, permissions in kinds.items()
+        for kind, suffix, document in policies
         for name in [role_name(deployment_name, kind)]
         for change in inline_policy_changes(
             name,
-            f"{deployment_name}-host",
-            host_policy(permissions, deployment),
+            f"{deployment_name}-{suffix}",
+            document,
             roles[name]["inline_policies"] if name in roles else None,
         )
     ]
@@ -49,7 +56,10 @@ def identity_kinds(
 ) -> dict[str, dict[str, Any]]:
     """From the services and the groups of their hosts to what each kind of host may do."""
     hosts = {host for service in services for host in groups.get(service, [])}
-    return kinds_of_hosts(services, groups, {host: hostvars[host]["instance_kind"] for host in hosts})
+    kinds: dict[str, dict[str, Any]] = kinds_of_hosts(
+        services, groups, {host: hostvars[host]["instance_kind"] for host in hosts}
+    )
+    return kinds
 
 
 class FilterModule:
@@ -61,4 +71,5 @@ class FilterModule:
             "kind_roles": kind_roles,
             "profile_changes": profile_changes,
             "role_changes": role_changes,
+            "starter_role": starter_role,
         }

@@ -19,6 +19,13 @@ from ansible_collections.academy.deploy.plugins.module_utils.instances import (
     own_instances,
     spread,
 )
+from ansible_collections.academy.deploy.plugins.module_utils.spot import (
+    launch_template_changes,
+    request_tag_changes,
+    spot_market_options,
+    spot_refusals,
+    spot_template_name,
+)
 
 
 class FilterModule:
@@ -33,5 +40,10 @@ class FilterModule:
             "own_instances": own_instances,
             "launch_refusals": launch_refusals,
             "launch_subnets": launch_subnets,
+            "launch_template_changes": launch_template_changes,
+            "request_tag_changes": request_tag_changes,
+            "spot_market_options": spot_market_options,
+            "spot_refusals": spot_refusals,
+            "spot_template_name": spot_template_name,
             "spread": spread,
         }

@@ -39,34 +39,17 @@ _value:
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 
 from ansible.errors import AnsibleFilterError
 
-from ..module_utils.tree import IGNORED, Entry, digest_of, is_ignored
+from ..module_utils.tree import IGNORED, digest_of, read_entries
 
 
 def tree_digest(path: str, ignore: Iterable[str] = IGNORED) -> str:
     if not os.path.isdir(path):
         raise AnsibleFilterError(f"tree_digest needs a directory, and {path!r} is none")
-    return digest_of(_entries(path, tuple(ignore)))
-
-
-def _entries(root: str, ignore: tuple[str, ...]) -> Iterator[Entry]:
-    for directory, subdirectories, names in os.walk(root):
-        links = [name for name in subdirectories if os.path.islink(os.path.join(directory, name))]
-        subdirectories[:] = [name for name in subdirectories if not is_ignored(name, ignore)]
-        for name in (*names, *links):
-            if not is_ignored(name, ignore):
-                yield _entry(root, os.path.join(directory, name))
-
-
-def _entry(root: str, path: str) -> Entry:
-    relative = os.path.relpath(path, root)
-    if os.path.islink(path):
-        return Entry(relative, "link", os.fsencode(os.readlink(path)))
-    with open(path, "rb") as file:
-        return Entry(relative, "program" if os.access(path, os.X_OK) else "file", file.read())
+    return digest_of(read_entries(path, ignore))
 
 
 class FilterModule:

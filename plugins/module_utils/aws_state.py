@@ -223,6 +223,50 @@ def read_topic(sns: Client, arn: str) -> Record | None:
     }
 
 
+# --- Lambda and EventBridge ------------------------------------------------------------------------------------------
+
+NO_RESOURCE = "ResourceNotFoundException"
+
+
+def read_function(functions: Client, name: str) -> Record | None:
+    answer = _ask(functions, "get_function", NO_RESOURCE, FunctionName=name)
+    if answer is None:
+        return None
+    found = answer["Configuration"]
+    policy = _ask(functions, "get_policy", NO_RESOURCE, FunctionName=name)
+    return {
+        "arn": found["FunctionArn"],
+        "description": found.get("Description", ""),
+        "runtime": found.get("Runtime"),
+        "handler": found.get("Handler"),
+        "role": found["Role"],
+        "timeout_seconds": found["Timeout"],
+        "memory_mib": found["MemorySize"],
+        "architecture": ", ".join(found["Architectures"]),
+        "environment": found.get("Environment", {}).get("Variables", {}),
+        "code_sha256": found["CodeSha256"],
+        "log_group": found["LoggingConfig"]["LogGroup"],
+        "statements": json.loads(policy["Policy"])["Statement"] if policy else [],
+        "tags": answer.get("Tags", {}),
+    }
+
+
+def read_schedule(events: Client, name: str) -> Record | None:
+    found = _ask(events, "describe_rule", NO_RESOURCE, Name=name)
+    if found is None:
+        return None
+    targets = _ask_all(events, "list_targets_by_rule", "Targets", NO_RESOURCE, Rule=name)
+    return {
+        "arn": found["Arn"],
+        "description": found.get("Description", ""),
+        "schedule": found.get("ScheduleExpression"),
+        "event_pattern": found.get("EventPattern"),
+        "state": found["State"],
+        "role": found.get("RoleArn"),
+        "targets": targets,
+    }
+
+
 # --- RDS ------------------------------------------------------------------------------------------------------------
 
 
@@ -309,16 +353,58 @@ def _read_volumes(ec2: Client, instance_ids: Sequence[str]) -> list[Record]:
     return [_tagged(volume) for volume in _ask_all(ec2, "describe_volumes", "Volumes", Filters=filters)]
 
 
+def read_spot_requests(ec2: Client, filters: Mapping[str, Any]) -> list[Record]:
+    found = _ask_all(ec2, "describe_spot_instance_requests", "SpotInstanceRequests", Filters=_filters(filters))
+    return [_tagged(request) for request in found]
+
+
+def _requests_behind(ec2: Client, instances: Sequence[Record]) -> dict[str, Record]:
+    """The requests of those that are Spot instances."""
+    ids = [instance["spot_instance_request_id"] for instance in instances if "spot_instance_request_id" in instance]
+    if not ids:
+        return {}
+    found = read_spot_requests(ec2, {"spot-instance-request-id": ids})
+    return {request["spot_instance_request_id"]: request for request in found}
+
+
+def read_launch_templates(ec2: Client, names: Sequence[str]) -> Record:
+    """Those that there are, each with what its default version says."""
+    if not names:
+        return {}
+    filters = _filters({"launch-template-name": names})
+    templates = {}
+    for template in _ask_all(ec2, "describe_launch_templates", "LaunchTemplates", Filters=filters):
+        versions = _ask_all(
+            ec2,
+            "describe_launch_template_versions",
+            "LaunchTemplateVersions",
+            "InvalidLaunchTemplateId.NotFound",
+            LaunchTemplateId=template["LaunchTemplateId"],
+            Versions=["$Default"],
+        )
+        if versions:
+            templates[template["LaunchTemplateName"]] = {
+                "launch_template_id": template["LaunchTemplateId"],
+                "default_version": template["DefaultVersionNumber"],
+                "latest_version": template["LatestVersionNumber"],
+                "data": _snake(versions[0]["LaunchTemplateData"]),
+                "tags": _tags(template.get("Tags", [])),
+            }
+    return templates
+
+
 def read_instances(ec2: Client, filters: Mapping[str, Any]) -> list[Record]:
-    """Each with its volumes by device, and what becomes of it when it shuts itself down."""
+    """Each with its volumes by device, what becomes of it when it shuts itself down, and the request behind it."""
     reservations = _ask_all(ec2, "describe_instances", "Reservations", Filters=_filters(filters))
     instances = [_tagged(instance) for reservation in reservations for instance in reservation["Instances"]]
     ids = [instance["instance_id"] for instance in instances]
     volumes = _read_volumes(ec2, ids) if ids else []
+    requests = _requests_behind(ec2, instances)
     return [
         {
             **instance,
             "instance_initiated_shutdown_behavior": _read_shutdown_behavior(ec2, instance["instance_id"]),
+            "spot_request": requests.get(instance.get("spot_instance_request_id", "")),
             "volumes": {
                 attachment["device"]: volume
                 for volume in volumes
@@ -352,12 +438,16 @@ SECTIONS = (
     Section("log_groups", "log_group_prefix", "logs", read_log_groups),
     Section("alarms", "alarm_prefix", "cloudwatch", read_alarms),
     Section("topics", "topic_arns", "sns", read_topic, each=True),
+    Section("functions", "function_names", "lambda", read_function, each=True),
+    Section("schedules", "schedule_names", "events", read_schedule, each=True),
     Section("db_instance", "db_instance_identifier", "rds", read_database),
     Section("db_subnet_group", "db_subnet_group_name", "rds", read_subnet_group),
     Section("subnets", "subnet_filters", "ec2", read_subnets),
     Section("security_groups", "security_group_names", "ec2", read_security_groups),
     Section("instances", "instance_filters", "ec2", read_instances),
     Section("instance_types", "instance_types", "ec2", read_instance_types),
+    Section("launch_templates", "launch_template_names", "ec2", read_launch_templates),
+    Section("spot_requests", "spot_request_filters", "ec2", read_spot_requests),
 )
 
 

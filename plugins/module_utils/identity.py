@@ -26,6 +26,9 @@ FIND_QUEUE = ("sqs:GetQueueAttributes", "sqs:GetQueueUrl")
 SEND = ("sqs:SendMessage", *FIND_QUEUE)
 RECEIVE = ("sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:ReceiveMessage", *FIND_QUEUE)
 WRITE_LOGS = ("logs:CreateLogStream", "logs:PutLogEvents")
+HOSTS = "ec2.amazonaws.com"
+FUNCTIONS = "lambda.amazonaws.com"
+STARTER = "starter"
 PULL = ("ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
 
 
@@ -105,6 +108,47 @@ def host_policy(kind: Mapping[str, Any], deployment: Deployment) -> Policy:
     }
 
 
+def _start_workers(kinds: Mapping[str, Mapping[str, Any]], deployment: Deployment) -> list[dict[str, Any]]:
+    queues = [queue for may in kinds.values() for queue in may["receives_from"]]
+    return [
+        _allow("CountJobs", FIND_QUEUE, [queue_arn(name, deployment.region, deployment.account_id) for name in queues]),
+        {
+            **_allow("StartWorkers", ["ec2:StartInstances"], [instance_arns(deployment.region, deployment.account_id)]),
+            "Condition": {
+                "StringEquals": {
+                    "aws:ResourceTag/Project": deployment.name,
+                    "aws:ResourceTag/Role": list(kinds),
+                },
+            },
+        },
+    ]
+
+
+def starter_policy(kinds: Mapping[str, Mapping[str, Any]], log_group: str, deployment: Deployment) -> Policy:
+    """The starter counts the jobs of the hosts that stop themselves, starts those hosts, and ends holds; it stops none.
+
+    A request that names no tags deletes them all, and has no key that could be another: hence Null.
+    """
+    region, account_id = deployment.region, deployment.account_id
+    workers = {kind: may for kind, may in kinds.items() if may["stops_itself"]}
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            *(_start_workers(workers, deployment) if workers else []),
+            _allow("SeeInstances", ["ec2:DescribeInstances"], ["*"]),  # takes no other resource
+            {
+                **_allow("EndHolds", ["ec2:DeleteTags"], [instance_arns(region, account_id)]),
+                "Condition": {
+                    "StringEquals": {"aws:ResourceTag/Project": deployment.name},
+                    "ForAllValues:StringEquals": {"aws:TagKeys": [HOLD_TAG]},
+                    "Null": {"aws:TagKeys": "false"},
+                },
+            },
+            _allow("WriteLogs", WRITE_LOGS, [f"{log_group_arn(log_group, region, account_id)}:*"]),
+        ],
+    }
+
+
 @dataclass(frozen=True)
 class InlinePolicyChange:
     role: str
@@ -129,32 +173,42 @@ def inline_policy_changes(
     return [*([InlinePolicyChange(role, policy, document, role_exists=True, reason=why)] if why else []), *foreign]
 
 
+def trust_policy(service: str) -> Policy:
+    """Who may take the role on."""
+    statement = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
+    return {"Version": "2012-10-17", "Statement": [statement]}
+
+
 def kind_roles(kinds: Sequence[str], deployment_name: str, tags: Mapping[str, str]) -> list[dict[str, Any]]:
     """The role of each kind of host; its instance profile has the same name and tags."""
-    return [
-        {
-            "name": role_name(deployment_name, kind),
-            "description": f"Hosts of kind {kind}",
-            "tags": {**tags, "Role": kind},
-        }
-        for kind in kinds
-    ]
+    return [_role(kind, f"Hosts of kind {kind}", HOSTS, deployment_name, tags) for kind in kinds]
 
 
-def role_changes(
-    wanted: Sequence[Mapping[str, Any]], trust_policy: Policy, found: Mapping[str, Mapping[str, Any]]
-) -> list[dict[str, Any]]:
+def starter_role(deployment_name: str, tags: Mapping[str, str]) -> dict[str, Any]:
+    return _role(STARTER, "Starts workers that stopped themselves", FUNCTIONS, deployment_name, tags)
+
+
+def _role(kind: str, description: str, service: str, deployment_name: str, tags: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "name": role_name(deployment_name, kind),
+        "description": description,
+        "trust_policy": trust_policy(service),
+        "tags": {**tags, "Role": kind},
+    }
+
+
+def role_changes(wanted: Sequence[Mapping[str, Any]], found: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Each role that is missing, that others may assume, or to which somebody attached a managed policy."""
-    return with_reasons((role, _role_reason(role, trust_policy, found.get(role["name"]))) for role in wanted)
+    return with_reasons((role, _role_reason(role, found.get(role["name"]))) for role in wanted)
 
 
-def _role_reason(role: Mapping[str, Any], trust_policy: Policy, now: Mapping[str, Any] | None) -> str:
+def _role_reason(role: Mapping[str, Any], now: Mapping[str, Any] | None) -> str:
     if now is None:
         return MISSING
     return reason(
         [
             ("description", now["description"], role["description"]),
-            ("trust policy", as_text(now["trust_policy"]), as_text(trust_policy)),
+            ("trust policy", as_text(now["trust_policy"]), as_text(role["trust_policy"])),
             ("managed policies", now["managed_policies"], []),
             ("tags", own_tags(now["tags"]), role["tags"]),
         ]

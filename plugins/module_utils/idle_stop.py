@@ -45,7 +45,6 @@ class Observation:
     threshold: int
     container: Record | None = None
     co_tenants: Sequence[Record] | None = None
-    spot_request: Record | None = None
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ def judge(seen: Observation) -> list[Check]:
         _threshold(seen),
         _restart_policy(seen.container),
         _shutdown_behavior(seen.instance),
-        _market_type(seen),
+        _market_type(seen.instance),
         _co_tenants(seen),
         *(_queue(name, queue, seen) for name, queue in seen.queues.items()),
         _hold(seen),
@@ -217,9 +216,9 @@ def _shutdown_behavior(instance: Record) -> Check:
     return Check("shutdown_behavior", status, str(found or "not told"), remedy)
 
 
-def _market_type(seen: Observation) -> Check:
+def _market_type(instance: Record) -> Check:
     check = "market_type"
-    lifecycle = seen.instance.get("instance_lifecycle")
+    lifecycle, request = instance.get("instance_lifecycle"), instance.get("spot_request")
     if lifecycle is None:
         return Check(check, PASS, "on-demand")
     remedy = (
@@ -227,10 +226,10 @@ def _market_type(seen: Observation) -> Check:
     )
     if lifecycle != "spot":
         return Check(check, FAIL, str(lifecycle), remedy)
-    if seen.spot_request is None:
+    if request is None:
         return Check(check, UNKNOWN, "Spot, but its request was not found", remedy)
-    kind, behavior = seen.spot_request.get("type"), seen.spot_request.get("instance_interruption_behavior")
-    state = seen.spot_request.get("state")
+    kind, behavior = request.get("type"), request.get("instance_interruption_behavior")
+    state = request.get("state")
     right = kind == "persistent" and behavior == "stop" and state in ("active", "disabled")
     return Check(check, PASS if right else FAIL, f"Spot, {kind} request ({state}), interruption: {behavior}", remedy)
 

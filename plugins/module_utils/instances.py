@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .changes import reason
+from .spot import SPOT, market_refusals
 from .tags import deployment_tags, standing_tags
 
 # Amazon Linux 2023's root device, and the name under which the data volume is attached.
@@ -147,8 +148,13 @@ def instance_refusals(
             "Terminate or rename all but one."
         ]
     (instance,) = matches
-    problems = _shutdown_refusals(host, instance)
-    if instance["instance_type"] != wanted["instance_type"] and host not in allowed_type_changes:
+    problems = market_refusals(host, instance, wanted) + _shutdown_refusals(host, instance)
+    if instance["instance_type"] != wanted["instance_type"] and wanted["market_type"] == SPOT:
+        problems.append(
+            f"instance_type: {wanted['instance_type']} wanted, but {host} is a {instance['instance_type']}, and EC2 "
+            "never changes the type of a Spot instance. Set the variable to what it is, or replace the instance."
+        )
+    elif instance["instance_type"] != wanted["instance_type"] and host not in allowed_type_changes:
         problems.append(
             f"instance_type: {wanted['instance_type']} wanted, but {host} is a {instance['instance_type']} "
             f"({instance['state']['name']}). Changing it stops a running host and starts a stopped one. If that is "

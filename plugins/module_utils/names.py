@@ -26,3 +26,15 @@ def instance_arns(region: str, account_id: str) -> str:
 
 def topic_arn(name: str, region: str, account_id: str) -> str:
     return f"arn:aws:sns:{region}:{account_id}:{name}"
+
+
+def role_arn(name: str, account_id: str) -> str:
+    return f"arn:aws:iam::{account_id}:role/{name}"
+
+
+def function_arn(name: str, region: str, account_id: str) -> str:
+    return f"arn:aws:lambda:{region}:{account_id}:function:{name}"
+
+
+def rule_arn(name: str, region: str, account_id: str) -> str:
+    return f"arn:aws:events:{region}:{account_id}:rule/{name}"

@@ -5,7 +5,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -36,3 +37,22 @@ def digest_of(entries: Iterable[Entry]) -> str:
             # With its length before it, no part can run into the next.
             digest.update(b"%d:%b" % (len(part), part))
     return digest.hexdigest()[:DIGEST_LENGTH]
+
+
+def read_entries(root: str, ignore: Iterable[str] = IGNORED) -> Iterator[Entry]:
+    """Every file and symbolic link below a directory."""
+    patterns = tuple(ignore)
+    for directory, subdirectories, names in os.walk(root):
+        links = [name for name in subdirectories if os.path.islink(os.path.join(directory, name))]
+        subdirectories[:] = [name for name in subdirectories if not is_ignored(name, patterns)]
+        for name in (*names, *links):
+            if not is_ignored(name, patterns):
+                yield _read_entry(root, os.path.join(directory, name))
+
+
+def _read_entry(root: str, path: str) -> Entry:
+    relative = os.path.relpath(path, root)
+    if os.path.islink(path):
+        return Entry(relative, "link", os.fsencode(os.readlink(path)))
+    with open(path, "rb") as file:
+        return Entry(relative, "program" if os.access(path, os.X_OK) else "file", file.read())

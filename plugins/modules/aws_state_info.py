@@ -54,6 +54,14 @@ options:
     description: SNS topics, by their ARNs.
     type: list
     elements: str
+  function_names:
+    description: Lambda functions.
+    type: list
+    elements: str
+  schedule_names:
+    description: EventBridge rules of the default bus.
+    type: list
+    elements: str
   db_instance_identifier:
     description: An RDS instance.
     type: str
@@ -67,6 +75,13 @@ options:
     description: EC2 instance types, for their memory and the zones that offer them.
     type: list
     elements: str
+  launch_template_names:
+    description: EC2 launch templates.
+    type: list
+    elements: str
+  spot_request_filters:
+    description: Spot requests that these filters of C(DescribeSpotInstanceRequests) let through.
+    type: dict
 extends_documentation_fragment:
   - academy.deploy.attributes.info
   - amazon.aws.common.modules
@@ -90,6 +105,12 @@ EXAMPLES = r"""
       tag:Project: academy
       instance-state-name: running
     instance_types: [t4g.medium]
+
+- name: See which Spot requests would launch an instance again
+  academy.deploy.aws_state_info:
+    spot_request_filters:
+      tag:Project: academy
+      state: [open, active, disabled]
 
 - name: See the queues and what may use them
   academy.deploy.aws_state_info:
@@ -153,6 +174,19 @@ topics:
     C(confirmed)) and C(tags).
   returned: when O(topic_arns) is given
   type: dict
+functions:
+  description: >-
+    The functions by name. Each has C(arn), C(description), C(runtime), C(handler), C(role) (its ARN),
+    C(timeout_seconds), C(memory_mib), C(architecture), C(environment) (its variables), C(code_sha256), C(log_group),
+    C(statements) (those of its resource policy) and C(tags).
+  returned: when O(function_names) is given
+  type: dict
+schedules:
+  description: >-
+    The rules by name. Each has C(arn), C(description), C(schedule), C(event_pattern), C(state), C(role) and C(targets)
+    (as C(ListTargetsByRule) tells them).
+  returned: when O(schedule_names) is given
+  type: dict
 db_instance:
   description: The database as M(amazon.aws.rds_instance_info) tells it; null where there is none.
   returned: when O(db_instance_identifier) is given
@@ -165,7 +199,8 @@ db_subnet_group:
 instances:
   description: >-
     The instances as M(amazon.aws.ec2_instance_info) tells them, each with its
-    C(instance_initiated_shutdown_behavior) and, by device, its C(volumes), as C(DescribeVolumes) tells them.
+    C(instance_initiated_shutdown_behavior), by device its C(volumes), as C(DescribeVolumes) tells them, and its
+    C(spot_request), as C(spot_requests) would have it (null where there is none).
   returned: when O(instance_filters) is given
   type: list
   elements: dict
@@ -174,6 +209,19 @@ instance_types:
   returned: when O(instance_types) is given
   type: dict
   sample: {"t4g.medium": {"memory_mib": 4096, "zones": ["ap-northeast-2a"]}}
+launch_templates:
+  description: >-
+    The launch templates by name. Each has C(launch_template_id), C(default_version), C(latest_version), C(data) (of the
+    default version, in snake case) and C(tags).
+  returned: when O(launch_template_names) is given
+  type: dict
+spot_requests:
+  description: >-
+    The Spot requests, as C(DescribeSpotInstanceRequests) tells them, in snake case. Each has among others
+    C(spot_instance_request_id), C(type), C(state), C(instance_interruption_behavior), C(instance_id) and C(tags).
+  returned: when O(spot_request_filters) is given
+  type: list
+  elements: dict
 """
 
 from ansible_collections.academy.deploy.plugins.module_utils.aws_state import ReadError, observe
@@ -196,10 +244,14 @@ def main() -> None:
             "log_group_prefix": {"type": "str"},
             "alarm_prefix": {"type": "str"},
             "topic_arns": NAMES,
+            "function_names": NAMES,
+            "schedule_names": NAMES,
             "db_instance_identifier": {"type": "str"},
             "db_subnet_group_name": {"type": "str"},
             "instance_filters": {"type": "dict"},
             "instance_types": NAMES,
+            "launch_template_names": NAMES,
+            "spot_request_filters": {"type": "dict"},
         },
         required_by={"security_group_names": ["minimum_zones"]},
         supports_check_mode=True,

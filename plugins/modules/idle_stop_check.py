@@ -244,20 +244,6 @@ def read_policies(iam: Client, profile_arn: str | None) -> tuple[dict[str, Any] 
     return documents, boundary
 
 
-def read_spot_request(ec2: Client, instance: Mapping[str, Any]) -> dict[str, Any] | None:
-    identifier = instance.get("spot_instance_request_id")
-    if not identifier:
-        return None
-    filters = [{"Name": "spot-instance-request-id", "Values": [identifier]}]
-    found = ec2.describe_spot_instance_requests(Filters=filters)["SpotInstanceRequests"]
-    names = {
-        "Type": "type",
-        "State": "state",
-        "InstanceInterruptionBehavior": "instance_interruption_behavior",
-    }
-    return {name: found[0].get(key) for key, name in names.items()} if found else None
-
-
 def observe(module: AnsibleAWSModule) -> Observation:
     """Everything that is judged, in one pass."""
     asked = module.params
@@ -282,7 +268,6 @@ def observe(module: AnsibleAWSModule) -> Observation:
         threshold=asked["threshold"],
         container=asked["container"],
         co_tenants=asked["co_tenants"],
-        spot_request=read_spot_request(ec2, instance),
     )
 
 

@@ -25,8 +25,8 @@ SHOWN = [
     "database_engine_major", "database_identifier", "database_instance_class", "database_max_allocated_storage_gib",
     "deployment_name", "identity_kinds", "instance_ami_parameter", "instance_data_volume_size_gib", "instance_kind",
     "instance_root_volume_size_gib", "instance_security_group", "instance_type", "logs_groups", "logs_retention_days",
-    "network_security_group_names", "queues_jobs", "registry_repositories", "stage", "transcode_volume_mount_point",
-    "transcode_volume_size_gib",
+    "network_security_group_names", "queues_jobs", "registry_repositories", "stage", "starter_workers",
+    "transcode_volume_mount_point", "transcode_volume_size_gib",
 ]  # fmt: skip
 # ansible-inventory shows templates; this play shows what they resolve to, as any play would see it.
 SHOW_PLAY = [
@@ -121,7 +121,7 @@ def test_shared(resolved: Any, inventory: str, major: int) -> None:
     assert (values["database_allocated_storage_gib"], values["database_max_allocated_storage_gib"]) == (20, 100)
     assert values["database_backup_retention_days"] >= 7
     assert values["registry_repositories"] == containers
-    assert values["logs_groups"] == [f"/academy/{name}" for name in containers]
+    assert values["logs_groups"] == [f"/academy/{name}" for name in [*containers, "starter"]]
     assert values["logs_retention_days"] in {7, 14}
     assert {queue["name"]: queue["visibility_timeout_seconds"] for queue in values["queues_jobs"].values()} == {
         "academy-video-jobs": 10800,
@@ -142,6 +142,20 @@ def test_identities(resolved: Any, inventory: str) -> None:
     assert {kind: may["sends_to"] for kind, may in kinds.items() if may["sends_to"]} == {"api": queues}
     assert sorted(queue for may in kinds.values() for queue in may["receives_from"]) == sorted(queues)
     assert [name for may in kinds.values() for name in may["containers"]] == list(values["container_names"].values())
+
+
+@pytest.mark.parametrize("inventory", INVENTORIES)
+def test_who_stops_itself_is_started_again(resolved: Any, inventory: str) -> None:
+    assert resolved(inventory)["academy-api-1"]["starter_workers"] == {
+        "video-worker": {
+            "queues": ["academy-video-jobs"],
+            "hosts": ["academy-video-worker-1", "academy-video-worker-2"],
+        },
+        "ai-worker": {
+            "queues": [f"academy-ai-jobs-{name}" for name in ("lite", "basic", "premium")],
+            "hosts": ["academy-ai-worker-1"],
+        },
+    }
 
 
 @pytest.mark.parametrize("inventory", INVENTORIES)

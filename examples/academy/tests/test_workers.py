@@ -29,6 +29,7 @@ from moto.server import ThreadedMotoServer
 from apps.api.config.environment import Environment
 from apps.jobs import models, views
 from apps.workers import ai, messaging, storage, video
+from apps.workers.heartbeat import BEAT_SECONDS, Heartbeat
 from apps.workers.host import stop_itself
 from apps.workers.idle import Idleness
 from apps.workers.loop import RETRY_SECONDS, Context, EndedError, Loop, OverTimeError, Worker
@@ -37,6 +38,7 @@ from tests.environment import COMPLETE
 
 TOKEN = f"Bearer {COMPLETE['INTERNAL_WORKER_TOKEN']}"
 MESSAGING = [("messaging", "academy-messaging-jobs")]
+SILENT = Heartbeat(None)
 SMS = {"id": "sms-1", "to": "010-0000-0000", "text": "안녕하세요"}
 
 
@@ -104,7 +106,11 @@ def counted(queue: str) -> tuple[int, int]:
 
 
 def loop(
-    worker: Worker, names: list[tuple[str, str]], ended: threading.Event, threshold: int = 1
+    worker: Worker,
+    names: list[tuple[str, str]],
+    ended: threading.Event,
+    threshold: int = 1,
+    heartbeat: Heartbeat = SILENT,
 ) -> tuple[Loop, Queues]:
     """A loop that ends by itself after so many empty polls in a row."""
 
@@ -113,7 +119,7 @@ def loop(
         return True
 
     queues = Queues(names, 1, settings.AWS_REGION)
-    return Loop(worker, queues, Idleness(threshold), stop_host, ended), queues
+    return Loop(worker, queues, Idleness(threshold), stop_host, ended, heartbeat=heartbeat), queues
 
 
 # --- when a host is idle ------------------------------------------------------------------------------------------
@@ -172,6 +178,7 @@ def test_a_poll_that_failed_is_no_empty_poll(monkeypatch: pytest.MonkeyPatch, en
         Idleness(3),
         stop_host,
         ended,
+        heartbeat=SILENT,
     ).run()
     assert queues.polls == 2 + 3
 
@@ -186,9 +193,75 @@ def test_a_refused_stop_means_going_on(aws: str, ended: threading.Event) -> None
         return accepted
 
     Loop(
-        messaging.worker(Environment({})), Queues(MESSAGING, 1, settings.AWS_REGION), Idleness(1), stop_host, ended
+        messaging.worker(Environment({})),
+        Queues(MESSAGING, 1, settings.AWS_REGION),
+        Idleness(1),
+        stop_host,
+        ended,
+        heartbeat=SILENT,
     ).run()
     assert answers == []
+
+
+# --- what its heartbeat says -------------------------------------------------------------------------------------
+
+
+def test_each_poll_and_each_job_is_a_beat(
+    aws: str, database: Path, ended: threading.Event, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beats: list[tuple[str, int]] = []
+
+    class Noted(Heartbeat):
+        def _write(self, state: str, empty_polls: int) -> None:
+            super()._write(state, empty_polls)
+            read = json.loads((tmp_path / "heartbeat.json").read_text("utf-8"))
+            assert abs(read["at"] - time.time()) < 5
+            beats.append((read["state"], read["empty_polls"]))
+
+    # Each second of the job's four shows that it gets on.
+    monkeypatch.setattr("apps.workers.loop.BEAT_SECONDS", 1)
+    monkeypatch.setattr("apps.workers.heartbeat.BEAT_SECONDS", 0.5)
+    send("academy-ai-jobs-lite", {"id": "beating", "numbers": [1], "work_seconds": 4})
+    worker = ai.worker(Environment({"AI_WORKER_ID_CPU": "a-1"}))
+    heartbeat = Noted(tmp_path / "heartbeat.json")
+    loop(worker, [("ai-lite", "academy-ai-jobs-lite")], ended, threshold=2, heartbeat=heartbeat)[0].run()
+    assert beats[0] == ("busy", 0)
+    assert beats[-2:] == [("idle", 1), ("idle", 2)]
+    assert 3 <= beats[1:-2].count(("busy", 0)) == len(beats) - 3
+
+
+def test_what_hangs_falls_silent(tmp_path: Path) -> None:
+    file = tmp_path / "heartbeat.json"
+    heartbeat = Heartbeat(file)
+    heartbeat.busy()
+    written = file.stat().st_mtime_ns
+    context = Context("video", threading.Event(), 0, heartbeat.progress)
+    # A job that asks often does not write as often, and one that asks nothing writes nothing.
+    for _ in range(100):
+        context.check()
+    assert file.stat().st_mtime_ns == written
+    assert BEAT_SECONDS < 20
+
+
+def test_a_poll_that_failed_is_no_beat(monkeypatch: pytest.MonkeyPatch, ended: threading.Event, tmp_path: Path) -> None:
+    def wait(seconds: float | None = None) -> None:
+        assert seconds is None or not (tmp_path / "heartbeat.json").exists()
+
+    def stop_host() -> bool:
+        ended.set()
+        return True
+
+    monkeypatch.setattr(ended, "wait", wait)
+    queues: Any = Broken()
+    worker = messaging.worker(Environment({"MESSAGING_WORKER_ID": "m"}))
+    heartbeat = Heartbeat(tmp_path / "heartbeat.json")
+    Loop(worker, queues, Idleness(1), stop_host, ended, heartbeat=heartbeat).run()
+    assert json.loads((tmp_path / "heartbeat.json").read_text("utf-8"))["empty_polls"] == 1
+
+
+def test_a_heartbeat_that_cannot_be_written_ends_no_job(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    Heartbeat(tmp_path / "missing" / "heartbeat.json").busy()
+    assert "cannot write the heartbeat" in caplog.text
 
 
 # --- jobs -----------------------------------------------------------------------------------------------------------
@@ -336,6 +409,21 @@ def test_a_clip_is_transcoded_and_stored(
     # Once, for three hours, and never extended.
     assert hidden == [10800]
     assert [file.name for file in tmp_path.iterdir()] == [database.name]
+
+
+def test_storing_shows_that_it_gets_on(aws: str, tmp_path: Path) -> None:
+    storage._client.cache_clear()
+    (tmp_path / "video.mp4").write_bytes(b"x" * 1000)
+    moved: list[None] = []
+    storage.put("video", "moved.mp4", tmp_path / "video.mp4", lambda: moved.append(None))
+    assert moved
+
+
+def test_ffmpeg_shows_that_it_gets_on(tmp_path: Path, ended: threading.Event) -> None:
+    moved: list[None] = []
+    context = Context("video", ended, 0, lambda: moved.append(None))
+    video.run(video.generation(60, tmp_path / "source.mkv"), context)
+    assert moved
 
 
 def test_told_to_end_ffmpeg_ends_and_leaves_nothing(

@@ -7,18 +7,16 @@ from __future__ import annotations
 import json
 import urllib.request
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from localcloud import direct
 from localcloud.metadata import TOKEN_HEADER, TOKEN_TTL_HEADER
-from tests import policies, support
+from plugins.module_utils.identity import HOSTS, trust_policy
+from tests import policies
 from tests.integration.provision.conftest import Account, account  # noqa: F401 (the fixture)
 from tests.policies import Credentials, Host
-
-TRUST_POLICY = support.ROOT / "roles" / "identity" / "files" / "trust_policy.json"
 
 
 @dataclass(frozen=True)
@@ -61,7 +59,7 @@ def deployment(account: Account) -> Deployment:  # noqa: F811 (pytest's way to a
 def make_pair(account: Account, kind: str) -> Pair:  # noqa: F811
     """The role of a kind as the identity role makes it, and two instances with it."""
     iam, ec2, policy = account.client("iam"), account.client("ec2"), policies.host_policies()[kind]
-    iam.create_role(RoleName=policy.role, AssumeRolePolicyDocument=Path(TRUST_POLICY).read_text(encoding="utf-8"))
+    iam.create_role(RoleName=policy.role, AssumeRolePolicyDocument=json.dumps(trust_policy(HOSTS)))
     document = json.dumps(policy.document)
     iam.put_role_policy(RoleName=policy.role, PolicyName=policy.name, PolicyDocument=document)
     iam.create_instance_profile(InstanceProfileName=policy.role)

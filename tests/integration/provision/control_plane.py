@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The embedded cloud's API alone, without hosts, databases and a registry's store: a free account within a second.
 
-IAM is enforced as in the whole cloud. What an instance would be told at 169.254.169.254 is under
+IAM is enforced as in the whole cloud, and functions run when they are invoked; no schedule invokes them. What an
+instance would be told at 169.254.169.254 is under
 /_localcloud/metadata/<its private address>/.
 
 python -m tests.integration.provision.control_plane <port>
@@ -13,16 +14,20 @@ Ends with its standard input, so that it never outlives the tests, whatever ends
 from __future__ import annotations
 
 import sys
+import tempfile
 from collections.abc import Iterable, Mapping
 from email.message import Message
+from pathlib import Path
 from typing import Any
 
 from localcloud import databases, fixes, settings, strict
 from localcloud.api import Api, Environ, StartResponse
 from localcloud.front import Proxy
+from localcloud.functions import Functions
 from localcloud.guard import Guard
 from localcloud.metadata import TOKEN_HEADER, TOKEN_TTL_HEADER, Metadata
 from localcloud.registry import Registry
+from localcloud.spot import NoHosts, Spot
 from localcloud.wire import Call
 
 
@@ -70,12 +75,17 @@ def main(port: int) -> None:
     api = Api()
     fixes.install(api)
     strict.install(api)
+    Spot(api, NoHosts())
     Registry(api, Proxy(), Guard(api))  # for those of ECR's API calls that moto lacks
     show_gp3_performance(api)
     serve_metadata(api)
-    api.start()
-    api.ready()
-    sys.stdin.read()
+    with tempfile.TemporaryDirectory() as directory:
+        functions = Functions(api, Path(directory) / "functions")
+        functions.start()
+        api.start()
+        api.ready()
+        sys.stdin.read()
+        functions.stop()
 
 
 if __name__ == "__main__":

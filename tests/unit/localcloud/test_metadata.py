@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from localcloud.metadata import Credentials, Subject, Tokens, answer
+from localcloud.credentials import Credentials
+from localcloud.metadata import Subject, Tokens, answer
 
 LAUNCHED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 BARE = Subject(
@@ -71,6 +72,14 @@ FULL = replace(
 )
 def test_answers_as_the_service_does(path: str, content: str | None) -> None:
     assert answer(FULL, path) == content
+
+
+def test_an_announced_interruption_stands_below_spot() -> None:
+    noticed = replace(FULL, notice={"instance-action": '{"action": "stop"}'})
+    assert answer(noticed, "/latest/meta-data/spot/instance-action") == '{"action": "stop"}'
+    assert answer(noticed, "/latest/meta-data/spot/") == "instance-action"
+    assert answer(noticed, "/latest/meta-data/spot/termination-time") is None
+    assert answer(FULL, "/latest/meta-data/spot/") is None
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,9 @@ def arn(service: str, resource: str, region: str = REGION) -> str:
         ("ec2", "DescribeInstances", {"InstanceIds": ["i-1"]}, "ec2:DescribeInstances", "*"),
         ("ec2", "RunInstances", {}, "ec2:RunInstances", None),
         ("ec2", "StopInstances", {}, "ec2:StopInstances", None),
+        ("ec2", "DeleteTags", {"Resources": ["vol-1"]}, "ec2:DeleteTags", arn("ec2", "volume/vol-1")),
+        ("ec2", "DeleteTags", {"Resources": ["rtb-1"]}, "ec2:DeleteTags", None),
+        ("lambda", "Invoke", {"FunctionName": "f"}, "lambda:InvokeFunction", None),
         ("elbv2", "DescribeListeners", {}, "elasticloadbalancing:DescribeListeners", None),
         ("cloudwatch", "PutMetricData", {}, "cloudwatch:PutMetricData", None),
     ],
@@ -86,6 +89,15 @@ def test_of_an_instance_conditions_may_ask_its_id_and_tags() -> None:
         ),
         Need("ec2:StopInstances", arn("ec2", "instance/i-2"), {"ec2:instanceid": "i-2"}),
     ]
+
+
+def test_of_tags_conditions_may_ask_the_keys_and_the_instance() -> None:
+    parameters = {"Resources": ["i-1"], "Tags": [{"Key": "HoldUntil", "Value": "x"}, {"Key": "Name"}]}
+    (need,) = needs("ec2", "DeleteTags", parameters, REGION, TAGS.__getitem__)
+    assert need.lists == {"aws:tagkeys": ("HoldUntil", "Name")}
+    assert need.context["aws:resourcetag/project"] == "academy"
+    (all_tags,) = needs("ec2", "DeleteTags", {"Resources": ["i-1"]}, REGION, TAGS.__getitem__)
+    assert all_tags.lists == {}
 
 
 def test_the_region_is_the_call_s() -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -98,6 +99,8 @@ STOP = Need(
     "arn:aws:ec2:r:1:instance/i-1",
     {"aws:userid": CALLER, "ec2:instanceid": "i-1", "aws:resourcetag/project": "academy"},
 )
+EVERY = "ForAllValues:StringEquals"
+UNTAG = Need("ec2:DeleteTags", "arn:aws:ec2:r:1:instance/i-1", lists={"aws:tagkeys": ("Hold", "Other")})
 
 
 @pytest.mark.parametrize(
@@ -144,6 +147,12 @@ STOP = Need(
         (document({"Action": "*", "Condition": {"Null": {"aws:ResourceTag/Project": "false"}}}), STOP, True),
         (document({"Action": "*", "Condition": {"Null": {"aws:ResourceTag/Owner": "false"}}}), STOP, False),
         (document({"Action": "*", "Condition": {"StringLike": {"aws:userid": "*:${ec2:InstanceID}"}}}), STOP, True),
+        # Each of several values must pass, and where there is none, none fails.
+        (document({"Action": "*", "Condition": {EVERY: {"aws:TagKeys": ["Hold", "Other"]}}}), UNTAG, True),
+        (document({"Action": "*", "Condition": {EVERY: {"aws:TagKeys": "Hold"}}}), UNTAG, False),
+        (document({"Action": "*", "Condition": {EVERY: {"aws:TagKeys": "Hold"}}}), STOP, True),
+        (document({"Action": "*", "Condition": {"Null": {"aws:TagKeys": "false"}}}), STOP, False),
+        (document({"Action": "*", "Condition": {"Null": {"aws:TagKeys": "false"}}}), UNTAG, True),
         # Variables came with the version of 2012.
         (
             document({"Action": "*", "Condition": {"StringLike": {"aws:userid": "*:${ec2:InstanceID}"}}}, version=None),
@@ -179,6 +188,9 @@ def test_a_decision_names_the_statement_that_made_it() -> None:
         (document({"Condition": {"NumericLessThan": {"aws:userid": "1"}}}), "NumericLessThan"),
         (document({"Condition": {"StringLikeIfExists": {"aws:userid": "1"}}}), "StringLikeIfExists"),
         (document({"Condition": {"StringEquals": {"aws:SourceIp": "1"}}}), "aws:SourceIp"),
+        (document({"Condition": {"StringEquals": {"aws:TagKeys": "1"}}}), "StringEquals of aws:TagKeys"),
+        (document({"Condition": {EVERY: {"aws:userid": "1"}}}), f"{EVERY} of aws:userid"),
+        (document({"Condition": {"ForAnyValue:StringEquals": {"aws:TagKeys": "1"}}}), "ForAnyValue:StringEquals"),
         (document({"Condition": {"StringEquals": {"aws:userid": "${aws:username}"}}}), "aws:username"),
         (document({"Condition": {"StringEquals": {"aws:userid": "${aws:userid, 'x'}"}}}), "aws:userid, 'x'"),
         (document({"Resource": "arn:aws:ec2:r:1:instance/${ec2:SourceInstanceARN}"}), "ec2:SourceInstanceARN"),
@@ -197,14 +209,24 @@ def test_naming_resources_of_an_action_whose_resource_is_not_known_is_an_error()
 # --- the hosts' policies ------------------------------------------------------------------------------------------
 
 ITSELF, NEIGHBOUR = "i-1", "i-2"
+# What the starter starts: one of each kind that stops itself.
+WORKERS = {kind: f"i-{kind}" for kind in policies.STOPS_ITSELF}
+OTHERS = {"api": "i-api", "other project": "i-other"}
+TAGS = {
+    ITSELF: {"Project": "academy"},
+    NEIGHBOUR: {"Project": "academy"},
+    **{instance: {"Project": "academy", "Role": kind} for kind, instance in WORKERS.items()},
+    OTHERS["api"]: {"Project": "academy", "Role": "api"},
+    OTHERS["other project"]: {"Project": "other", "Role": "video-worker"},
+}
 
 
 def first_denied(policy: Mapping[str, Any], use: Use, tags: Mapping[str, str] | None = None) -> Need | None:
     """What of a call that instance i-1 makes is denied; None where all of it is allowed."""
     statements = read_policy(policy)
-    tags_of = {ITSELF: tags or {"Project": "academy"}, NEIGHBOUR: {"Project": "academy"}}
+    tags_of = {**TAGS, **({ITSELF: tags} if tags else {})}
     for need in needs(use.service, use.operation, use.parameters, settings.REGION, tags_of.__getitem__):
-        full = Need(need.action, need.resource, {**need.context, "aws:userid": f"AROA1:{ITSELF}"})
+        full = replace(need, context={**need.context, "aws:userid": f"AROA1:{ITSELF}"})
         if not decide(statements, full).allowed:
             return need
     return None
@@ -212,7 +234,7 @@ def first_denied(policy: Mapping[str, Any], use: Use, tags: Mapping[str, str] | 
 
 def parts(kind: str) -> Iterator[tuple[int, str, str]]:
     """Every single action and resource that a policy allows: statement, element, value."""
-    for index, statement in enumerate(policies.host_policies()[kind].document["Statement"]):
+    for index, statement in enumerate(policies.all_policies()[kind].document["Statement"]):
         for element in ("Action", "Resource"):
             yield from ((index, element, value) for value in statement[element])
 
@@ -263,3 +285,68 @@ def test_without_any_one_condition_a_host_could_stop_what_it_must_not(kind: str,
 
 def test_the_rows_are_about_every_kind_of_host() -> None:
     assert tuple(policies.host_policies()) == KINDS
+
+
+# --- the starter's policy -----------------------------------------------------------------------------------------
+
+
+def test_the_starter_may_do_all_its_work() -> None:
+    policy = policies.starter_policy().document
+    assert [str(use) for use in policies.starter_allowed(*WORKERS.values()) if first_denied(policy, use)] == []
+
+
+def test_the_starter_may_do_nothing_else() -> None:
+    policy = policies.starter_policy().document
+    uses = policies.starter_denied(WORKERS["video-worker"], OTHERS)
+    assert [str(use) for use in uses if first_denied(policy, use) is None] == []
+
+
+def test_without_any_one_action_or_resource_the_starter_cannot_do_its_work() -> None:
+    policy = policies.starter_policy().document
+    for index, element, value in parts(policies.STARTER):
+        less = deepcopy(policy)
+        less["Statement"][index][element].remove(value)
+        denied = [use for use in policies.starter_allowed(*WORKERS.values()) if first_denied(less, use)]
+        assert denied, f"no work of the starter needs {element} {value}"
+
+
+# Statement, operator, key → what could be done without that condition.
+HARM: dict[tuple[str, str, str], Use] = {
+    ("StartWorkers", "StringEquals", "aws:ResourceTag/Project"): policies.start(OTHERS["other project"]),
+    ("StartWorkers", "StringEquals", "aws:ResourceTag/Role"): policies.start(OTHERS["api"]),
+    ("EndHolds", "StringEquals", "aws:ResourceTag/Project"): policies.untag(OTHERS["other project"], policies.HOLD_TAG),
+    ("EndHolds", "ForAllValues:StringEquals", "aws:TagKeys"): policies.untag(OTHERS["api"], {"Key": "Role"}),
+    ("EndHolds", "Null", "aws:TagKeys"): policies.untag(OTHERS["api"]),
+}
+
+
+def starter_conditions() -> set[tuple[str, str, str]]:
+    return {
+        (statement["Sid"], operator, key)
+        for statement in policies.starter_policy().document["Statement"]
+        for operator, tests in statement.get("Condition", {}).items()
+        for key in tests
+    }
+
+
+def test_the_harm_is_about_every_condition_of_the_starter() -> None:
+    assert set(HARM) == starter_conditions()
+
+
+@pytest.mark.parametrize("condition", HARM, ids=" ".join)
+def test_without_any_one_condition_the_starter_could_do_harm(condition: tuple[str, str, str]) -> None:
+    sid, operator, key = condition
+    policy = policies.starter_policy().document
+    wider = deepcopy(policy)
+    (statement,) = [statement for statement in wider["Statement"] if statement["Sid"] == sid]
+    del statement["Condition"][operator][key]
+    assert first_denied(policy, HARM[condition]) is not None
+    assert first_denied(wider, HARM[condition]) is None
+
+
+@pytest.mark.parametrize("kind", policies.STOPS_ITSELF)
+def test_without_a_kind_among_the_roles_its_hosts_would_stay_down(kind: str) -> None:
+    less = deepcopy(policies.starter_policy().document)
+    (statement,) = [statement for statement in less["Statement"] if statement["Sid"] == "StartWorkers"]
+    statement["Condition"]["StringEquals"]["aws:ResourceTag/Role"].remove(kind)
+    assert first_denied(less, policies.start(WORKERS[kind])) is not None

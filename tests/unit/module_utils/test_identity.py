@@ -16,6 +16,9 @@ from plugins.module_utils.identity import (
     profile_changes,
     role_changes,
     role_name,
+    starter_policy,
+    starter_role,
+    trust_policy,
 )
 
 DEPLOYMENT = Deployment("academy", "ap-northeast-2", "123456789012")
@@ -117,14 +120,11 @@ def test_inline_policy_changes(current: dict[str, Any] | None, changes: list[tup
     assert [(change.policy, change.document, change.role_exists) for change in found] == changes
 
 
-TRUST = {
-    "Version": "2012-10-17",
-    "Statement": [{"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}],
-}
 (API,) = kind_roles(["api"], "academy", {"Project": "academy"})
+TRUST = trust_policy("ec2.amazonaws.com")
 ROLE: dict[str, Any] = {
     "description": "Hosts of kind api",
-    "trust_policy": {**TRUST, "Statement": [{**TRUST["Statement"][0], "Action": ["sts:AssumeRole"]}]},  # type: ignore[dict-item]
+    "trust_policy": {**TRUST, "Statement": [{**TRUST["Statement"][0], "Action": ["sts:AssumeRole"]}]},
     "managed_policies": [],
     "inline_policies": {"foreign": {}},
     "tags": {"Project": "academy", "Role": "api", "aws:cloudformation:stack-name": "theirs"},
@@ -133,12 +133,12 @@ PROFILE: dict[str, Any] = {"roles": ["academy-api-role"], "tags": {"Project": "a
 
 
 def test_roles_and_profiles_as_they_should_be_are_left_alone() -> None:
-    assert role_changes([API], TRUST, {"academy-api-role": ROLE}) == []
+    assert role_changes([API], {"academy-api-role": ROLE}) == []
     assert profile_changes([API], {"academy-api-role": PROFILE}) == []
 
 
 def test_missing_roles_and_profiles_are_made() -> None:
-    assert role_changes([API], TRUST, {}) == profile_changes([API], {}) == [{**API, "reason": "missing"}]
+    assert role_changes([API], {}) == profile_changes([API], {}) == [{**API, "reason": "missing"}]
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_missing_roles_and_profiles_are_made() -> None:
     ],
 )
 def test_a_role_that_differs(change: dict[str, Any], reason: str) -> None:
-    (mended,) = role_changes([API], TRUST, {"academy-api-role": {**ROLE, **change}})
+    (mended,) = role_changes([API], {"academy-api-role": {**ROLE, **change}})
     assert reason in mended["reason"]
 
 
@@ -166,3 +166,28 @@ def test_a_role_that_differs(change: dict[str, Any], reason: str) -> None:
 def test_a_profile_that_differs(change: dict[str, Any], reason: str) -> None:
     (mended,) = profile_changes([API], {"academy-api-role": {**PROFILE, **change}})
     assert reason in mended["reason"]
+
+
+def test_the_starter_is_a_function_and_no_host() -> None:
+    role = starter_role("academy", {"Project": "academy"})
+    assert (role["name"], role["tags"]["Role"]) == ("academy-starter-role", "starter")
+    assert role["trust_policy"]["Statement"][0]["Principal"] == {"Service": "lambda.amazonaws.com"}
+
+
+def starter_statements(**stops: bool) -> dict[str, Any]:
+    kinds = {
+        kind: {"receives_from": [f"{kind}-jobs"], "stops_itself": stops_itself} for kind, stops_itself in stops.items()
+    }
+    policy = starter_policy(kinds, "/academy/starter", Deployment("academy", "ap-northeast-2", "123456789012"))
+    return {statement["Sid"]: statement for statement in policy["Statement"]}
+
+
+def test_the_starter_serves_the_hosts_that_stop_themselves_and_no_others() -> None:
+    found = starter_statements(video=True, ai=True, messaging=False)
+    assert [arn.rpartition(":")[2] for arn in found["CountJobs"]["Resource"]] == ["video-jobs", "ai-jobs"]
+    assert found["StartWorkers"]["Condition"]["StringEquals"]["aws:ResourceTag/Role"] == ["video", "ai"]
+    assert not any("StopInstances" in action for one in found.values() for action in one["Action"])
+
+
+def test_where_no_host_stops_itself_the_starter_starts_none() -> None:
+    assert list(starter_statements(messaging=False)) == ["SeeInstances", "EndHolds", "WriteLogs"]

@@ -105,7 +105,7 @@ def metadata(**change: Any) -> dict[str, Any]:
 
 
 def spot(**request: Any) -> dict[str, Any]:
-    return {**instance(instance_lifecycle="spot"), "spot_request": request or None}
+    return instance(instance_lifecycle="spot", spot_request=request or None)
 
 
 def queue(**attributes: str) -> dict[str, Any]:

@@ -27,6 +27,7 @@ WANTED = {
     "root_volume_size_gib": 20,
     "data_volume_size_gib": 100,
     "memory_min_mib": 4096,
+    "market_type": "on-demand",
 }
 
 
@@ -139,6 +140,18 @@ def test_refusals(matches: list[dict[str, Any]], words: list[str]) -> None:
 
 def test_a_type_change_that_is_named_is_allowed() -> None:
     assert instance_refusals(HOST, [instance(instance_type="c7g.large")], WANTED, [HOST]) == []
+
+
+def test_a_spot_instance_never_changes_its_type() -> None:
+    request = {"type": "persistent", "instance_interruption_behavior": "stop", "state": "disabled"}
+    spot = instance(instance_type="c7g.large", instance_lifecycle="spot", spot_request=request)
+    (problem,) = instance_refusals(HOST, [spot], {**WANTED, "market_type": "spot"}, [HOST])
+    assert "never changes the type of a Spot instance" in problem
+
+
+def test_an_instance_of_another_market_is_refused() -> None:
+    (problem,) = instance_refusals(HOST, [instance()], {**WANTED, "market_type": "spot"}, [])
+    assert "instance_market_type: spot wanted" in problem
 
 
 SUBNETS = [{"subnet_id": "subnet-a", "zone": "a"}, {"subnet_id": "subnet-b", "zone": "b"}]

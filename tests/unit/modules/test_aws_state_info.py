@@ -387,6 +387,7 @@ def test_an_instance_with_its_volumes_and_what_a_shutdown_does(aws: Aws) -> None
         "metadata_options": {"http_tokens": "required"},
         "tags": {"Name": "academy-api-1"},
         "instance_initiated_shutdown_behavior": "terminate",
+        "spot_request": None,
         "volumes": {
             "/dev/sdf": {
                 "volume_id": "vol-1",
@@ -397,6 +398,82 @@ def test_an_instance_with_its_volumes_and_what_a_shutdown_does(aws: Aws) -> None
             }
         },
     }
+
+
+SPOT_REQUEST = {
+    "SpotInstanceRequestId": "sir-1",
+    "Type": "persistent",
+    "State": "disabled",
+    "InstanceInterruptionBehavior": "stop",
+    "Tags": TAGS,
+}
+READ_SPOT_REQUEST = {
+    "spot_instance_request_id": "sir-1",
+    "type": "persistent",
+    "state": "disabled",
+    "instance_interruption_behavior": "stop",
+    "tags": {"Project": "academy"},
+}
+
+
+@pytest.mark.parametrize(("requests", "expected"), [([SPOT_REQUEST], READ_SPOT_REQUEST), ([], None)])
+def test_a_spot_instance_with_the_request_behind_it(
+    aws: Aws, requests: list[dict[str, Any]], expected: dict[str, Any] | None
+) -> None:
+    instance = {"InstanceId": "i-1", "InstanceLifecycle": "spot", "SpotInstanceRequestId": "sir-1"}
+    ec2 = aws["ec2"]
+    ec2.add_response("describe_instances", {"Reservations": [{"Instances": [instance]}]})
+    ec2.add_response("describe_volumes", {"Volumes": []})
+    filters = [{"Name": "spot-instance-request-id", "Values": ["sir-1"]}]
+    ec2.add_response("describe_spot_instance_requests", {"SpotInstanceRequests": requests}, {"Filters": filters})
+    ec2.add_response("describe_instance_attribute", {})
+    (found,) = observe({"instance_filters": {"instance-id": "i-1"}}, aws.client)["instances"]
+    assert found["spot_request"] == expected
+
+
+def test_spot_requests_that_stand(aws: Aws) -> None:
+    filters = {"tag:Project": "academy", "state": ["open", "active", "disabled"]}
+    asked = [
+        {"Name": "tag:Project", "Values": ["academy"]},
+        {"Name": "state", "Values": ["open", "active", "disabled"]},
+    ]
+    aws["ec2"].add_response(
+        "describe_spot_instance_requests", {"SpotInstanceRequests": [SPOT_REQUEST]}, {"Filters": asked}
+    )
+    assert observe({"spot_request_filters": filters}, aws.client) == {"spot_requests": [READ_SPOT_REQUEST]}
+
+
+def test_launch_templates_with_what_their_default_version_says(aws: Aws) -> None:
+    ec2 = aws["ec2"]
+    template = {
+        "LaunchTemplateId": "lt-1",
+        "LaunchTemplateName": "a-spot",
+        "DefaultVersionNumber": 2,
+        "LatestVersionNumber": 3,
+        "Tags": TAGS,
+    }
+    ec2.add_response(
+        "describe_launch_templates",
+        {"LaunchTemplates": [template, {**template, "LaunchTemplateId": "lt-2", "LaunchTemplateName": "gone"}]},
+        {"Filters": [{"Name": "launch-template-name", "Values": ["a-spot", "gone", "b-spot"]}]},
+    )
+    data = {"InstanceMarketOptions": {"MarketType": "spot"}}
+    ec2.add_response(
+        "describe_launch_template_versions",
+        {"LaunchTemplateVersions": [{"LaunchTemplateData": data}]},
+        {"LaunchTemplateId": "lt-1", "Versions": ["$Default"]},
+    )
+    ec2.add_client_error("describe_launch_template_versions", "InvalidLaunchTemplateId.NotFound")
+    assert observe({"launch_template_names": ["a-spot", "gone", "b-spot"]}, aws.client)["launch_templates"] == {
+        "a-spot": {
+            "launch_template_id": "lt-1",
+            "default_version": 2,
+            "latest_version": 3,
+            "data": {"instance_market_options": {"market_type": "spot"}},
+            "tags": {"Project": "academy"},
+        }
+    }
+    assert observe({"launch_template_names": []}, aws.client)["launch_templates"] == {}
 
 
 def test_alarms_as_cloudwatch_tells_them(aws: Aws) -> None:
@@ -427,6 +504,89 @@ def test_a_topic_with_who_is_told(aws: Aws) -> None:
     }
     sns.add_client_error("get_topic_attributes", "NotFound")
     assert observe({"topic_arns": [arn]}, aws.client) == {"topics": {}}
+
+
+FUNCTION = "arn:aws:lambda:ap-northeast-2:123456789012:function:academy-starter"
+RULE = "arn:aws:events:ap-northeast-2:123456789012:rule/academy-starter"
+
+
+def test_a_function_with_who_may_invoke_it(aws: Aws) -> None:
+    configuration = {
+        "FunctionArn": FUNCTION,
+        "Description": "Starts",
+        "Runtime": "python3.13",
+        "Handler": "academy_starter.handler.handler",
+        "Role": f"arn:aws:iam::{ACCOUNT}:role/academy-starter-role",
+        "Timeout": 45,
+        "MemorySize": 256,
+        "Architectures": ["arm64"],
+        "Environment": {"Variables": {"STARTER": "{}"}},
+        "CodeSha256": "abc=",
+        "LoggingConfig": {"LogFormat": "Text", "LogGroup": "/academy/starter"},
+    }
+    statement = {"Sid": "InvokeBySchedule", "Effect": "Allow"}
+    functions, name = aws["lambda"], {"FunctionName": "academy-starter"}
+    functions.add_response("get_function", {"Configuration": configuration, "Tags": {"Project": "academy"}}, name)
+    functions.add_response("get_policy", {"Policy": json.dumps({"Statement": [statement]})}, name)
+    assert observe({"function_names": ["academy-starter"]}, aws.client)["functions"]["academy-starter"] == {
+        "arn": FUNCTION,
+        "description": "Starts",
+        "runtime": "python3.13",
+        "handler": "academy_starter.handler.handler",
+        "role": f"arn:aws:iam::{ACCOUNT}:role/academy-starter-role",
+        "timeout_seconds": 45,
+        "memory_mib": 256,
+        "architecture": "arm64",
+        "environment": {"STARTER": "{}"},
+        "code_sha256": "abc=",
+        "log_group": "/academy/starter",
+        "statements": [statement],
+        "tags": {"Project": "academy"},
+    }
+
+
+def test_a_function_that_nobody_may_invoke_and_one_that_is_not_there(aws: Aws) -> None:
+    configuration = {
+        "FunctionArn": FUNCTION,
+        "Role": f"arn:aws:iam::{ACCOUNT}:role/academy-starter-role",
+        "Timeout": 3,
+        "MemorySize": 128,
+        "Architectures": ["x86_64"],
+        "CodeSha256": "abc=",
+        "LoggingConfig": {"LogGroup": "/aws/lambda/academy-starter"},
+    }
+    functions = aws["lambda"]
+    functions.add_response("get_function", {"Configuration": configuration})
+    functions.add_client_error("get_policy", "ResourceNotFoundException")
+    found = observe({"function_names": ["academy-starter"]}, aws.client)["functions"]["academy-starter"]
+    assert (found["statements"], found["environment"], found["tags"], found["description"]) == ([], {}, {}, "")
+    functions.add_client_error("get_function", "ResourceNotFoundException")
+    assert observe({"function_names": ["academy-starter"]}, aws.client) == {"functions": {}}
+
+
+def test_a_schedule_with_what_it_invokes(aws: Aws) -> None:
+    rule = {
+        "Name": "academy-starter",
+        "Arn": RULE,
+        "Description": "Starts",
+        "ScheduleExpression": "rate(1 minute)",
+        "State": "ENABLED",
+    }
+    target = {"Id": "academy-starter", "Arn": FUNCTION}
+    events = aws["events"]
+    events.add_response("describe_rule", rule, {"Name": "academy-starter"})
+    events.add_response("list_targets_by_rule", {"Targets": [target]}, {"Rule": "academy-starter"})
+    assert observe({"schedule_names": ["academy-starter"]}, aws.client)["schedules"]["academy-starter"] == {
+        "arn": RULE,
+        "description": "Starts",
+        "schedule": "rate(1 minute)",
+        "event_pattern": None,
+        "state": "ENABLED",
+        "role": None,
+        "targets": [target],
+    }
+    events.add_client_error("describe_rule", "ResourceNotFoundException")
+    assert observe({"schedule_names": ["academy-starter"]}, aws.client) == {"schedules": {}}
 
 
 def test_instance_types_with_the_zones_that_offer_them(aws: Aws) -> None:

@@ -67,18 +67,6 @@ def test_an_instance_without_a_profile_and_a_profile_without_a_role() -> None:
         assert idle_stop_check.read_policies(iam.client, PROFILE_ARN) == (None, None)
 
 
-def test_the_request_of_a_spot_instance() -> None:
-    request = {"Type": "persistent", "State": "active", "InstanceInterruptionBehavior": "stop"}
-    with stubbed("ec2") as ec2:
-        asked = {"Filters": [{"Name": "spot-instance-request-id", "Values": ["sir-1"]}]}
-        ec2.add_response("describe_spot_instance_requests", {"SpotInstanceRequests": [request]}, asked)
-        found = idle_stop_check.read_spot_request(ec2.client, {"spot_instance_request_id": "sir-1"})
-        ec2.add_response("describe_spot_instance_requests", {"SpotInstanceRequests": []}, asked)
-        assert idle_stop_check.read_spot_request(ec2.client, {"spot_instance_request_id": "sir-1"}) is None
-        assert idle_stop_check.read_spot_request(ec2.client, {}) is None
-    assert found == {"type": "persistent", "state": "active", "instance_interruption_behavior": "stop"}
-
-
 def test_documentation_can_be_read() -> None:
     for module in (idle_stop_check, sqs_message):
         for text in (module.DOCUMENTATION, module.EXAMPLES, module.RETURN):

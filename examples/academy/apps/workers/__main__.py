@@ -11,6 +11,7 @@ import signal
 import sys
 import threading
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 WORKERS = ("messaging", "video", "ai")
@@ -29,6 +30,7 @@ def main(arguments: list[str]) -> int:
     from django.conf import settings  # noqa: PLC0415
 
     from apps.api.config.environment import Environment  # noqa: PLC0415
+    from apps.workers.heartbeat import Heartbeat  # noqa: PLC0415
     from apps.workers.host import stop_itself  # noqa: PLC0415
     from apps.workers.idle import Idleness  # noqa: PLC0415
     from apps.workers.loop import Loop  # noqa: PLC0415
@@ -39,6 +41,8 @@ def main(arguments: list[str]) -> int:
     worker = chosen.worker(environment)
     idleness = Idleness(environment.integer("EC2_IDLE_STOP_THRESHOLD", 0))
     wait_seconds = environment.integer("WORKER_WAIT_SECONDS", 20)
+    heartbeat_file = environment.text("WORKER_HEARTBEAT_FILE", "")
+    heartbeat = Heartbeat(Path(heartbeat_file) if heartbeat_file else None)
     environment.finish()
 
     ended = threading.Event()
@@ -51,7 +55,7 @@ def main(arguments: list[str]) -> int:
     queues = Queues(names, wait_seconds, settings.AWS_REGION)
     # Not before: a queue that is missing or out of reach ends the process.
     log.info("%s works on %s", worker.worker_id, ", ".join(queue for _, queue in names))
-    Loop(worker, queues, idleness, partial(stop_itself, settings.AWS_REGION), ended).run()
+    Loop(worker, queues, idleness, partial(stop_itself, settings.AWS_REGION), ended, heartbeat=heartbeat).run()
     log.info("ended")
     return 0
 

@@ -17,6 +17,7 @@ from django.db import Error as DatabaseError
 from django.db import close_old_connections
 
 from apps.jobs import models
+from apps.workers.heartbeat import BEAT_SECONDS, Heartbeat
 from apps.workers.idle import Idleness
 from apps.workers.queues import MalformedError, Message, Queues
 
@@ -38,17 +39,21 @@ class OverTimeError(Exception):
 
 
 class Context:
-    """What a job asks now and then: may I go on?"""
+    """What a job asks now and then, and so shows that it gets on: may I go on?"""
 
-    def __init__(self, kind: str, ended: threading.Event, limit_seconds: int) -> None:
-        """A limit of 0 is none."""
+    def __init__(
+        self, kind: str, ended: threading.Event, limit_seconds: int, progress: Callable[[], None] = lambda: None
+    ) -> None:
+        """A limit of 0 is none. progress is called by everything that takes long."""
         self.kind = kind
+        self.progress = progress
         self._ended = ended
         self._limit_seconds = limit_seconds
         self._begun = time.monotonic()
 
     def check(self) -> None:
         """Raise EndedError or OverTimeError."""
+        self.progress()
         if self._ended.is_set():
             raise EndedError
         if self._limit_seconds and time.monotonic() - self._begun > self._limit_seconds:
@@ -56,7 +61,9 @@ class Context:
 
     def sleep(self, seconds: float) -> None:
         """Wait, unless the process has been told to end meanwhile."""
-        self._ended.wait(seconds)
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0 and not self._ended.wait(min(left, BEAT_SECONDS)):
+            self.check()
         self.check()
 
 
@@ -79,7 +86,14 @@ class Loop:
     """A worker at its queues, until it is told to end or has stopped its host."""
 
     def __init__(
-        self, worker: Worker, queues: Queues, idleness: Idleness, stop_host: Callable[[], bool], ended: threading.Event
+        self,
+        worker: Worker,
+        queues: Queues,
+        idleness: Idleness,
+        stop_host: Callable[[], bool],
+        ended: threading.Event,
+        *,
+        heartbeat: Heartbeat,
     ) -> None:
         """stop_host says whether the host is going to stop."""
         self._worker = worker
@@ -87,6 +101,7 @@ class Loop:
         self._idleness = idleness
         self._stop_host = stop_host
         self._ended = ended
+        self._heartbeat = heartbeat
         self.is_busy = False
 
     def run(self) -> None:
@@ -99,9 +114,11 @@ class Loop:
                 continue
             if message is not None:
                 self._idleness.note_work()
+                self._heartbeat.busy()
                 self._take(message)
                 continue
             self._idleness.note_empty_poll()
+            self._heartbeat.idle(self._idleness.empty_polls)
             if self._idleness.is_over:
                 self._end_host()
 
@@ -146,7 +163,8 @@ class Loop:
             self._queues.hide(message, worker.visibility_seconds)
         try:
             with self._extended(message):
-                result = worker.perform(work, Context(message.kind, self._ended, worker.limit_seconds))
+                context = Context(message.kind, self._ended, worker.limit_seconds, self._heartbeat.progress)
+                result = worker.perform(work, context)
         except EndedError:
             log.info("%s is given back: this process ends", job)
             models.give_back(job)

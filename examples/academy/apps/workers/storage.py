@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Cloudflare R2, which speaks S3."""
 
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,9 @@ from botocore.config import Config
 from django.conf import settings
 
 
-def put(area: str, key: str, file: Path) -> None:
-    """Store a file, of whatever size."""
-    _client().upload_file(str(file), _bucket(area), key)
+def put(area: str, key: str, file: Path, progress: Callable[[], None]) -> None:
+    """Store a file, of whatever size; progress is called as it gets on."""
+    _client().upload_file(str(file), _bucket(area), key, Callback=lambda _: progress())
 
 
 def put_bytes(area: str, key: str, content: bytes) -> None:

@@ -55,7 +55,7 @@ def perform(job: Mapping[str, Any], context: Context) -> dict[str, Any]:
         run(transcoding(source, target), context)
         run(decoding(target), context)
         key = f"videos/{job['id']}.mp4"
-        storage.put("video", key, target)
+        storage.put("video", key, target, context.progress)
         return {"key": key, "bytes": target.stat().st_size}
 
 

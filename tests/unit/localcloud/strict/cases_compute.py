@@ -6,11 +6,37 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from localcloud.spot import request_of
+from tests import support
 from tests.unit.localcloud.strict.world import Case, World
+
+STOPS = {"SpotInstanceType": "persistent", "InstanceInterruptionBehavior": "stop"}
 
 
 def spot(**options: str) -> dict[str, object]:
     return {"MarketType": "spot", "SpotOptions": options}
+
+
+def stop(world: World, instance: str) -> str:
+    world.ec2.stop_instances(InstanceIds=[instance])
+    return instance
+
+
+def start(world: World, instance: str) -> None:
+    world.ec2.start_instances(InstanceIds=[instance])
+
+
+def cancelled(world: World, instance: str) -> str:
+    request = request_of(world.api.backends("ec2"), instance)
+    assert request is not None
+    world.ec2.cancel_spot_instance_requests(SpotInstanceRequestIds=[request.id])
+    return instance
+
+
+def interrupted(world: World, instance: str) -> str:
+    world.spot.interrupt(instance, 0)
+    support.wait_until(lambda: world.api.backends("ec2").get_instance(instance).state == "stopped", "it stops", 5)
+    return instance
 
 
 def change(world: World, instance: str) -> None:
@@ -129,7 +155,7 @@ CASES = [
         "ec2-spot-interruption",
         "InvalidParameterCombination",
         lambda w: w.run(InstanceMarketOptions=spot(SpotInstanceType="persistent")),
-        lambda w: w.run(InstanceMarketOptions=spot(SpotInstanceType="persistent", InstanceInterruptionBehavior="stop")),
+        lambda w: w.run(InstanceMarketOptions=spot(**STOPS)),
     ),
     Case(
         "ec2-spot-interruption",
@@ -138,27 +164,47 @@ CASES = [
         lambda w: w.run(InstanceMarketOptions=spot(InstanceInterruptionBehavior="terminate")),
     ),
     Case(
+        "ec2-spot-price",
+        "InvalidParameterValue",
+        lambda w: w.run(InstanceMarketOptions=spot(MaxPrice="0.0009")),
+        lambda w: w.run(InstanceMarketOptions=spot(MaxPrice="0.0100")),
+    ),
+    Case(
+        "ec2-spot-valid-until",
+        "InvalidParameterCombination",
+        lambda w: w.run(InstanceMarketOptions=spot(ValidUntil="2099-01-01T00:00:00Z")),
+        lambda w: w.run(InstanceMarketOptions=spot(ValidUntil="2099-01-01T00:00:00Z", **STOPS)),
+    ),
+    Case(
         "ec2-one-time-spot",
         "UnsupportedOperation",
-        lambda w: w.ec2.stop_instances(InstanceIds=[w.run(InstanceMarketOptions=spot())]),
-        lambda w: w.ec2.stop_instances(
-            InstanceIds=[
-                w.run(InstanceMarketOptions=spot(SpotInstanceType="persistent", InstanceInterruptionBehavior="stop"))
-            ]
-        ),
+        lambda w: stop(w, cancelled(w, w.run(InstanceMarketOptions=spot(**STOPS)))),
+        lambda w: stop(w, w.run(InstanceMarketOptions=spot(**STOPS))),
+    ),
+    Case(
+        "ec2-spot-start",
+        "IncorrectSpotRequestState",
+        lambda w: start(w, interrupted(w, w.run(InstanceMarketOptions=spot(**STOPS)))),
+        lambda w: start(w, stop(w, w.run(InstanceMarketOptions=spot(**STOPS)))),
+    ),
+    Case(
+        "ec2-spot-type",
+        "UnsupportedOperation",
+        lambda w: change(w, stop(w, w.run(InstanceMarketOptions=spot(**STOPS)))),
+        lambda w: change(w, w.stopped()),
+    ),
+    Case(
+        "ec2-one-time-spot",
+        "UnsupportedOperation",
+        lambda w: stop(w, w.run(InstanceMarketOptions=spot())),
+        lambda w: stop(w, w.run(InstanceMarketOptions=spot(**STOPS))),
     ),
     # What a launch template says counts like what the launch says.
     Case(
         "ec2-one-time-spot",
         "UnsupportedOperation",
-        lambda w: w.ec2.stop_instances(InstanceIds=[w.run_from_template(InstanceMarketOptions=spot())]),
-        lambda w: w.ec2.stop_instances(
-            InstanceIds=[
-                w.run_from_template(
-                    InstanceMarketOptions=spot(SpotInstanceType="persistent", InstanceInterruptionBehavior="stop")
-                )
-            ]
-        ),
+        lambda w: stop(w, w.run_from_template(InstanceMarketOptions=spot())),
+        lambda w: stop(w, w.run_from_template(InstanceMarketOptions=spot(**STOPS))),
     ),
     Case(
         "ec2-architecture",

@@ -19,6 +19,7 @@ from botocore.config import Config
 
 from localcloud import fixes, settings, strict
 from localcloud.api import Api
+from localcloud.spot import NoHosts, Spot
 from localcloud.strict.rule import Account, Rule
 from localcloud.wire import ApiError, Call
 
@@ -51,6 +52,7 @@ class World:
         self.api = Api()
         fixes.install(self.api)
         strict.install(self.api, [self._switchable(rule) for rule in strict.RULES], clock=lambda: self.now)
+        self.spot = Spot(self.api, NoHosts())
         self.api.start()
 
     def _switchable(self, rule: Rule) -> Rule:

@@ -1,0 +1,190 @@
+# Copyright: academy.deploy contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A Spot video worker beside an on-demand one: checked, created, repeated, meddled with, mended, refused.
+
+One account, one story: each test finds what the one before left.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests import support
+from tests.integration.provision.conftest import Account
+
+SPOT, PLAIN = "academy-video-worker-1", "academy-video-worker-2"
+TEMPLATE = f"{SPOT}-spot"
+TAGS = {"Project": "academy", "Environment": "local", "Owner": "demo", "Role": "video-worker"}
+ALL_IT_NEEDS = "network,identity,instance"
+# What no two instances have in common, and what makes a Spot instance one.
+OWN = {
+    "AmiLaunchIndex", "BlockDeviceMappings", "ClientToken", "IamInstanceProfile", "InstanceId", "LaunchTime",
+    "NetworkInterfaces", "Placement", "PrivateDnsName", "PrivateIpAddress", "PublicDnsName", "PublicIpAddress",
+    "SubnetId", "Tags",
+}  # fmt: skip
+SPOTS_OWN = {"InstanceLifecycle", "SpotInstanceRequestId"}
+
+
+def provision(
+    account: Account, name: str, *arguments: str, host: str = SPOT, market: str = "spot", tags: str = "instance"
+) -> support.Run:
+    limits = ("--limit", f"localhost,{host}", "--tags", tags)
+    return account.provision(f"spot-{name}", *limits, "-e", f"instance_market_type={market}", *arguments)
+
+
+def unchanged(account: Account, name: str, **choice: str) -> bool:
+    before = account.writes()
+    changed = provision(account, name, **choice).expect().changed()
+    return changed != {} and not any(changed.values()) and account.writes() == before
+
+
+def only(account: Account, name: str) -> dict[str, Any]:
+    (host,) = [host for host in account.instances(name) if host["State"]["Name"] != "terminated"]
+    return host
+
+
+def request(account: Account) -> dict[str, Any]:
+    ids = [only(account, SPOT)["SpotInstanceRequestId"]]
+    (found,) = account.client("ec2").describe_spot_instance_requests(SpotInstanceRequestIds=ids)["SpotInstanceRequests"]
+    return dict(found)
+
+
+def tags(record: dict[str, Any]) -> dict[str, str]:
+    return {tag["Key"]: tag["Value"] for tag in record["Tags"] if not tag["Key"].startswith("aws:")}
+
+
+def volumes(account: Account, host: dict[str, Any]) -> dict[str, Any]:
+    attached = {mapping["DeviceName"]: mapping["Ebs"] for mapping in host["BlockDeviceMappings"]}
+    ids = [ebs["VolumeId"] for ebs in attached.values()]
+    found = {volume["VolumeId"]: volume for volume in account.client("ec2").describe_volumes(VolumeIds=ids)["Volumes"]}
+    return {
+        device: (
+            *(found[ebs["VolumeId"]][name] for name in ("Size", "VolumeType", "Encrypted")), ebs["DeleteOnTermination"],
+        )
+        for device, ebs in attached.items()
+    }  # fmt: skip
+
+
+def test_check_mode_on_an_empty_account_predicts_and_writes_nothing(account: Account) -> None:
+    changed = provision(account, "check", "--check", "--diff", tags=ALL_IT_NEEDS).expect().changed()
+    assert changed[SPOT] == len(("key", "template", "instance"))
+    assert account.writes() == {}
+
+
+def test_it_is_asked_for_by_a_template_and_can_be_stopped(account: Account) -> None:
+    changed = provision(account, "create", tags=ALL_IT_NEEDS).expect().changed()
+    assert changed[SPOT] == len(("key", "template", "instance"))
+    host = only(account, SPOT)
+    assert host["InstanceLifecycle"] == "spot"
+    assert tags(host) == {**TAGS, "Name": SPOT}
+    found = request(account)
+    assert (found["Type"], found["InstanceInterruptionBehavior"], found["State"]) == ("persistent", "stop", "active")
+    assert tags(found) == {**TAGS, "Name": SPOT}
+    (template,) = account.client("ec2").describe_launch_templates()["LaunchTemplates"]
+    assert (template["LaunchTemplateName"], tags(template)) == (TEMPLATE, TAGS)
+
+
+def test_for_the_rest_it_is_as_an_on_demand_one(account: Account) -> None:
+    assert provision(account, "plain", host=PLAIN, market="on-demand").expect().changed()[PLAIN] == 1
+    spot, plain = only(account, SPOT), only(account, PLAIN)
+    assert set(spot) - set(plain) == SPOTS_OWN
+    assert {key: spot[key] for key in plain if key not in OWN} == {key: plain[key] for key in plain if key not in OWN}
+    assert spot["IamInstanceProfile"]["Arn"] == plain["IamInstanceProfile"]["Arn"]
+    assert spot["MetadataOptions"]["HttpPutResponseHopLimit"] == 2
+    assert volumes(account, spot) == volumes(account, plain)
+    assert set(volumes(account, spot)) == {"/dev/xvda", "/dev/sdf"}
+    ec2, attribute = account.client("ec2"), "instanceInitiatedShutdownBehavior"
+    for host in (spot, plain):
+        shown = ec2.describe_instance_attribute(InstanceId=host["InstanceId"], Attribute=attribute)
+        assert shown["InstanceInitiatedShutdownBehavior"]["Value"] == "stop"
+
+
+def test_a_second_run_changes_nothing_and_a_stopped_one_stays_stopped(account: Account) -> None:
+    assert unchanged(account, "again")
+    account.client("ec2").stop_instances(InstanceIds=[only(account, SPOT)["InstanceId"]])
+    assert request(account)["State"] == "disabled"
+    assert unchanged(account, "stopped")
+    assert only(account, SPOT)["State"]["Name"] == "stopped"
+
+
+def test_template_and_request_are_mended(account: Account) -> None:
+    ec2 = account.client("ec2")
+    (template,) = ec2.describe_launch_templates()["LaunchTemplates"]
+    identifier, theirs = template["LaunchTemplateId"], [{"Key": "Owner", "Value": "others"}]
+    ec2.create_launch_template_version(
+        LaunchTemplateId=identifier,
+        LaunchTemplateData={"InstanceMarketOptions": {"MarketType": "spot"}, "InstanceType": "t4g.nano"},
+    )
+    ec2.modify_launch_template(LaunchTemplateId=identifier, DefaultVersion="2")
+    ec2.create_tags(Resources=[identifier, request(account)["SpotInstanceRequestId"]], Tags=theirs)
+
+    before = account.writes()
+    foreseen = provision(account, "drift-check", "--check", "--diff").expect().changed()
+    assert account.writes() == before
+    mended = provision(account, "drift").expect().changed()
+    assert foreseen == mended
+    assert mended[SPOT] == len(("template", "request"))
+
+    versions = ec2.describe_launch_template_versions(LaunchTemplateId=identifier, Versions=["$Default"])
+    (data,) = [version["LaunchTemplateData"] for version in versions["LaunchTemplateVersions"]]
+    options = {"SpotInstanceType": "persistent", "InstanceInterruptionBehavior": "stop"}
+    assert data["InstanceMarketOptions"] == {"MarketType": "spot", "SpotOptions": options}
+    assert "InstanceType" not in data
+    assert tags(request(account)) == {**TAGS, "Name": SPOT}
+    assert tags(ec2.describe_launch_templates()["LaunchTemplates"][0]) == TAGS
+    assert unchanged(account, "mended")
+
+
+@pytest.mark.parametrize(
+    ("name", "choice", "options", "words"),
+    [
+        ("was-spot", {"market": "on-demand"}, {}, ["on-demand wanted", "is spot", "cancel-spot-instance-requests"]),
+        ("was-plain", {"host": PLAIN}, {}, ["spot wanted", "is on-demand", "terminate-instances"]),
+        (
+            "always",
+            {"host": "academy-api-1"},
+            {"spot_instance_type": "one-time"},
+            ["academy-api-1 must run always", "found one-time", "cannot be stopped"],
+        ),
+        ("type", {}, {"type": "t4g.large"}, ["never changes the type of a Spot instance"]),
+    ],
+)
+def test_it_refuses(
+    account: Account, name: str, choice: dict[str, str], options: dict[str, str], words: list[str]
+) -> None:
+    wanted: dict[str, Any] = {"spot_instance_type": "persistent", "instance_interruption_behavior": "stop", **options}
+    values: dict[str, Any] = {"instance_type": wanted.pop("type")} if "type" in wanted else {}
+    before = account.writes()
+    extra = json.dumps({**values, "instance_spot_options": wanted})
+    run = provision(account, f"refuse-{name}", "-e", extra, **choice).expect(2)
+    told = " ".join(run.output.split())
+    assert all(word in told for word in words)
+    assert account.writes() == before
+
+
+def test_one_that_cannot_be_stopped_any_more_is_refused(account: Account) -> None:
+    ec2 = account.client("ec2")
+    ec2.start_instances(InstanceIds=[only(account, SPOT)["InstanceId"]])
+    ec2.cancel_spot_instance_requests(SpotInstanceRequestIds=[request(account)["SpotInstanceRequestId"]])
+    run = provision(account, "cancelled").expect(2)
+    assert "a request that is cancelled" in " ".join(run.output.split())
+
+
+def test_a_one_time_namesake_is_refused(account: Account) -> None:
+    ec2 = account.client("ec2")
+    old = only(account, SPOT)
+    ec2.terminate_instances(InstanceIds=[old["InstanceId"]])
+    named = [{"Key": key, "Value": value} for key, value in {**TAGS, "Name": SPOT}.items()]
+    ec2.run_instances(
+        ImageId=old["ImageId"], InstanceType="t4g.medium", MinCount=1, MaxCount=1,
+        InstanceMarketOptions={"MarketType": "spot"},
+        TagSpecifications=[{"ResourceType": "instance", "Tags": named}],
+    )  # fmt: skip
+    run = provision(account, "one-time").expect(2)
+    assert "spot_instance_type one-time and instance_interruption_behavior terminate" in " ".join(run.output.split())
+    ec2.terminate_instances(InstanceIds=[only(account, SPOT)["InstanceId"]])
+    assert provision(account, "replaced").expect().changed()[SPOT] == 1
+    assert request(account)["State"] == "active"

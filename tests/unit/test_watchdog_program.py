@@ -1,0 +1,334 @@
+# Copyright: academy.deploy contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""When a worker host powers itself off, minute by minute; what it reads; and how it waits for a Spot notice."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from roles.watchdog.files import academy_watchdog as watchdog
+from roles.watchdog.files.academy_watchdog import Beat, Container, Memory, Metadata, Seen, Settings
+
+# What a worker shows in a minute: its container, and its heartbeat.
+Shown = tuple[Container | None, Beat | None]
+Course = Callable[[int], Shown]
+LOOKS = range(60)
+
+
+def settings(count: int = 1, **changes: Any) -> Settings:
+    """As the role's defaults have it."""
+    values: dict[str, Any] = {
+        "heartbeat_files": {f"worker-{number}": f"/nowhere/{number}" for number in range(count)},
+        "broken_seconds": 15 * 60,
+        "grace_seconds": 10 * 60,
+        "heartbeat_seconds": 180,
+        "restart_window_seconds": 5 * 60,
+        "idle_polls": 5,
+        "release_seconds": 90,
+    }
+    return Settings(**{**values, **changes})
+
+
+def course(
+    status: str | None = "running",
+    beats: str | None = None,
+    *,
+    restarts: Callable[[int], int] = lambda _: 0,
+    started: Callable[[int], str] = lambda _: "09:00",
+    hangs_after: int = 99,
+    polls: int = 5,
+) -> Course:
+    """A worker's course; its heartbeat changes every minute until it hangs."""
+
+    def shown(minute: int) -> Shown:
+        container = None if status is None else Container(status, restarts(minute), started(minute))
+        beat = None if beats is None else Beat(float(min(minute, hangs_after)), beats, polls)
+        return container, beat
+
+    return shown
+
+
+def change(minute: int, before: Course, after: Course) -> Course:
+    return lambda now: before(now) if now < minute else after(now)
+
+
+def off_at(
+    *courses: Course,
+    hold: range = range(0),
+    silent: range = range(0),
+    looks: Iterable[int] = LOOKS,
+    **changes: Any,
+) -> int | None:
+    """The minute in which the host is powered off; Docker is silent and the host held in some of them."""
+    wanted = settings(len(courses), **changes)
+    memory: Memory | None = None
+    for minute in looks:
+        shown = dict(zip(wanted.heartbeat_files, [show(minute) for show in courses], strict=True))
+        quiet = minute in silent
+        seen = Seen(
+            now=86400.0 + minute * 60,
+            hold="held" if minute in hold else "",
+            docker="Docker does not answer" if quiet else "",
+            containers={name: found for name, (found, _) in shown.items() if found and not quiet},
+            beats={name: beat for name, (_, beat) in shown.items() if beat},
+        )
+        decision, memory = watchdog.decide(wanted, seen, memory)
+        # It goes through a file between two looks.
+        memory = watchdog.parse_memory(json.dumps(asdict(memory)))
+        assert memory is not None
+        if decision.power_off:
+            return minute
+    return None
+
+
+RUNNING, EXITED, BUSY, IDLE = course(), course("exited"), course(beats="busy"), course(beats="idle")
+ALWAYS = range(99)
+
+
+@pytest.mark.parametrize(
+    ("worker", "minute"),
+    [
+        pytest.param(RUNNING, None, id="no heartbeat file"),
+        pytest.param(BUSY, None, id="works"),
+        pytest.param(IDLE, None, id="a single idle one stops its host itself"),
+        pytest.param(course(beats="unheard of"), None, id="says what nobody knows"),
+        *[
+            pytest.param(course(status), 15, id=status or "absent")
+            for status in (None, "created", "exited", "paused", "dead", "restarting", "removing")
+        ],
+        pytest.param(course("exited", "busy"), 15, id="exited, whatever its heartbeat says"),
+        pytest.param(change(5, EXITED, RUNNING), None, id="mended in time"),
+        pytest.param(change(10, EXITED, change(11, RUNNING, EXITED)), 26, id="an interruption begins the count anew"),
+        pytest.param(course(restarts=lambda minute: minute), 16, id="restarted every minute"),
+        pytest.param(course(restarts=lambda minute: minute // 4), 19, id="restarted every four minutes"),
+        pytest.param(course(restarts=lambda minute: minute // 7), None, id="restarted every seven minutes"),
+        pytest.param(course(restarts=lambda minute: int(minute > 3)), None, id="restarted once"),
+        pytest.param(course(restarts=lambda minute: 99 - minute), None, id="counted anew after a start by hand"),
+        pytest.param(course(beats="busy", restarts=lambda minute: minute // 4), None, id="works between two restarts"),
+        pytest.param(
+            course(beats="busy", restarts=lambda minute: minute, started=str, hangs_after=0),
+            16,
+            id="restarted, the heartbeat is from before",
+        ),
+        pytest.param(
+            course(beats="busy", restarts=lambda minute: minute, started=str, hangs_after=1),
+            16,
+            id="restarted after a sign of life",
+        ),
+        pytest.param(course(beats="busy", hangs_after=0), 19, id="an old heartbeat, three minutes of patience"),
+        pytest.param(course(beats="busy", hangs_after=5), 24, id="hung while it worked"),
+        pytest.param(course(beats="idle", hangs_after=5), 24, id="hung while it was idle"),
+        pytest.param(
+            course(beats="busy", hangs_after=0, started=lambda minute: str(minute >= 18)),
+            37,
+            id="started by hand, which takes three minutes again",
+        ),
+    ],
+)
+def test_one_worker(worker: Course, minute: int | None) -> None:
+    assert off_at(worker) == minute
+
+
+@pytest.mark.parametrize(
+    ("workers", "minute"),
+    [
+        pytest.param([EXITED, EXITED], 15, id="both broken"),
+        pytest.param([EXITED, course(restarts=lambda minute: minute)], 16, id="broken in different ways"),
+        pytest.param([EXITED, RUNNING], None, id="one runs"),
+        pytest.param([EXITED, BUSY], None, id="one works"),
+        pytest.param([EXITED, IDLE], 16, id="broken beside idle"),
+        pytest.param([EXITED, course(beats="idle", polls=4)], None, id="broken beside one not idle for long enough"),
+        pytest.param([IDLE, IDLE], 10, id="both idle, as soon as the grace is over"),
+        pytest.param([IDLE, change(30, BUSY, IDLE)], 30, id="both idle at last"),
+        pytest.param([IDLE, BUSY], None, id="one idle, one works"),
+        pytest.param([IDLE, RUNNING], None, id="one idle, one without heartbeat"),
+        pytest.param([IDLE, course(beats="idle", polls=4)], None, id="one not idle for long enough"),
+        pytest.param([IDLE, course(beats="idle", hangs_after=0)], 19, id="a heartbeat from before the boot is none"),
+    ],
+)
+def test_two_workers(workers: list[Course], minute: int | None) -> None:
+    assert off_at(*workers) == minute
+
+
+@pytest.mark.parametrize(
+    ("worker", "conditions", "minute"),
+    [
+        pytest.param(RUNNING, {"silent": ALWAYS}, 15, id="Docker does not answer"),
+        pytest.param(RUNNING, {"silent": range(5, 12)}, None, id="Docker is restarted"),
+        pytest.param(BUSY, {"silent": ALWAYS}, None, id="works on without Docker"),
+        pytest.param(course(beats="idle", hangs_after=20), {"silent": ALWAYS}, 39, id="hangs without Docker"),
+        pytest.param(EXITED, {"hold": ALWAYS}, None, id="held"),
+        pytest.param(EXITED, {"hold": range(20)}, 35, id="a hold's end begins the count"),
+        pytest.param(EXITED, {"hold": range(14, 15)}, 30, id="a short hold does, too"),
+        pytest.param(EXITED, {"broken_seconds": 0}, 10, id="not soon after the boot"),
+        pytest.param(EXITED, {"looks": [*range(8), *range(11, 30)]}, 26, id="a gap between looks begins it anew"),
+        pytest.param(EXITED, {"looks": [*range(8), *range(10, 30)]}, 15, id="a look may be late"),
+        pytest.param(EXITED, {"looks": [0, 1000, 1001, 1014, 1015]}, None, id="never by two looks far apart"),
+    ],
+)
+def test_conditions(worker: Course, conditions: dict[str, Any], minute: int | None) -> None:
+    assert off_at(worker, **conditions) == minute
+
+
+def test_idle_workers_are_held_too() -> None:
+    assert off_at(IDLE, IDLE, hold=range(20)) == 20
+
+
+def test_it_says_why_and_how_long_still() -> None:
+    seen = Seen(0, "", "", {"worker-0": Container("exited", 0, "")}, {})
+    first, memory = watchdog.decide(settings(2), seen, None)
+    assert first.text == "powers off in 15 minutes: worker-0 is exited; worker-1 does not exist"
+    later, _ = watchdog.decide(settings(2), Seen(61, "", "", {}, {}), memory)
+    assert later.text == "powers off in 14 minutes: worker-0 does not exist; worker-1 does not exist"
+    held, _ = watchdog.decide(settings(2), Seen(0, "held until 9", "", {}, {}), None)
+    assert held.text == "stays on, held until 9: worker-0 does not exist; worker-1 does not exist"
+    assert held.broken
+
+
+# --- what it reads ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("100", ""),
+        ("101\n", "held until 1970-01-01T00:01:41Z"),
+        ("", "held: /run/academy/hold-until must hold"),
+        ("soon", "held: /run/academy/hold-until must hold"),
+        ("1" * 40, "held: /run/academy/hold-until must hold"),
+        ("1e3", "held: /run/academy/hold-until must hold"),
+    ],
+)
+def test_a_hold_ends_and_an_unreadable_one_holds(content: str, reason: str) -> None:
+    found = watchdog.hold_reason(content, 100)
+    assert found.startswith(reason) if reason else found == ""
+
+
+def test_no_file_is_no_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watchdog, "HOLD", str(tmp_path / "hold-until"))
+    assert watchdog.read_hold() == ""
+    (tmp_path / "hold-until").write_text("4000000000", encoding="utf-8")
+    assert watchdog.read_hold() == "held until 2096-10-02T07:06:40Z"
+    (tmp_path / "hold-until").write_bytes(b"\xff")
+    assert watchdog.read_hold().startswith("held: ")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"at": "soon", "state": "busy", "empty_polls": 0}',
+        '{"at": 1, "state": "busy"}',
+        "[" * 5000,
+    ],
+)
+def test_what_no_worker_wrote_is_no_heartbeat(content: str) -> None:
+    assert watchdog.parse_beat(content) is None
+
+
+def test_a_heartbeat_is_read_from_a_plain_file_only(tmp_path: Path) -> None:
+    file = tmp_path / "heartbeat.json"
+    file.write_text('{"state": "busy", "at": 7, "empty_polls": 0, "more": 1}', encoding="utf-8")
+    assert watchdog.read_beat(str(file)) == Beat(7.0, "busy", 0)
+    (tmp_path / "link").symlink_to(file)
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("link", "pipe", "none", "."):
+        assert watchdog.read_beat(str(tmp_path / name)) is None
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"workers": {"a": {}}}'])
+def test_what_another_version_remembered_is_forgotten(content: str) -> None:
+    assert watchdog.parse_memory(content) is None
+
+
+def test_a_missing_configuration_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(watchdog, "CONFIGURATION", str(tmp_path / "watchdog.json"))
+    with pytest.raises(SystemExit):
+        watchdog.read_settings()
+    assert "--tags watchdog" in capsys.readouterr().out
+    (tmp_path / "watchdog.json").write_text(json.dumps(asdict(settings(2))), encoding="utf-8")
+    assert watchdog.read_settings() == settings(2)
+
+
+def test_containers_are_what_docker_has_started() -> None:
+    shim = "/usr/bin/containerd-shim-runc-v2"
+    processes = [
+        (1, 0, ["/sbin/init"]),
+        (10, 1, [shim, "-namespace", "moby", "-id", "a"]),
+        (11, 10, ["python", "-m", "apps.workers"]),
+        (12, 11, ["ffmpeg"]),
+        (20, 1, [shim, "-namespace", "k8s.io", "-id", "b"]),
+        (21, 20, ["pause"]),
+        (30, 2, [""]),
+    ]
+    assert watchdog.container_processes(processes) == [11]
+
+
+@pytest.mark.parametrize("arguments", [[], ["unknown"], ["look", "notice"]])
+def test_it_says_how_it_is_called(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert watchdog.main(arguments) == 2
+    assert "{look|notice|release}" in capsys.readouterr().err
+
+
+# --- the Spot notice --------------------------------------------------------------------------------------------------
+
+
+class Service:
+    """A metadata service that forgets its tokens, fails, and gives notice at last."""
+
+    def __init__(self, answers: list[int]) -> None:
+        self.answers = answers
+        self.tokens = 0
+        service = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_PUT(self) -> None:
+                known = self.path == "/latest/api/token" and self.headers["X-aws-ec2-metadata-token-ttl-seconds"]
+                service.tokens += 1
+                self._send(200 if known else 400, f"token-{service.tokens}")
+
+            def do_GET(self) -> None:
+                right = self.headers["X-aws-ec2-metadata-token"] == f"token-{service.tokens}"
+                known = self.path == "/latest/meta-data/spot/instance-action"
+                self._send(service.answers.pop(0) if right and known else 400, '{"action": "stop"}')
+
+            def _send(self, status: int, text: str) -> None:
+                self.send_response(status)
+                self.end_headers()
+                self.wfile.write(text.encode())
+
+            def log_message(self, *_: Any) -> None:
+                """Say nothing."""
+
+        self.server = HTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/latest"
+        threading.Thread(target=self.server.serve_forever, args=[0.05], daemon=True).start()
+
+
+@pytest.fixture
+def service() -> Iterator[Service]:
+    service = Service([404, 404, 401, 404, 500, 500, 200])
+    yield service
+    service.server.shutdown()
+    service.server.server_close()
+
+
+def test_it_asks_until_there_is_a_notice(service: Service, capsys: pytest.CaptureFixture[str]) -> None:
+    pauses: list[float] = []
+    assert watchdog.await_notice(Metadata(service.url), pauses.append) == '{"action": "stop"}'
+    assert (service.answers, service.tokens) == ([], 2)
+    assert pauses == [5.0] * 6
+    assert capsys.readouterr().out.count("does not answer") == 1
