@@ -39,11 +39,11 @@ def install(api: Api) -> None:
     _complete_launch_templates()
     api.hooks.register("ec2", "CreateLaunchTemplate", after=_keep_own_tags_out_of_data)
     api.hooks.register("ec2", "RunInstances", after=_give_profile_to_all)
-    api.hooks.register("ec2", "StartInstances", after=_note_start)
+    api.hooks.register("ec2", "StartInstances", after=note_start)
     api.hooks.register("ec2", "ReplaceIamInstanceProfileAssociation", after=_show_replaced_profile)
     _keep_modified_subnet_groups(api.backends("rds"))
     api.hooks.register("elbv2", "DescribeLoadBalancerAttributes", after=_add_idle_timeout)
-    _complete_functions()
+    complete_functions()
 
 
 def metadata_options(*layers: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -200,14 +200,14 @@ def _show_replaced_profile(call: Call, result: dict[str, Any]) -> None:
     ec2.get_instance(instance_id).iam_instance_profile = association.iam_instance_profile
 
 
-def _note_start(call: Call, result: dict[str, Any]) -> None:
+def note_start(call: Call, result: dict[str, Any]) -> None:
     """An instance's launch time is that of its last start; moto keeps that of the first."""
     for change in result["StartingInstances"]:
         if change["PreviousState"]["Name"] == "stopped":
             Api.backends("ec2").get_instance(change["InstanceId"]).launch_time = utcnow()
 
 
-def _complete_functions() -> None:
+def complete_functions() -> None:
     """A function says where it writes its log, and takes another place and other processors; moto knows neither."""
 
     def make(function: Any, *args: Any, **kwargs: Any) -> None:

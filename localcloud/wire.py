@@ -149,7 +149,15 @@ def identify(environ: Mapping[str, Any], body: bytes) -> Call | None:
 
 def render_result(call: Call, result: Mapping[str, Any]) -> Answer:
     """A result (as boto3 shows it) in the protocol of the call."""
-    return _render(call, {key: value for key, value in result.items() if key != "ResponseMetadata"})
+    content = {key: value for key, value in result.items() if key != "ResponseMetadata"}
+    return _render(call, content, _status_in(call, content))
+
+
+def _status_in(call: Call, result: Mapping[str, Any]) -> int | None:
+    """The HTTP status, where a result holds it (lambda.Invoke)."""
+    members = call.operation.output_shape.members if call.operation.output_shape else {}
+    placed = (name for name, shape in members.items() if shape.serialization.get("location") == "statusCode")
+    return next((int(result[name]) for name in placed if name in result), None)
 
 
 def render_error(call: Call, error: ApiError | ServiceException) -> Answer:

@@ -112,12 +112,17 @@ ALWAYS = range(99)
         pytest.param(course(restarts=lambda minute: minute // 4), 19, id="restarted every four minutes"),
         pytest.param(course(restarts=lambda minute: minute // 7), None, id="restarted every seven minutes"),
         pytest.param(course(restarts=lambda minute: int(minute > 3)), None, id="restarted once"),
-        pytest.param(course(restarts=lambda minute: max(0, 9 - minute)), None, id="counted anew after a start by hand"),
+        pytest.param(course(restarts=lambda minute: 99 - minute), None, id="counted anew after a start by hand"),
         pytest.param(course(beats="busy", restarts=lambda minute: minute // 4), None, id="works between two restarts"),
         pytest.param(
             course(beats="busy", restarts=lambda minute: minute, started=str, hangs_after=0),
             16,
             id="restarted, the heartbeat is from before",
+        ),
+        pytest.param(
+            course(beats="busy", restarts=lambda minute: minute, started=str, hangs_after=1),
+            16,
+            id="restarted after a sign of life",
         ),
         pytest.param(course(beats="busy", hangs_after=0), 19, id="an old heartbeat, three minutes of patience"),
         pytest.param(course(beats="busy", hangs_after=5), 24, id="hung while it worked"),

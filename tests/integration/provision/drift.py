@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import zipfile
 from collections.abc import Callable
 from typing import Any
 
@@ -16,8 +18,10 @@ VOLATILE = {
     "CreateDate",
     "Id",
     "InstanceProfileId",
-    "LatestRestorableTime",
+    "LastModified",
     "LastModifiedTimestamp",
+    "LatestRestorableTime",
+    "RevisionId",
     "ResponseMetadata",
     "StateTransitionedTimestamp",
     "StateUpdatedTimestamp",
@@ -80,10 +84,19 @@ def _topic(sns: Any, arn: str) -> dict[str, Any]:
     }
 
 
+def _function(functions: Any, name: str) -> dict[str, Any]:
+    found = functions.get_function(FunctionName=name)
+    try:
+        policy = json.loads(functions.get_policy(FunctionName=name)["Policy"])
+    except functions.exceptions.ResourceNotFoundException:
+        policy = None
+    return {"configuration": found["Configuration"], "tags": found.get("Tags", {}), "policy": policy}
+
+
 def snapshot(account: Account) -> Any:
     """Everything of the deployment's kinds that there is in the account."""
     ec2, ecr, iam, logs, rds, sqs = map(account.client, ("ec2", "ecr", "iam", "logs", "rds", "sqs"))
-    cloudwatch, events, sns = map(account.client, ("cloudwatch", "events", "sns"))
+    cloudwatch, sns, functions, events = map(account.client, ("cloudwatch", "sns", "lambda", "events"))
     groups = logs.describe_log_groups()["logGroups"]
     subnet_groups = rds.describe_db_subnet_groups()["DBSubnetGroups"]
     return _steady(
@@ -101,15 +114,22 @@ def snapshot(account: Account) -> Any:
                 {**group, "tags": logs.list_tags_for_resource(resourceArn=group["arn"].removesuffix(":*"))["tags"]}
                 for group in groups
             ],
-            "rules": [
-                {**rule, "tags": events.list_tags_for_resource(ResourceARN=rule["Arn"])["Tags"]}
-                for rule in events.list_rules()["Rules"]
-            ],
             "alarms": [
                 {**alarm, "tags": cloudwatch.list_tags_for_resource(ResourceARN=alarm["AlarmArn"])["Tags"]}
                 for alarm in cloudwatch.describe_alarms()["MetricAlarms"]
             ],
             "topics": {topic["TopicArn"]: _topic(sns, topic["TopicArn"]) for topic in sns.list_topics()["Topics"]},
+            "functions": [
+                _function(functions, found["FunctionName"]) for found in functions.list_functions()["Functions"]
+            ],
+            "rules": [
+                {
+                    **rule,
+                    "targets": events.list_targets_by_rule(Rule=rule["Name"])["Targets"],
+                    "tags": events.list_tags_for_resource(ResourceARN=rule["Arn"])["Tags"],
+                }
+                for rule in events.list_rules()["Rules"]
+            ],
             "database": rds.describe_db_instances()["DBInstances"],
             "subnet groups": [
                 {**group, "Tags": rds.list_tags_for_resource(ResourceName=group["DBSubnetGroupArn"])["TagList"]}
@@ -334,6 +354,47 @@ def _sns(operation: str, **parameters: Any) -> Change:
     return lambda account: getattr(account.client("sns"), operation)(**parameters)
 
 
+STARTER = "academy-starter"
+STARTER_ARN = f"arn:aws:lambda:ap-northeast-2:123456789012:function:{STARTER}"
+API_ROLE_ARN = "arn:aws:iam::123456789012:role/academy-api-role"
+
+
+def _lambda(operation: str, **parameters: Any) -> Change:
+    return lambda account: getattr(account.client("lambda"), operation)(**parameters)
+
+
+def _configure(**change: Any) -> Change:
+    return _lambda("update_function_configuration", FunctionName=STARTER, **change)
+
+
+def _rule_of_starter(operation: str, **parameters: Any) -> Change:
+    return lambda account: getattr(account.client("events"), operation)(**parameters)
+
+
+def _other_code() -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("theirs.py", "handler = None")
+    return buffer.getvalue()
+
+
+def _wider_permission(account: Account) -> None:
+    functions = account.client("lambda")
+    functions.remove_permission(FunctionName=STARTER, StatementId="InvokeBySchedule")
+    functions.add_permission(
+        FunctionName=STARTER,
+        StatementId="InvokeBySchedule",
+        Action="lambda:InvokeFunction",
+        Principal="events.amazonaws.com",
+    )
+
+
+def _foreign_permission(account: Account) -> None:
+    account.client("lambda").add_permission(
+        FunctionName=STARTER, StatementId="theirs", Action="lambda:InvokeFunction", Principal="sns.amazonaws.com"
+    )
+
+
 SSH = _from(22, IpRanges=[{"CidrIp": "172.31.0.1/32"}])
 ANYWHERE = {"IpProtocol": "-1", "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
 LOGS_ARN = "arn:aws:logs:ap-northeast-2:123456789012:log-group:/academy/academy-video-worker"
@@ -433,7 +494,7 @@ DRIFTS: dict[str, Change] = {
     "alarm: tag removed": _cloudwatch(
         "untag_resource", ResourceARN=f"{ALARM_ARN}:academy-ai-jobs-lite-dlq-not-empty", TagKeys=["Project"]
     ),
-    "rule: tag": lambda account: account.client("events").tag_resource(
+    "schedule: tag": lambda account: account.client("events").tag_resource(
         ResourceARN="arn:aws:events:ap-northeast-2:123456789012:rule/academy-starter",
         Tags=[{"Key": "Owner", "Value": "others"}],
     ),
@@ -443,6 +504,38 @@ DRIFTS: dict[str, Change] = {
     ),
     "topic: subscription": _sns("subscribe", TopicArn=TOPIC_ARN, Protocol="email", Endpoint="others@example.com"),
     "topic: tag": _sns("tag_resource", ResourceArn=TOPIC_ARN, Tags=[{"Key": "Owner", "Value": "others"}]),
+    "function: code": _lambda("update_function_code", FunctionName=STARTER, ZipFile=_other_code()),
+    "function: timeout": _configure(Timeout=3),
+    "function: memory": _configure(MemorySize=128),
+    "function: environment": _configure(Environment={"Variables": {"STARTER": "{}"}}),
+    "function: role": _configure(Role=API_ROLE_ARN),
+    "function: handler": _configure(Handler="theirs.handler"),
+    "function: runtime": _configure(Runtime="python3.12"),
+    "function: description": _configure(Description="?"),
+    "function: log group": _configure(LoggingConfig={"LogGroup": "/academy/academy-api"}),
+    "function: processors": _lambda(
+        "update_function_code", FunctionName=STARTER, ZipFile=_other_code(), Architectures=["x86_64"]
+    ),
+    "function: tag": _lambda("tag_resource", Resource=STARTER_ARN, Tags={"Owner": "others"}),
+    "function: foreign permission": _foreign_permission,
+    "function: wider permission": _wider_permission,
+    "schedule: rate": _rule_of_starter("put_rule", Name=STARTER, ScheduleExpression="rate(1 hour)"),
+    "schedule: disabled": _rule_of_starter("disable_rule", Name=STARTER),
+    "schedule: other target": _rule_of_starter(
+        "put_targets", Rule=STARTER, Targets=[{"Id": STARTER, "Arn": STARTER_ARN, "Input": "{}"}]
+    ),
+    "schedule: foreign target": _rule_of_starter(
+        "put_targets", Rule=STARTER, Targets=[{"Id": "theirs", "Arn": f"{STARTER_ARN}-theirs"}]
+    ),
+    "starter's log group: retention": _logs(
+        "put_retention_policy", logGroupName="/academy/starter", retentionInDays=365
+    ),
+    "starter's role: inline policy": _iam(
+        "put_role_policy",
+        RoleName="academy-starter-role",
+        PolicyName="academy-starter",
+        PolicyDocument=json.dumps(OPEN_DOOR),
+    ),
     "subnet group: tag": _tag_rds("subgrp", "academy-db-subnets"),
     "subnet group: subnets": _take_subnet,
     "database: backups": _database(BackupRetentionPeriod=1),

@@ -12,6 +12,7 @@ import os
 import shutil
 import subprocess
 import sys
+from base64 import b64decode
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -154,7 +155,14 @@ def test_security_groups_let_operators_in_and_nobody_else(account: Account) -> N
 def test_log_groups_forget_and_repositories_are_immutable_and_tagged(account: Account) -> None:
     groups = account.client("logs").describe_log_groups()["logGroups"]
     assert {group["logGroupName"]: group["retentionInDays"] for group in groups} == {
-        f"/academy/academy-{name}": 14 for name in ("api", "messaging-worker", "video-worker", "ai-worker-cpu")
+        f"/academy/{name}": 14
+        for name in (
+            "academy-api",
+            "academy-messaging-worker",
+            "academy-video-worker",
+            "academy-ai-worker-cpu",
+            "starter",
+        )
     }
     ecr = account.client("ecr")
     for repository in ecr.describe_repositories()["repositories"]:
@@ -181,6 +189,36 @@ def test_a_second_run_changes_nothing(account: Account) -> None:
     before = account.writes()
     assert unchanged(account.provision("again").expect().changed())
     assert account.writes() == before
+
+
+def invoke_starter(account: Account) -> list[dict[str, Any]]:
+    """What the starter, run with its own role's keys, says that it did."""
+    answer = account.client("lambda").invoke(FunctionName="academy-starter", LogType="Tail")
+    lines = b64decode(answer["LogResult"]).decode().splitlines()
+    assert "FunctionError" not in answer, lines
+    return [json.loads(line) for line in lines if line.startswith("{")]
+
+
+def states_of(account: Account, *names: str) -> list[str]:
+    return [account.instances(name)[0]["State"]["Name"] for name in names]
+
+
+def test_the_starter_starts_a_worker_for_a_job_and_ends_a_hold_that_is_over(account: Account) -> None:
+    ec2, sqs = account.client("ec2"), account.client("sqs")
+    workers = ("academy-video-worker-1", "academy-video-worker-2", "academy-ai-worker-1")
+    ids = [account.instances(name)[0]["InstanceId"] for name in workers]
+    ec2.stop_instances(InstanceIds=ids)
+    ec2.create_tags(Resources=ids[1:], Tags=[{"Key": "HoldUntil", "Value": "2026-01-31T09:30:00Z"}])
+    url = sqs.get_queue_url(QueueName="academy-video-jobs")["QueueUrl"]
+    sqs.send_message(QueueUrl=url, MessageBody="{}")
+    actions = [line["action"] for line in invoke_starter(account)]
+    assert sorted(actions) == ["end hold", "end hold", "none", "start"]
+    assert states_of(account, *workers) == ["running", "stopped", "stopped"]
+    assert {line["reason"] for line in invoke_starter(account)} == {"1 starting already", "no message to be had"}
+    sqs.purge_queue(QueueUrl=url)
+    ec2.start_instances(InstanceIds=ids)
+    logs = account.client("logs").filter_log_events(logGroupName="/academy/starter")["events"]
+    assert any('"action": "start"' in event["message"] for event in logs)
 
 
 def test_what_a_deployment_leaves_on_an_instance_is_no_drift(account: Account) -> None:
@@ -212,12 +250,12 @@ def test_one_run_mends_what_others_changed_and_touches_nothing_else(account: Acc
     before = account.writes()
     # The other roles' check mode is compared further down.
     foreseen = account.provision(
-        "drift-check", "--check", "--tags", "queues,database,registry,instance,alarms"
+        "drift-check", "--check", "--tags", "queues,database,registry,instance,alarms,starter"
     ).expect()
-    assert foreseen.changed() == {**CHANGED_HOSTS, "localhost": 9}
+    assert foreseen.changed() == {**CHANGED_HOSTS, "localhost": 15}
     assert account.writes() == before
     mended = account.provision("drift").expect()
-    assert mended.changed() == {**CHANGED_HOSTS, "localhost": 15}
+    assert mended.changed() == {**CHANGED_HOSTS, "localhost": 20}
     assert snapshot(account) == looks[0]
 
 
@@ -395,6 +433,14 @@ PARAMETERS: dict[str, tuple[dict[str, Any], Callable[[Account], Any], Any]] = {
             if tag["Key"] == "Owner"
         },
         {("others", "academy-worker-sg")},
+    ),
+    "starter": (
+        {"starter_grace_seconds": 90, "starter_timeout_seconds": 30, "starter_enabled": False},
+        lambda account: (
+            account.client("lambda").get_function_configuration(FunctionName="academy-starter")["Timeout"],
+            account.client("events").describe_rule(Name="academy-starter")["State"],
+        ),
+        (30, "DISABLED"),
     ),
     "alarms": (
         {"alarms_worker_running_hours": 24, "alarms_emails": ["ops@example.com"]},

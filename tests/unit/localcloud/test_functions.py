@@ -90,7 +90,7 @@ class Cloud:
 def cloud(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Cloud]:
     monkeypatch.setattr(settings, "API_PORT", 0)
     api = Api()
-    fixes.install(api)
+    fixes.complete_functions()
     Guard(api)
     directory = tmp_path / "functions"
     functions = Functions(api, directory)

@@ -510,6 +510,91 @@ def test_a_topic_with_who_is_told(aws: Aws) -> None:
     assert observe({"topic_arns": [arn]}, aws.client) == {"topics": {}}
 
 
+FUNCTION = "arn:aws:lambda:ap-northeast-2:123456789012:function:academy-starter"
+RULE = "arn:aws:events:ap-northeast-2:123456789012:rule/academy-starter"
+
+
+def test_a_function_with_who_may_invoke_it(aws: Aws) -> None:
+    configuration = {
+        "FunctionArn": FUNCTION,
+        "Description": "Starts",
+        "Runtime": "python3.13",
+        "Handler": "academy_starter.handler.handler",
+        "Role": f"arn:aws:iam::{ACCOUNT}:role/academy-starter-role",
+        "Timeout": 45,
+        "MemorySize": 256,
+        "Architectures": ["arm64"],
+        "Environment": {"Variables": {"STARTER": "{}"}},
+        "CodeSha256": "abc=",
+        "LoggingConfig": {"LogFormat": "Text", "LogGroup": "/academy/starter"},
+    }
+    statement = {"Sid": "InvokeBySchedule", "Effect": "Allow"}
+    functions, name = aws["lambda"], {"FunctionName": "academy-starter"}
+    functions.add_response("get_function", {"Configuration": configuration, "Tags": {"Project": "academy"}}, name)
+    functions.add_response("get_policy", {"Policy": json.dumps({"Statement": [statement]})}, name)
+    assert observe({"function_names": ["academy-starter"]}, aws.client)["functions"]["academy-starter"] == {
+        "arn": FUNCTION,
+        "description": "Starts",
+        "runtime": "python3.13",
+        "handler": "academy_starter.handler.handler",
+        "role": f"arn:aws:iam::{ACCOUNT}:role/academy-starter-role",
+        "timeout_seconds": 45,
+        "memory_mib": 256,
+        "architecture": "arm64",
+        "environment": {"STARTER": "{}"},
+        "code_sha256": "abc=",
+        "log_group": "/academy/starter",
+        "statements": [statement],
+        "tags": {"Project": "academy"},
+    }
+
+
+def test_a_function_that_nobody_may_invoke_and_one_that_is_not_there(aws: Aws) -> None:
+    configuration = {
+        "FunctionArn": FUNCTION,
+        "Role": f"arn:aws:iam::{ACCOUNT}:role/academy-starter-role",
+        "Timeout": 3,
+        "MemorySize": 128,
+        "Architectures": ["x86_64"],
+        "CodeSha256": "abc=",
+        "LoggingConfig": {"LogGroup": "/aws/lambda/academy-starter"},
+    }
+    functions = aws["lambda"]
+    functions.add_response("get_function", {"Configuration": configuration})
+    functions.add_client_error("get_policy", "ResourceNotFoundException")
+    found = observe({"function_names": ["academy-starter"]}, aws.client)["functions"]["academy-starter"]
+    assert (found["statements"], found["environment"], found["tags"], found["description"]) == ([], {}, {}, "")
+    functions.add_client_error("get_function", "ResourceNotFoundException")
+    assert observe({"function_names": ["academy-starter"]}, aws.client) == {"functions": {}}
+
+
+def test_a_schedule_with_what_it_invokes(aws: Aws) -> None:
+    rule = {
+        "Name": "academy-starter",
+        "Arn": RULE,
+        "Description": "Starts",
+        "ScheduleExpression": "rate(1 minute)",
+        "State": "ENABLED",
+    }
+    target = {"Id": "academy-starter", "Arn": FUNCTION}
+    events = aws["events"]
+    events.add_response("describe_rule", rule, {"Name": "academy-starter"})
+    events.add_response("list_targets_by_rule", {"Targets": [target]}, {"Rule": "academy-starter"})
+    events.add_response("list_tags_for_resource", {"Tags": TAGS}, {"ResourceARN": RULE})
+    assert observe({"schedule_names": ["academy-starter"]}, aws.client)["schedules"]["academy-starter"] == {
+        "arn": RULE,
+        "description": "Starts",
+        "schedule": "rate(1 minute)",
+        "event_pattern": None,
+        "state": "ENABLED",
+        "role": None,
+        "targets": [target],
+        "tags": {"Project": "academy"},
+    }
+    events.add_client_error("describe_rule", "ResourceNotFoundException")
+    assert observe({"schedule_names": ["academy-starter"]}, aws.client) == {"schedules": {}}
+
+
 def test_instance_types_with_the_zones_that_offer_them(aws: Aws) -> None:
     filters = {"Filters": [{"Name": "instance-type", "Values": ["t4g.small", "t4g.unknown"]}]}
     offerings = [{"InstanceType": "t4g.small", "Location": zone} for zone in "ca"]

@@ -1,0 +1,155 @@
+# Copyright: academy.deploy contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""After the story, on its cloud: a release reaches the workers that sleep, and no deployment fights their self-stop.
+
+Each test builds on what the ones before it left.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import signal
+
+from localcloud import demo, settings
+from plugins.module_utils.hold import hold_epoch
+from tests import policies, support
+from tests.e2e.test_policies import METADATA_SCRIPT
+from tests.e2e.test_story import API_HOST, HOSTS, MESSAGING_HOST, STOPPED_WORKER, stop
+from tests.policies import Credentials, Host
+
+WORKERS = HOSTS - {API_HOST, MESSAGING_HOST}
+VIDEO_CONTAINER = "academy-video-worker"
+# The source tree is the same; only the name differs, and with it the image.
+RELEASE = f"e2e-{secrets.token_hex(4)}"
+THIS_RELEASE = ("--extra-vars", f"release={RELEASE}")
+HOLD_FILE = "/run/academy/hold-until"
+MOMENT_TIMEOUT_SECONDS = 240
+
+
+def test_a_plain_run_leaves_who_sleeps_and_says_who_is_behind() -> None:
+    for name in WORKERS:
+        sleep(name)
+    old = tags(STOPPED_WORKER)["Release"]
+    run = support.playbook("site.yml", "--tags=images,api", *THIS_RELEASE, name="deploy-plain").expect()
+    said = " ".join(run.output.split())
+    assert f"left as they are: {', '.join(sorted(WORKERS))}" in said
+    assert f"Behind release {RELEASE}: " in said
+    assert f"{STOPPED_WORKER} has {old}" in said
+    assert "-e wake_workers=true" in said
+    assert states() == dict.fromkeys(WORKERS, "stopped")
+    # Who runs has it, and says so where the next run looks.
+    assert tags(API_HOST)["Release"] == RELEASE
+    assert demo.api_summary(support.instance(API_HOST)["address"])["health"]["release"] == RELEASE
+
+
+def test_nobody_is_started_for_a_release_without_images() -> None:
+    run = support.playbook(
+        "playbooks/rollback.yml", "--extra-vars", "release=no-such-release", name="deploy-without-images"
+    ).expect(2)
+    assert "no-such-release, so nothing was changed" in " ".join(run.output.split())
+    assert states() == dict.fromkeys(WORKERS, "stopped")
+
+
+def test_a_host_cannot_stop_itself_while_it_is_deployed_to() -> None:
+    with support.background_playbook("playbooks/deploy.yml", *THIS_RELEASE, name="deploy-killed") as run:
+        run.wait_for_line(support.task("Look at Docker"), MOMENT_TIMEOUT_SECONDS)
+        assert states() == dict.fromkeys(WORKERS, "running")
+        assert {name for name in HOSTS if "HoldUntil" in tags(name)} == WORKERS
+        for name in WORKERS:
+            assert watchdog_hold(name) == hold_epoch(tags(name)["HoldUntil"])
+            assert own_stop_is_refused(name)
+    # Killed: they stay held, and the application, idle for long enough, is refused too.
+    logs = ("docker", "logs", VIDEO_CONTAINER)
+    support.wait_until(
+        lambda: "this host was not stopped" in support.on_host(instance_id(STOPPED_WORKER), *logs).stderr,
+        "the worker tries to stop its host",
+    )
+    assert states() == dict.fromkeys(WORKERS, "running")
+    assert tags(STOPPED_WORKER)["Release"] != RELEASE
+
+
+def test_the_next_run_makes_up_for_it_and_everybody_stops_again() -> None:
+    support.playbook("playbooks/deploy.yml", *THIS_RELEASE, name="deploy").expect()
+    for name in HOSTS:
+        assert tags(name)["Release"] == RELEASE, name
+        assert "HoldUntil" not in tags(name), name
+    # What they stopped with is what they start with.
+    support.wait_until(lambda: states() == dict.fromkeys(WORKERS, "stopped"), "the workers stop their hosts", 180)
+    wake(STOPPED_WORKER)
+    running = support.on_host(instance_id(STOPPED_WORKER), "docker", "inspect", "--format={{.Image}}", VIDEO_CONTAINER)
+    assert running.stdout.strip() == image_id(RELEASE)
+
+
+def test_a_worker_that_stops_just_before_it_is_held_is_left() -> None:
+    # As an earlier run would have left it, so that it stops when the test wants it to.
+    demo.client("ec2").create_tags(
+        Resources=[instance_id(STOPPED_WORKER)], Tags=[{"Key": "HoldUntil", "Value": "2099-01-31T09:30:00Z"}]
+    )
+    if states()[STOPPED_WORKER] != "running":
+        wake(STOPPED_WORKER)
+    with support.background_playbook(
+        "playbooks/configure.yml", f"--limit={STOPPED_WORKER}", *THIS_RELEASE, name="deploy-too-late"
+    ) as run:
+        # It has seen the host running, and holds still until it does not.
+        run.wait_for_line(support.task("Require those that must always run"), MOMENT_TIMEOUT_SECONDS)
+        run.signal(signal.SIGSTOP)
+        assert "Hold the instance" not in run.output()
+        stop(instance_id(STOPPED_WORKER))
+        run.signal(signal.SIGCONT)
+        done = run.finish().expect()
+    assert "Hold the instance" in done.output
+    assert f"left as they are: {STOPPED_WORKER}" in " ".join(done.output.split())
+    assert set(done.changed().values()) == {0}
+    assert states()[STOPPED_WORKER] == "stopped"
+    assert "HoldUntil" not in tags(STOPPED_WORKER)
+
+
+def sleep(name: str) -> None:
+    """Stop a host, if it has not done so itself."""
+    if support.instance(name)["state"] != "stopped":
+        stop(instance_id(name))
+
+
+def wake(name: str) -> None:
+    """Start a host, and wait until its worker runs."""
+    demo.client("ec2").start_instances(InstanceIds=[instance_id(name)])
+    running = ("docker", "inspect", "--format={{.State.Running}}", VIDEO_CONTAINER)
+    support.wait_until(
+        lambda: states()[name] == "running" and support.on_host(instance_id(name), *running).stdout == "true\n",
+        f"the worker of {name} runs",
+    )
+
+
+def instance_id(name: str) -> str:
+    return str(support.instance(name)["instance_id"])
+
+
+def states() -> dict[str, str]:
+    """What the hosts of the workers are doing."""
+    return {name: str(support.instance(name)["state"]) for name in WORKERS}
+
+
+def tags(name: str) -> dict[str, str]:
+    """The tags of a host's instance."""
+    (found,) = demo.client("ec2").describe_instances(InstanceIds=[instance_id(name)])["Reservations"]
+    return {tag["Key"]: tag["Value"] for tag in found["Instances"][0]["Tags"]}
+
+
+def watchdog_hold(name: str) -> int:
+    """Until when the host's watchdog is told to wait."""
+    return int(support.on_host(instance_id(name), "cat", HOLD_FILE).stdout)
+
+
+def own_stop_is_refused(name: str) -> bool:
+    """Whether IAM refuses the host to stop itself, with the credentials that the host has."""
+    found = support.on_host(instance_id(name), "sh", "-c", METADATA_SCRIPT)
+    assert found.returncode == 0, found.stderr
+    return Host(Credentials.read(found.stdout), settings.API_URL).is_denied(policies.stop(instance_id(name)))
+
+
+def image_id(release: str) -> str:
+    """The id of the video worker's image of that release, which its manifest names."""
+    ecr = demo.client("ecr")
+    (image,) = ecr.batch_get_image(repositoryName=VIDEO_CONTAINER, imageIds=[{"imageTag": release}])["images"]
+    return str(json.loads(image["imageManifest"])["config"]["digest"])
