@@ -502,7 +502,7 @@ DRIFTS: dict[str, Change] = {
     "alarm: tag removed": _cloudwatch(
         "untag_resource", ResourceARN=f"{ALARM_ARN}:academy-ai-jobs-lite-dlq-not-empty", TagKeys=["Project"]
     ),
-    "rule: tag": lambda account: account.client("events").tag_resource(
+    "schedule: tag": lambda account: account.client("events").tag_resource(
         ResourceARN="arn:aws:events:ap-northeast-2:123456789012:rule/academy-starter",
         Tags=[{"Key": "Owner", "Value": "others"}],
     ),

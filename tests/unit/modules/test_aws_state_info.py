@@ -580,6 +580,7 @@ def test_a_schedule_with_what_it_invokes(aws: Aws) -> None:
     events = aws["events"]
     events.add_response("describe_rule", rule, {"Name": "academy-starter"})
     events.add_response("list_targets_by_rule", {"Targets": [target]}, {"Rule": "academy-starter"})
+    events.add_response("list_tags_for_resource", {"Tags": TAGS}, {"ResourceARN": RULE})
     assert observe({"schedule_names": ["academy-starter"]}, aws.client)["schedules"]["academy-starter"] == {
         "arn": RULE,
         "description": "Starts",
@@ -588,6 +589,7 @@ def test_a_schedule_with_what_it_invokes(aws: Aws) -> None:
         "state": "ENABLED",
         "role": None,
         "targets": [target],
+        "tags": {"Project": "academy"},
     }
     events.add_client_error("describe_rule", "ResourceNotFoundException")
     assert observe({"schedule_names": ["academy-starter"]}, aws.client) == {"schedules": {}}
