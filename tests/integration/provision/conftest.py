@@ -48,6 +48,9 @@ class Account:
         except OSError:
             return False
 
+    def calls(self) -> dict[str, int]:
+        return self._get("calls")
+
     def writes(self) -> dict[str, int]:
         return self._get("calls?writes=1")
 

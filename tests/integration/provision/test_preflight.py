@@ -20,9 +20,11 @@ from tests.integration.provision.conftest import Account
 PASSWORD = "vault-password-of-a-test"
 
 
-def preflight(account: Account, name: str, *arguments: str, **variables: Any) -> support.Run:
+def preflight(
+    account: Account, name: str, *arguments: str, then: tuple[str, ...] = (), **variables: Any
+) -> support.Run:
     return support.playbook(
-        "-i", "inventories/local/hosts.yml", "playbooks/preflight.yml",
+        "-i", "inventories/local/hosts.yml", "playbooks/preflight.yml", *then,
         "-e", f"aws_endpoint_url={account.url}", "-e", json.dumps(variables), *arguments,
         name=f"preflight-{name}",
     )  # fmt: skip
@@ -32,6 +34,16 @@ def test_what_is_right_passes_and_writes_nothing(account: Account) -> None:
     run = preflight(account, "right").expect()
     assert not any(run.changed().values())
     preflight(account, "right-check", "--check", "--diff").expect()
+    assert account.writes() == {}
+
+
+def test_its_question_about_the_account_is_the_only_one_of_a_run(account: Account) -> None:
+    before = account.calls().get("sts.GetCallerIdentity", 0)
+    run = preflight(
+        account, "once", "--check", "--tags", "preflight,queues", then=("playbooks/provision.yml",)
+    ).expect()
+    assert "academy-video-jobs" in run.output
+    assert account.calls()["sts.GetCallerIdentity"] == before + 1
     assert account.writes() == {}
 
 

@@ -33,6 +33,16 @@ NOT_INTEGERS: list[Any] = ["", "a", "1.5", "1e3", "٣", [], {}, True, "0x10", "1
 NOT_LISTS: list[Any] = [{}, {"a": 1}]
 NOT_MAPPINGS: list[Any] = ["a", 1, [], ["a"], True, "[]", "{"]
 
+WRONG_JOBS: list[Any] = [
+    {**QUEUE, "name": ""}, {**QUEUE, "name": "a b"}, {**QUEUE, "name": "a" * 77}, {**QUEUE, "name": "큐"},
+    {**QUEUE, "name": 5}, {**QUEUE, "name": None}, {**QUEUE, "name": "a.fifo"},
+    {**QUEUE, "visibility_timeout_seconds": -1}, {**QUEUE, "visibility_timeout_seconds": 43201},
+    {**QUEUE, "visibility_timeout_seconds": "long"}, {**QUEUE, "visibility_timeout_seconds": True},
+    {**QUEUE, "max_receive_count": 0}, {**QUEUE, "max_receive_count": 1001},
+    {**QUEUE, "max_receive_count": []},
+    {}, [], "academy-video-jobs", None, {"name": "academy-video-jobs"},
+]  # fmt: skip
+
 WRONG: dict[str, list[Any]] = {
     "aws_account_id": ["", "12345678901", "1234567890123", "12345678901a", "123456789012 ", 12345678901, "CHANGE"],
     "aws_region": ["", "us-east-1", "ap-northeast-1", "Seoul", "ap-northeast-2a", "ap_northeast_2", "AP-NORTHEAST-2"],
@@ -78,18 +88,7 @@ WRONG: dict[str, list[Any]] = {
         {"alb": "", "api": "b", "worker": "c", "database": "d"},
         {"alb": ["a"], "api": "b", "worker": "c", "database": "d"},
     ],
-    "queues_jobs": [
-        {"video": change}
-        for change in (
-            {**QUEUE, "name": ""}, {**QUEUE, "name": "a b"}, {**QUEUE, "name": "a" * 77}, {**QUEUE, "name": "큐"},
-            {**QUEUE, "name": 5}, {**QUEUE, "name": None}, {**QUEUE, "name": "a.fifo"},
-            {**QUEUE, "visibility_timeout_seconds": -1}, {**QUEUE, "visibility_timeout_seconds": 43201},
-            {**QUEUE, "visibility_timeout_seconds": "long"}, {**QUEUE, "visibility_timeout_seconds": True},
-            {**QUEUE, "max_receive_count": 0}, {**QUEUE, "max_receive_count": 1001},
-            {**QUEUE, "max_receive_count": []},
-            {}, [], "academy-video-jobs", None, {"name": "academy-video-jobs"},
-        )
-    ] + [{"video": QUEUE, "ai": QUEUE}],
+    "queues_jobs": [*({"video": job} for job in WRONG_JOBS), {"video": QUEUE, "ai": QUEUE}],
     "images_definitions": [["api"], [{}], [{"name": "a"}], [{"dockerfile": "b"}]],
 }  # fmt: skip
 WRONG_AT_A_HOST: dict[str, list[Any]] = {
@@ -149,7 +148,7 @@ def test_each_is_found_by_its_variable() -> None:
 
 
 def test_what_passes_passes() -> None:
-    right = {
+    right: dict[str, list[Any]] = {
         "operator_cidrs": [["203.0.113.7/32"], "203.0.113.7/32", ["2001:db8::1/128"]],
         "database_backup_retention_days": [7, 35, "14"],
         "database_allocated_storage_gib": [20, 30, "20"],
@@ -174,7 +173,8 @@ def test_what_is_not_wise_stops_nothing() -> None:
     }.items():
         findings = judged({variable: value})
         assert findings
-        assert errors(findings) == texts(findings) == []
+        assert errors(findings) == []
+        assert texts(findings) == []
         for finding in findings:
             check(finding)
 
@@ -239,7 +239,7 @@ def test_a_variable_that_refers_to_nothing_names_what_is_missing() -> None:
         check(finding)
 
 
-STATE = {
+STATE: dict[str, Any] = {
     "caller": {"account": "123456789012", "arn": "arn:aws:iam::123456789012:user/me"},
     "network": {"vpc_id": "vpc-1", "subnets": [{"subnet_id": "subnet-a", "vpc_id": "vpc-1", "zone": "a"}]},
     "instance_types": {
@@ -247,7 +247,7 @@ STATE = {
         "t4g.small": {"memory_mib": 2048, "zones": ["b"]},
     },
 }
-HOST = {
+HOST: dict[str, Any] = {
     "deployment_name": "academy", "instance_type": "t4g.medium", "root_volume_size_gib": 20,
     "data_volume_size_gib": 100, "memory_min_mib": 0, "groups": ["instances", "video_worker"],
 }  # fmt: skip
@@ -280,7 +280,10 @@ def test_a_video_host_cannot_be_talked_below_the_guides_minimum() -> None:
 
 
 def test_images() -> None:
-    images = {"academy-api": {"found": True, "platforms": ["linux/amd64"]}, "academy-worker": {"found": False}}
+    images: dict[str, dict[str, Any]] = {
+        "academy-api": {"found": True, "platforms": ["linux/amd64"]},
+        "academy-worker": {"found": False},
+    }
     wrong, missing = image_findings(images, "1a2b3c4", "linux/arm64")
     assert (wrong.id, missing.id) == ("image_platform", "image")
     assert image_findings({"academy-api": images["academy-api"]}, "1a2b3c4", "linux/amd64") == []

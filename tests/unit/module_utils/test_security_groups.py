@@ -167,8 +167,8 @@ def test_missing_groups_are_made_with_their_tags_in_the_order_of_references() ->
     assert [(change["name"], change["reason"]) for change in changes] == [
         (name, "missing") for name in ("x-alb-sg", "x-worker-sg", "x-api-sg", "rds-x-sg")
     ]
-    assert changes[1]["tags"] == {**TAGS, "Name": "x-api-sg"}
-    assert changes[1]["rules_egress"] == [{"proto": "all", "cidr_ip": ["0.0.0.0/0"]}]
+    assert changes[2]["tags"] == {**TAGS, "Name": "x-api-sg"}
+    assert changes[2]["rules_egress"] == [{"proto": "all", "cidr_ip": ["0.0.0.0/0"]}]
 
 
 API_RULES = FOUND["x-api-sg"]
