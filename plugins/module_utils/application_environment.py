@@ -26,8 +26,6 @@ ROW_KEYS = {
     "services", "required", "secret", "source", "value", "variable", "type", "choices", "minimum", "maximum",
     "per_host", "stage",
 }  # fmt: skip
-# Stands for an address that AWS gives when the resource is created; check mode goes on with it.
-UNKNOWN_ADDRESS = "not-created-yet"
 
 PATTERNS = {
     "bucket": (

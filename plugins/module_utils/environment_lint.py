@@ -39,7 +39,6 @@ REWRITE = Words(
     "Out-File.",
     "BOM 없는 UTF-8, LF 줄바꿈으로 저장하십시오(VS Code 오른쪽 아래). PowerShell의 > 나 Out-File은 쓰지 마십시오.",
 )
-TYPE_RULES = {"username": "master_username", "password": "master_password"}
 
 
 @dataclass(frozen=True)
