@@ -51,6 +51,10 @@ class Account:
     def calls(self) -> dict[str, int]:
         return self._get("calls")
 
+    def push(self, repository: str) -> None:
+        """Let a repository have an image."""
+        urllib.request.urlopen(f"{self.url}/_localcloud/pushes/{repository}", timeout=10).close()
+
     def writes(self) -> dict[str, int]:
         return self._get("calls?writes=1")
 
