@@ -583,7 +583,12 @@ def test_the_database_becomes_less_only_where_it_is_named(
     account: Account, variable: str, name: str, value: object, attribute: str
 ) -> None:
     rds = account.client("rds")
-    rds.modify_db_instance(DBInstanceIdentifier="academy-db", BackupRetentionPeriod=14, ApplyImmediately=True)
+    rds.modify_db_instance(
+        DBInstanceIdentifier="academy-db",
+        DBInstanceClass="db.t4g.small",
+        BackupRetentionPeriod=14,
+        ApplyImmediately=True,
+    )
     arguments = ("--tags", "database", "-e", "database_apply_immediately=true")
     # The other variable's consent is none.
     smaller = {"database_allow_smaller_class": ["academy-db"]} if "backups" in variable else {}
