@@ -21,7 +21,6 @@ from typing import Any
 import pytest
 
 from localcloud import databases, demo, direct, settings
-from plugins.module_utils.drill import STEPS
 from tests import support
 from tests.trap import Trap
 
