@@ -1,6 +1,6 @@
 # Copyright: academy.deploy contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Killed again and again on its way from an empty account, `site.yml` ends where an undisturbed run ends.
+"""Killed again and again on its way from an empty account, `site.yml` ends where an undisturbed one ends; so does a teardown.
 
 Each run starts on what the one that was killed before left, and is killed a little later: it has to repair that
 moment to reach its own.
@@ -8,6 +8,7 @@ moment to reach its own.
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 import time
@@ -18,10 +19,11 @@ from typing import Any
 
 import pytest
 
-from localcloud import demo
+from localcloud import demo, settings
 from tests import support
 from tests.e2e.test_story import API_HOST, HOSTS, STOPPED_WORKER, VIDEO_HOST, api_status, query_database
 
+DEPLOYMENT = "academy"
 MOMENT_TIMEOUT_SECONDS = 240
 # Nobody reads it.
 QUEUE = "academy-video-jobs-dlq"
@@ -98,6 +100,36 @@ def test_twenty_kills_later_everything_is_there_once() -> None:
         assert support.on_host(instance_id(host), "cat", KEPT_FILE).stdout == f"{host}\n"
     for host in HOSTS:
         assert f"/{host} " in Path("/proc/swaps").read_text(encoding="utf-8")
+
+
+@pytest.mark.usefixtures("cloud")
+def test_a_teardown_that_was_killed_is_finished_by_the_next_one() -> None:
+    teardown = ("playbooks/teardown.yml", f"--extra-vars=confirm={DEPLOYMENT}")
+    consent = ("--extra-vars", json.dumps({"teardown_purge_queues": [QUEUE]}))
+    support.reset_calls()
+    refused = support.playbook(*teardown, name="teardown-refused").expect(2)
+    assert QUEUE in refused.output
+    listed = support.playbook(*teardown, *consent, "--check", name="teardown-check").expect()
+    assert all(host in listed.output for host in HOSTS)
+    assert support.calls(writes_only=True) == {}
+
+    with support.background_playbook(*teardown, *consent, name="teardown-killed") as run:
+        run.wait_for_line(support.task("hosts | Terminate the instances and wait"), MOMENT_TIMEOUT_SECONDS)
+        time.sleep(1)
+        assert run.process.poll() is None, "the teardown had ended before it was killed"
+    support.playbook(*teardown, *consent, name="teardown").expect()
+    assert hosts() == []
+    assert demo.queues() == []
+    assert database_id() == ""
+    assert support.docker_lines("ps", "--quiet", f"--filter=label={settings.LABEL_INSTANCE}") == []
+    # What holds data was kept: of each video host's disk, and of the database.
+    snapshots = demo.client("ec2").describe_snapshots(
+        OwnerIds=["self"], Filters=[{"Name": "tag:Project", "Values": [DEPLOYMENT]}]
+    )["Snapshots"]
+    assert len(snapshots) == len(VIDEO_HOSTS)
+    assert len(demo.client("rds").describe_db_snapshots(SnapshotType="manual")["DBSnapshots"]) == 1
+    again = support.playbook(*teardown, *consent, name="teardown-again").expect()
+    assert set(again.changed().values()) == {0}
 
 
 def leave_behind(kept: dict[str, Any]) -> None:
