@@ -1,6 +1,6 @@
 # Copyright: academy.deploy contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Killed again and again on its way from an empty account, `site.yml` ends where an undisturbed one ends; so does a teardown.
+"""Killed again and again, `site.yml` ends where an undisturbed run ends, and a teardown too.
 
 Each run starts on what the one that was killed before left, and is killed a little later: it has to repair that
 moment to reach its own.
