@@ -144,7 +144,7 @@ def measure_round_trip() -> RoundTrip:
 
 
 def measure_starter() -> float:
-    """AWS calls in a tick of the starter, which asks for the instances once in each. Nobody else on a host asks these."""
+    """AWS calls in a tick of the starter: it asks for the instances once in each, and no host asks any of these."""
     calls("reset", method="POST")
     time.sleep(STARTER_SECONDS)
     found = calls("?hosts=1")
