@@ -29,6 +29,8 @@ DRILL_REPORT = ROOT / "build" / "drill.json"
 WORK = ROOT / "build" / "bench"
 ROUNDS = 3
 SAMPLE_SECONDS = 0.25
+STARTER_SECONDS = 35
+STARTER_CALLS = ("ec2.DescribeInstances", "sqs.GetQueueAttributes", "sqs.GetQueueUrl")
 TIMEOUT_SECONDS = 900
 BIN = Path(sys.executable).parent
 CONTENT_PATHS = ("/etc/docker/daemon.json", "/root/.docker/config.json")
@@ -141,6 +143,14 @@ def measure_round_trip() -> RoundTrip:
     return RoundTrip(after["taken"], after["stopped"] - after["processed"], float(report["waiting_seconds"]))
 
 
+def measure_starter() -> float:
+    """AWS calls in a tick of the starter: it asks for the instances once in each, and no host asks any of these."""
+    calls("reset", method="POST")
+    time.sleep(STARTER_SECONDS)
+    found = calls("?hosts=1")
+    return round(sum(found.get(call, 0) for call in STARTER_CALLS) / found[STARTER_CALLS[0]], 1)
+
+
 def write_inventory() -> None:
     """The same hosts for pyinfra, with the contents of the files that it is to keep."""
     hosts = [demo.host_summary(instance) for instance in demo.instances()]
@@ -165,7 +175,7 @@ def write_inventory() -> None:
 
 
 def summarize(
-    first: Measurement, rounds: Sequence[dict[str, Measurement]], trips: Sequence[RoundTrip]
+    first: Measurement, rounds: Sequence[dict[str, Measurement]], trips: Sequence[RoundTrip], starter_calls: float
 ) -> dict[str, Any]:
     """Medians, and the ratios of each round's own pair."""
 
@@ -188,6 +198,7 @@ def summarize(
             "provision_to_boto3_read": ratio("provision", "aws_read"),
             "configure_to_pyinfra": ratio("configure", "pyinfra"),
         },
+        "starter_calls_per_tick": starter_calls,
         "round_trip": {
             "message_to_work_seconds": statistics.median(one.message_to_work for one in trips),
             "last_message_to_stopped_seconds": statistics.median(one.last_message_to_stopped for one in trips),
@@ -209,6 +220,7 @@ def render(summary: dict[str, Any]) -> list[str]:
         ),
         f"provision.yml takes {summary['ratios']['provision_to_boto3_read']} times as long as a direct concurrent read",
         f"configure.yml takes {summary['ratios']['configure_to_pyinfra']} times as long as the same checks in pyinfra",
+        f"the starter makes {summary['starter_calls_per_tick']} AWS calls in a tick",
         f"a job waits {trip['message_to_work_seconds']:.1f} s for a host that sleeps",
         f"the host stops {trip['last_message_to_stopped_seconds']:.1f} s after its last job, "
         f"{trip['chosen_waiting_share']:.0%} of it by choice",
@@ -236,9 +248,10 @@ def main() -> None:
         measure("release", playbook("site.yml"))
         print("one job through a worker that sleeps, again and again …", flush=True)
         trips = [measure_round_trip() for _ in range(ROUNDS)]
+        starter_calls = measure_starter()
     finally:
         localcloud("down")
-    summary = summarize(first, rounds, trips)
+    summary = summarize(first, rounds, trips, starter_calls)
     OUTPUT.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     print("\n".join(render(summary)))
 

@@ -27,8 +27,8 @@ trap finish EXIT
 
 failed=0
 pytest --exitfirst --verbose --durations=0 \
-  tests/e2e/test_story.py tests/e2e/test_deploy.py tests/e2e/test_policies.py tests/molecule tests/e2e/test_down.py \
-  tests/e2e/test_interruption.py || failed=1
+  tests/e2e/test_story.py tests/e2e/test_deploy.py tests/e2e/test_workers.py tests/e2e/test_policies.py \
+  tests/molecule tests/e2e/test_down.py tests/e2e/test_interruption.py || failed=1
 wait "$integration" || failed=1
 cat "$integration_log"
 exit "$failed"

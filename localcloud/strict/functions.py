@@ -14,6 +14,7 @@ from localcloud.wire import ApiError, Call
 
 CREATE = "lambda.CreateFunction"
 CONFIGURE = "lambda.UpdateFunctionConfiguration"
+SERVICE = "lambda.amazonaws.com"
 ENVIRONMENT_BYTES = 4096
 TIMEOUT_SECONDS = 900
 MEMORY_MIB = 10240
@@ -109,7 +110,33 @@ def _statement_id(call: Call, account: Account) -> ApiError | None:
     return ApiError("ResourceConflictException", message)
 
 
+def _role(call: Call, account: Account) -> ApiError | None:
+    arn = call.parameters.get("Role")
+    if arn is None:
+        return None
+    role = next((role for role in account.backends("iam").roles.values() if role.arn == arn), None)
+    if role is not None and _trusts_lambda(role.assume_role_policy_document):
+        return None
+    return ApiError("InvalidParameterValueException", "The role defined for the function cannot be assumed by Lambda.")
+
+
+def _trusts_lambda(document: str) -> bool:
+    statements = json.loads(document).get("Statement", [])
+    for statement in [statements] if isinstance(statements, Mapping) else statements:
+        services = (statement.get("Principal") or {}).get("Service", [])
+        if statement.get("Effect") == "Allow" and SERVICE in ([services] if isinstance(services, str) else services):
+            return True
+    return False
+
+
 RULES = (
+    Rule(
+        "lambda-role",
+        (CREATE, CONFIGURE),
+        "a role that does not exist or that Lambda may not take on",
+        "danilop/LambdAuth#49, nficano/python-lambda#28, boto/boto3#2976",
+        _role,
+    ),
     Rule(
         "lambda-timeout",
         (CREATE, CONFIGURE),

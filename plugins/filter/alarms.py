@@ -15,13 +15,15 @@ from ansible_collections.academy.deploy.plugins.module_utils.alarms import (
     missing_instances,
     topic_changes,
     topic_policy,
+    untagged_alarms,
 )
-from ansible_collections.academy.deploy.plugins.module_utils.names import topic_arn
+from ansible_collections.academy.deploy.plugins.module_utils.names import alarm_arn, topic_arn
 
 
 class FilterModule:
     def filters(self) -> dict[str, Callable[..., Any]]:
         return {
+            "alarm_arn": alarm_arn,
             "alarm_changes": alarm_changes,
             "alarm_problems": alarm_problems,
             "desired_alarms": desired_alarms,
@@ -30,4 +32,5 @@ class FilterModule:
             "topic_arn": topic_arn,
             "topic_changes": topic_changes,
             "topic_policy": topic_policy,
+            "untagged_alarms": untagged_alarms,
         }

@@ -18,6 +18,7 @@ from ansible_collections.academy.deploy.plugins.module_utils.instances import (
     launch_subnets,
     own_instances,
     spread,
+    volume_tag_changes,
 )
 from ansible_collections.academy.deploy.plugins.module_utils.spot import (
     launch_template_changes,
@@ -46,4 +47,5 @@ class FilterModule:
             "spot_refusals": spot_refusals,
             "spot_template_name": spot_template_name,
             "spread": spread,
+            "volume_tag_changes": volume_tag_changes,
         }

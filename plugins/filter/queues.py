@@ -11,6 +11,8 @@ from ansible_collections.academy.deploy.plugins.module_utils.queues import (
     desired_queues,
     queue_changes,
     queue_problems,
+    retention_refusals,
+    with_dead_letter_queues,
 )
 
 
@@ -20,4 +22,6 @@ class FilterModule:
             "desired_queues": desired_queues,
             "queue_changes": queue_changes,
             "queue_problems": queue_problems,
+            "retention_refusals": retention_refusals,
+            "with_dead_letter_queues": with_dead_letter_queues,
         }

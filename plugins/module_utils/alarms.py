@@ -10,6 +10,7 @@ from typing import Any
 from ansible_collections.academy.deploy.plugins.module_utils.names import DEAD_LETTER_SUFFIX
 
 from .changes import MISSING, reason, with_reasons
+from .findings import Finding, Words, texts
 from .policies import as_text
 from .tags import own_tags
 
@@ -77,23 +78,54 @@ def desired_alarms(
     ]
 
 
-def alarm_problems(wanted: Sequence[Alarm], emails: Sequence[str], hours: int) -> list[str]:
+def alarm_findings(names: Sequence[str], emails: Sequence[str], hours: int) -> list[Finding]:
     """What CloudWatch or SNS would refuse."""
-    problems = [
-        f"{alarm['name']}: CloudWatch allows names of {LONGEST_NAME} characters, found {len(alarm['name'])}. "
-        "Shorten deployment_name."
-        for alarm in wanted
-        if len(alarm["name"]) > LONGEST_NAME
+    findings = [
+        Finding(
+            "alarm_name",
+            name,
+            str(len(name)),
+            Words(
+                f"CloudWatch allows names of {LONGEST_NAME} characters", f"CloudWatch 이름은 {LONGEST_NAME}자까지입니다"
+            ),
+            Words("Shorten deployment_name.", "deployment_name을 줄이십시오."),
+        )
+        for name in names
+        if len(name) > LONGEST_NAME
     ]
-    problems += [
-        f"alarms_emails: must be e-mail addresses, found '{email}'. Mend it." for email in emails if "@" not in email
+    findings += [
+        Finding(
+            "alarms_emails",
+            "alarms_emails",
+            f"'{email}'",
+            Words("must be e-mail addresses", "이메일 주소여야 합니다"),
+            Words("Mend it.", "고치십시오."),
+        )
+        for email in emails
+        if "@" not in email
     ]
     if not 1 <= hours <= LONGEST_HOURS:
-        problems.append(
-            f"alarms_worker_running_hours: CloudWatch looks back at 1 to {LONGEST_HOURS} hours, found {hours}. "
-            "Choose the longest time that a worker may need for its jobs."
+        findings.append(
+            Finding(
+                "alarms_worker_running_hours",
+                "alarms_worker_running_hours",
+                str(hours),
+                Words(
+                    f"CloudWatch looks back at 1 to {LONGEST_HOURS} hours",
+                    f"CloudWatch는 1~{LONGEST_HOURS}시간만 봅니다",
+                ),
+                Words(
+                    "Choose the longest time that a worker may need for its jobs.",
+                    "워커가 작업에 필요한 최대 시간을 고르십시오.",
+                ),
+            )
         )
-    return problems
+    return findings
+
+
+def alarm_problems(wanted: Sequence[Alarm], emails: Sequence[str], hours: int) -> list[str]:
+    """The same as sentences."""
+    return texts(alarm_findings([alarm["name"] for alarm in wanted], emails, hours))
 
 
 def missing_instances(hosts: Sequence[str], instances: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -127,6 +159,18 @@ def alarm_changes(wanted: Sequence[Alarm], found: Mapping[str, Mapping[str, Any]
     return [
         {**alarm, "replace": alarm["name"] in found and _must_be_replaced(found[alarm["name"]])}
         for alarm in with_reasons((alarm, _alarm_reason(alarm, found.get(alarm["name"]))) for alarm in wanted)
+    ]
+
+
+def untagged_alarms(
+    wanted: Sequence[Alarm], tags: Mapping[str, str], found: Mapping[str, Mapping[str, Any]]
+) -> list[str]:
+    """The alarms, also those yet to be made or made anew, that do not carry these tags and no others."""
+    return [
+        alarm["name"]
+        for alarm in wanted
+        for now in [found.get(alarm["name"])]
+        if now is None or _must_be_replaced(now) or own_tags(now["tags"]) != dict(tags)
     ]
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from ansible.module_utils.common.dict_transformations import camel_dict_to_snake_dict
 
-from .network import Subnet, choose_network, subnet_filters
+from .network import NetworkError, Subnet, choose_network, subnet_filters
 
 with suppress(ImportError):  # AnsibleAWSModule says so.
     from botocore.exceptions import BotoCoreError, ClientError
@@ -27,6 +27,14 @@ Record = dict[str, Any]
 
 # As many as a client of boto3 has connections.
 THREADS = 10
+
+
+class UnfitNetworkError(NetworkError):
+    """The network does not fit; the rest was read all the same."""
+
+    def __init__(self, message: str, state: Record) -> None:
+        super().__init__(message)
+        self.state = state
 
 
 class ReadError(Exception):
@@ -87,6 +95,14 @@ def _snake(record: Record) -> Record:
 def _tagged(record: Record, tags_key: str = "Tags") -> Record:
     tags = _tags(record.get(tags_key, []))
     return {**_snake({key: value for key, value in record.items() if key != tags_key}), "tags": tags}
+
+
+# --- STS ------------------------------------------------------------------------------------------------------------
+
+
+def read_caller(sts: Client, _: bool) -> Record:
+    answer = _ask(sts, "get_caller_identity")
+    return {"account": answer["Account"], "arn": answer["Arn"]}
 
 
 # --- IAM ------------------------------------------------------------------------------------------------------------
@@ -196,9 +212,14 @@ def read_log_groups(logs: Client, prefix: str) -> Record:
 
 
 def read_alarms(cloudwatch: Client, prefix: str) -> Record:
-    """As CloudWatch tells them, because what an alarm says is told to the service in the same words."""
+    """As CloudWatch tells them, because what an alarm says is told to the service in the same words; and their tags."""
     found = _ask_all(cloudwatch, "describe_alarms", "MetricAlarms", AlarmNamePrefix=prefix, AlarmTypes=["MetricAlarm"])
-    return {alarm["AlarmName"]: alarm for alarm in found}
+    alarms = {}
+    for alarm in found:
+        arn = alarm["AlarmArn"]
+        tags = _ask(cloudwatch, "list_tags_for_resource", "ResourceNotFoundException", ResourceARN=arn) or {}
+        alarms[alarm["AlarmName"]] = {**alarm, "tags": _tags(tags.get("Tags", []))}
+    return alarms
 
 
 def read_topic(sns: Client, arn: str) -> Record | None:
@@ -256,6 +277,7 @@ def read_schedule(events: Client, name: str) -> Record | None:
     if found is None:
         return None
     targets = _ask_all(events, "list_targets_by_rule", "Targets", NO_RESOURCE, Rule=name)
+    tags = _ask(events, "list_tags_for_resource", NO_RESOURCE, ResourceARN=found["Arn"]) or {}
     return {
         "arn": found["Arn"],
         "description": found.get("Description", ""),
@@ -264,6 +286,7 @@ def read_schedule(events: Client, name: str) -> Record | None:
         "state": found["State"],
         "role": found.get("RoleArn"),
         "targets": targets,
+        "tags": _tags(tags.get("Tags", [])),
     }
 
 
@@ -431,6 +454,7 @@ class Section:
 
 
 SECTIONS = (
+    Section("caller", "caller", "sts", read_caller),
     Section("roles", "role_names", "iam", read_role, each=True),
     Section("instance_profiles", "role_names", "iam", read_instance_profile, each=True),
     Section("queues", "queue_names", "sqs", read_queue, each=True),
@@ -492,8 +516,11 @@ def observe(options: Mapping[str, Any], make_client: Callable[[str], Client]) ->
         return read(options, make_client)
     vpc_id, subnet_ids = options.get("vpc_id") or "", options.get("subnet_ids") or []
     state = read({**options, "subnet_filters": subnet_filters(vpc_id, subnet_ids)}, make_client)
-    network = choose_network(state.pop("subnets"), vpc_id, subnet_ids, options["minimum_zones"])
     groups = state.pop("security_groups", [])
+    try:
+        network = choose_network(state.pop("subnets"), vpc_id, subnet_ids, options["minimum_zones"])
+    except NetworkError as error:
+        raise UnfitNetworkError(str(error), state) from error
     return {
         **state,
         "network": asdict(network),

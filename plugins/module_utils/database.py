@@ -6,17 +6,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
 from .changes import MISSING, reason, with_reasons
-from .rds_password import check
+from .findings import NOT_SHOWN, Finding, Severity, Words, texts
+from .rds_password import KOREAN, check
+from .rds_password import Finding as RuleBroken
 from .tags import own_tags
 
 SMALLEST_STORAGE_GIB = 20
 LARGEST_STORAGE_GIB = 65536
 FEWEST_BACKUP_DAYS = 7
 MOST_BACKUP_DAYS = 35
+LOWEST_PORT = 1150
+HIGHEST_PORT = 65535
 
 IDENTIFIER = re.compile(r"(?=.{1,63}$)[a-z](-?[a-z0-9])*")
 DATABASE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")
@@ -45,74 +48,168 @@ def settled(instances: Sequence[Mapping[str, Any]]) -> bool:
     return all(readiness(instance["db_instance_status"]) != "busy" for instance in instances)
 
 
-@dataclass(frozen=True)
-class Rule:
-    variable: str
-    holds: bool
-    wanted: str
-    found: Any
-
-    def message(self) -> str:
-        return f"{self.variable}: must be {self.wanted}, found {self.found}."
-
-
 def smallest_maximum(allocated_gib: int) -> int:
     """RDS wants the limit of storage autoscaling at least a tenth above what is allocated."""
     return -(-allocated_gib * 11 // 10)
 
 
-def input_problems(wanted: Mapping[str, Any]) -> list[str]:
-    """Everything about the inputs that RDS refuses, or the guide forbids."""
+def recommended_maximum(allocated_gib: int) -> int:
+    """Below this RDS reports that growing is hardly possible (facts 1.8)."""
+    return -(-allocated_gib * 126 // 100)
+
+
+def input_findings(wanted: Mapping[str, Any]) -> list[Finding]:
+    """Everything about the inputs that RDS refuses, or the guide forbids, or that is not wise."""
     allocated, maximum = wanted["allocated_storage"], wanted["max_allocated_storage"]
-    backups = wanted["backup_retention_period"]
+    backups, port = wanted["backup_retention_period"], wanted["port"]
+    identifier, name = wanted["db_instance_identifier"], wanted["db_name"]
+    least = smallest_maximum(max(allocated, SMALLEST_STORAGE_GIB))
     rules = [
-        Rule(
+        (
             "database_identifier",
-            bool(IDENTIFIER.fullmatch(wanted["db_instance_identifier"])),
-            "1 to 63 lower-case letters, digits and single hyphens, beginning with a letter and not ending in a hyphen",
-            wanted["db_instance_identifier"],
+            bool(IDENTIFIER.fullmatch(identifier)),
+            identifier,
+            Words(
+                "must be 1 to 63 lower-case letters, digits and single hyphens, beginning with a letter and not ending "
+                "in a hyphen",
+                "영문 소문자, 숫자, 하이픈(연속 불가) 1~63자, 문자로 시작하고 하이픈으로 끝나지 않아야 합니다",
+            ),
+            Words("Rename it, such as academy-db.", "예: academy-db 처럼 이름을 바꾸십시오."),
         ),
-        Rule(
+        (
             "database_name",
-            bool(DATABASE_NAME.fullmatch(wanted["db_name"])),
-            "1 to 63 letters, digits and underscores, beginning with a letter",
-            wanted["db_name"],
+            bool(DATABASE_NAME.fullmatch(name)),
+            name,
+            Words(
+                "must be 1 to 63 letters, digits and underscores, beginning with a letter",
+                "영문자, 숫자, 밑줄 1~63자이고 문자로 시작해야 합니다",
+            ),
+            Words("Rename it, such as academy.", "예: academy 처럼 이름을 바꾸십시오."),
         ),
-        Rule(
+        (
+            "database_port",
+            LOWEST_PORT <= port <= HIGHEST_PORT,
+            port,
+            Words(f"must be {LOWEST_PORT} to {HIGHEST_PORT}", f"{LOWEST_PORT}~{HIGHEST_PORT} 범위여야 합니다"),
+            Words("Set 5432.", "5432로 설정하십시오."),
+        ),
+        (
             "database_allocated_storage_gib",
             SMALLEST_STORAGE_GIB <= allocated <= LARGEST_STORAGE_GIB,
-            f"{SMALLEST_STORAGE_GIB} to {LARGEST_STORAGE_GIB} GiB for gp3",
             allocated,
+            Words(
+                f"must be {SMALLEST_STORAGE_GIB} to {LARGEST_STORAGE_GIB} GiB for gp3",
+                f"gp3는 {SMALLEST_STORAGE_GIB}~{LARGEST_STORAGE_GIB} GiB여야 합니다",
+            ),
+            Words("The guide says 20 or 30.", "가이드는 20 또는 30입니다."),
         ),
-        Rule(
+        (
             "database_max_allocated_storage_gib",
-            maximum >= smallest_maximum(allocated),
-            f"at least 10 % above database_allocated_storage_gib, that is {smallest_maximum(allocated)} or more",
+            least <= maximum <= LARGEST_STORAGE_GIB,
             maximum,
+            Words(
+                "must be at least 10 % above database_allocated_storage_gib, that is "
+                f"{least} or more, and {LARGEST_STORAGE_GIB} at most",
+                f"database_allocated_storage_gib보다 10 % 이상 커야 하므로 {least} 이상, "
+                f"{LARGEST_STORAGE_GIB} 이하여야 합니다",
+            ),
+            Words("The guide says 50 to 100.", "가이드는 50~100입니다."),
         ),
-        Rule(
+        (
             "database_backup_retention_days",
             FEWEST_BACKUP_DAYS <= backups <= MOST_BACKUP_DAYS,
-            f"{FEWEST_BACKUP_DAYS} to {MOST_BACKUP_DAYS}: the guide forbids fewer",
             backups,
+            Words(
+                f"must be {FEWEST_BACKUP_DAYS} to {MOST_BACKUP_DAYS}: the guide forbids fewer, and no variable allows "
+                "them",
+                f"{FEWEST_BACKUP_DAYS}~{MOST_BACKUP_DAYS}일이어야 합니다(가이드는 그 미만을 금지합니다)",
+            ),
+            Words(f"Set {FEWEST_BACKUP_DAYS} or more.", f"{FEWEST_BACKUP_DAYS} 이상으로 설정하십시오."),
         ),
     ]
-    return [rule.message() for rule in rules if not rule.holds]
+    findings = [
+        Finding(variable, variable, str(found) or "nothing", rule, remedy)
+        for variable, holds, found, rule, remedy in rules
+        if not holds
+    ]
+    if least <= maximum < recommended_maximum(allocated):
+        findings.append(
+            Finding(
+                "database_max_allocated_storage_recommended",
+                "database_max_allocated_storage_gib",
+                str(maximum),
+                Words(
+                    f"should be 26 % above what is allocated, that is {recommended_maximum(allocated)} or more",
+                    f"할당량보다 26 % 이상, 즉 {recommended_maximum(allocated)} 이상을 권장합니다",
+                ),
+                Words(
+                    "RDS grows in steps; the guide says 50 to 100.", "RDS는 단계적으로 늘립니다. 가이드는 50~100입니다."
+                ),
+                "warning",
+            )
+        )
+    return findings
+
+
+def input_problems(wanted: Mapping[str, Any]) -> list[str]:
+    """Everything about the inputs that RDS refuses, or the guide forbids."""
+    return texts(input_findings(wanted))
 
 
 # What the rules of a user name and password are called in the inventory.
 VARIABLES = {"master_username": "database_master_username", "master_password": "database_password"}
+# What to do about any of them.
+REMEDIES = {
+    "master_username": Words(
+        "Set database_master_username, such as academy_user; DB_USER follows it.",
+        "database_master_username을 예: academy_user로 설정하십시오. DB_USER는 자동으로 따라갑니다.",
+    ),
+    "master_password": Words(
+        "Put another one into the vault (vault_database_password): 16 and more letters, digits and ._~- pass.",
+        "볼트의 vault_database_password를 바꾸십시오. 영문, 숫자, ._~- 16자 이상이면 어디서나 통과합니다.",
+    ),
+}
+
+
+def password_findings(password: str, username: str, names: Sequence[str]) -> list[Finding]:
+    """What is wrong with the master user and password between RDS and an env file; never the password itself."""
+    judged = check(username, password)
+    severities: tuple[tuple[Severity, Sequence[RuleBroken]], ...] = (
+        ("error", judged.violations),
+        ("warning", judged.cautions),
+    )
+    findings = [
+        Finding(
+            broken.rule,
+            VARIABLES[broken.subject],
+            NOT_SHOWN,
+            Words(broken.message.partition("; ")[0], KOREAN[broken.rule]),
+            REMEDIES[broken.subject],
+            severity,
+        )
+        for severity, found in severities
+        for broken in found
+    ]
+    if any(password and password in name for name in names):
+        findings.append(
+            Finding(
+                "password_in_a_name",
+                "database_password",
+                NOT_SHOWN,
+                Words(
+                    "must be no part of any resource's name, because Ansible masks it wherever it appears and would "
+                    "garble that name",
+                    "리소스 이름의 일부일 수 없습니다. Ansible이 같은 글자를 모두 가려 이름이 깨집니다",
+                ),
+                REMEDIES["master_password"],
+            )
+        )
+    return findings
 
 
 def password_problems(password: str, username: str, names: Sequence[str]) -> list[str]:
-    """What is wrong with the master user and password between RDS and an env file; never the password itself."""
-    problems = [f"{VARIABLES[finding.subject]}: {finding.message}." for finding in check(username, password).violations]
-    if any(password and password in name for name in names):
-        problems.append(
-            "database_password: must be no part of any resource's name, because Ansible masks it wherever it appears "
-            "and would garble that name."
-        )
-    return problems
+    """The same as sentences, without what is only not wise."""
+    return texts(password_findings(password, username, names))
 
 
 def _major(version: str) -> int:
@@ -133,13 +230,19 @@ def _under_way(current: Mapping[str, Any]) -> dict[str, Any]:
     return {**current, **{key: value for key, value in current.get("pending_modified_values", {}).items() if value}}
 
 
-def desired(current: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
-    """What is wanted, and no less than there is: storage that autoscaling added, backups, a second zone."""
+def desired(
+    current: Mapping[str, Any], wanted: Mapping[str, Any], shorter_backups: Sequence[str] = ()
+) -> dict[str, Any]:
+    """What is wanted, and no less than there is: storage that autoscaling added, backups, a second zone.
+
+    Of an instance that is named, backups may become shorter.
+    """
     now = _under_way(current)
+    kept = 0 if wanted["db_instance_identifier"] in shorter_backups else int(now.get("backup_retention_period", 0))
     return {
         **wanted,
         "allocated_storage": max(wanted["allocated_storage"], int(now.get("allocated_storage", 0))),
-        "backup_retention_period": max(wanted["backup_retention_period"], int(now.get("backup_retention_period", 0))),
+        "backup_retention_period": max(wanted["backup_retention_period"], kept),
         "multi_az": wanted["multi_az"] or bool(now.get("multi_az")),
     }
 
@@ -170,8 +273,11 @@ MENDABLE = (
 )
 
 
-def refusals(current: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
-    """What the instance is and can only become by a human decision. Empty for an instance yet to be created."""
+def refusals(current: Mapping[str, Any], wanted: Mapping[str, Any], smaller_class: Sequence[str] = ()) -> list[str]:
+    """What the instance is and can only become by a human decision. Empty for an instance yet to be created.
+
+    An instance that is named may get a smaller class.
+    """
     if not current:
         return []
     name = wanted["db_instance_identifier"]
@@ -183,7 +289,8 @@ def refusals(current: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]
         ]
     problems = [
         f"{variable}: wanted {wanted[key]}, but {name} has {current.get(key)}, which RDS cannot change on an existing "
-        "instance. Set the variable to what it is, or restore a snapshot into a new instance."
+        "instance, and none is ever replaced here, whatever the variables say. Set the variable to what it is, or "
+        "restore a snapshot into a new instance."
         for key, variable in FIXED.items()
         if current.get(key) != wanted[key]
     ]
@@ -197,14 +304,14 @@ def refusals(current: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]
     if port != wanted["port"]:
         problems.append(
             f"database_port: wanted {wanted['port']}, but {name} listens on {port}. Changing it cuts off every "
-            "application at once: set the variable to what it is, or change it by hand."
+            "application at once, and no variable allows that: set this one to what it is, or change it by hand."
         )
     instance_class = _under_way(current)["db_instance_class"]
-    if _class_size(wanted["db_instance_class"]) < _class_size(instance_class):
+    if name not in smaller_class and _class_size(wanted["db_instance_class"]) < _class_size(instance_class):
         problems.append(
             f"database_instance_class: wanted {wanted['db_instance_class']}, but {name} is a larger {instance_class}. "
-            "It is never made smaller in passing: set the variable to what it is, or change the class by hand "
-            "(aws rds modify-db-instance)."
+            "It is never made smaller in passing: set the variable to what it is or, if that is meant, name the "
+            f'instance: -e \'{{"database_allow_smaller_class": ["{name}"]}}\'.'
         )
     storage, maximum = desired(current, wanted)["allocated_storage"], wanted["max_allocated_storage"]
     if maximum != current.get("max_allocated_storage") and maximum < smallest_maximum(storage):
@@ -215,11 +322,13 @@ def refusals(current: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]
     return problems
 
 
-def differences(current: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+def differences(
+    current: Mapping[str, Any], wanted: Mapping[str, Any], shorter_backups: Sequence[str] = ()
+) -> list[str]:
     """What has to be changed, as sentences; what is under way counts as done."""
     if not current:
         return []
-    now, should_be = _under_way(current), desired(current, wanted)
+    now, should_be = _under_way(current), desired(current, wanted, shorter_backups)
     groups = {group["vpc_security_group_id"] for group in now.get("vpc_security_groups", [])}
     comparisons = [
         *((key, now.get(key), should_be[key]) for key in MENDABLE),

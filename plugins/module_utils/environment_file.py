@@ -40,7 +40,7 @@ def environment(settings: Mapping[str, object], secrets: Mapping[str, object]) -
     problems = [*_name_problems(settings, secrets)]
     texts = {}
     for name, value in {**settings, **secrets}.items():
-        text = _text(value)
+        text = scalar_text(value)
         texts[name] = text or ""
         problems += [f"{name}: {problem}" for problem in value_problems(text, secret=name in secrets)]
     if problems:
@@ -66,6 +66,15 @@ def parse(text: str) -> dict[str, str]:
     return {name: value for name, _, value in (line.partition("=") for line in lines)}
 
 
+def scalar_text(value: object) -> str | None:
+    """A scalar as the application reads it; None for what is no scalar."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (int, float)):
+        return str(value)
+    return str(value) if isinstance(value, str) else None
+
+
 def sha256(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
@@ -87,21 +96,12 @@ def describe(text: str, marked: Mapping[str, str] | None = None) -> str:
 
 def redact(text: str, secrets: Mapping[str, object]) -> str:
     """Text with every secret replaced by its name."""
-    values = {name: _text(value) or "" for name, value in secrets.items()}
+    values = {name: scalar_text(value) or "" for name, value in secrets.items()}
     # The longest first: a secret that is part of another one must not leave the other's rest behind.
     for name, value in sorted(values.items(), key=lambda item: len(item[1]), reverse=True):
         if len(value) >= SHORTEST_MASKED:
             text = text.replace(value, f"[{name}]")
     return text
-
-
-def _text(value: object) -> str | None:
-    """A scalar as the application reads it; None for what is no scalar."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, (int, float)):
-        return str(value)
-    return str(value) if isinstance(value, str) else None
 
 
 def _name_problems(settings: Mapping[str, object], secrets: Mapping[str, object]) -> list[str]:

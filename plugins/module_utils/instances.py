@@ -7,14 +7,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .changes import reason
+from .changes import reason, with_reasons
+from .findings import Finding, Words, texts
 from .memory import limits_refusals
 from .spot import SPOT, market_refusals
-from .tags import deployment_tags, standing_tags
+from .tags import deployment_tags, own_tags, standing_tags
 
 # Amazon Linux 2023's root device, and the name under which the data volume is attached.
 ROOT_DEVICE = "/dev/xvda"
 DATA_DEVICE = "/dev/sdf"
+
+# The image's own size, and gp3's largest.
+SMALLEST_ROOT_GIB = 8
+LARGEST_VOLUME_GIB = 16384
+# Guide §8: less kills a three-hour encode.
+VIDEO_GROUP = "video_worker"
+VIDEO_MEMORY_MIB = 4096
+VIDEO_DISK_GIB = 100
 
 
 def _volume(device: str, size_gib: int, delete_on_termination: bool) -> dict[str, Any]:
@@ -35,6 +44,18 @@ def instance_volumes(wanted: Mapping[str, Any]) -> list[dict[str, Any]]:
     if not wanted["data_volume_size_gib"]:
         return [root]
     return [root, _volume(DATA_DEVICE, wanted["data_volume_size_gib"], delete_on_termination=False)]
+
+
+def volume_tag_changes(matches: Sequence[Mapping[str, Any]], wanted: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Each volume of an existing instance whose tags are not the instance's, by which it is found on its own too."""
+    return with_reasons(
+        (
+            {"volume_id": volume["volume_id"], "tags": wanted["tags"]},
+            reason([("tags", own_tags(volume["tags"]), wanted["tags"])]),
+        )
+        for instance in matches
+        for volume in instance["volumes"].values()
+    )
 
 
 def _name_and_project(instance: Mapping[str, Any]) -> tuple[str | None, str | None]:
@@ -77,8 +98,8 @@ def _volume_refusals(
     if volume["size"] != size_gib:
         problems.append(
             f"{variable}: {size_gib} GiB wanted, but {host} has {volume['volume_id']} with {volume['size']} GiB at "
-            f"{device}. A volume with data is neither shrunk nor replaced here: set the variable to what it is, or "
-            "grow the volume and its file system by hand."
+            f"{device}. A volume with data is neither shrunk nor replaced here, and no variable allows it: set this "
+            "one to what it is, or grow the volume and its file system by hand."
         )
     if not volume["encrypted"]:
         problems.append(
@@ -93,34 +114,111 @@ def launch_subnets(subnets: Sequence[Mapping[str, Any]], zones: Sequence[str]) -
     return [subnet for subnet in subnets if subnet["zone"] in zones]
 
 
-def launch_refusals(
+def launch_findings(
     host: str, wanted: Mapping[str, Any], subnets: Sequence[Mapping[str, Any]], zones: Sequence[str]
-) -> list[str]:
+) -> list[Finding]:
     """Why an instance of this type cannot be launched, if no subnet lies where it is offered."""
     if launch_subnets(subnets, zones):
         return []
     found = ", ".join(f"{subnet['subnet_id']} ({subnet['zone']})" for subnet in subnets)
+    offered = ", ".join(zones)
     return [
-        f"instance_type: {host} cannot be launched, because {wanted['instance_type']} is offered in "
-        f"{', '.join(zones) or 'no zone of this region'} and the subnets are {found}. "
-        "Choose another type, or add a subnet in such a zone."
+        Finding(
+            "instance_type_offered",
+            "instance_type",
+            f"the subnets {found or 'none'}",
+            Words(
+                f"{host} cannot be launched, because {wanted['instance_type']} is offered in "
+                f"{offered or 'no zone of this region'}",
+                f"{wanted['instance_type']}을(를) 제공하는 가용 영역({offered or '없음'})에 서브넷이 없어 "
+                f"{host}를 만들 수 없습니다",
+            ),
+            Words(
+                "Choose another type, or add a subnet in such a zone.",
+                "다른 유형을 고르거나 해당 가용 영역의 서브넷을 추가하십시오.",
+            ),
+        )
+    ]
+
+
+def launch_refusals(
+    host: str, wanted: Mapping[str, Any], subnets: Sequence[Mapping[str, Any]], zones: Sequence[str]
+) -> list[str]:
+    """The same as sentences."""
+    return texts(launch_findings(host, wanted, subnets, zones))
+
+
+def size_findings(host: str, wanted: Mapping[str, Any]) -> list[Finding]:
+    """What is wrong with the name and the volumes of this host; needs no AWS."""
+    findings = []
+    if not host.startswith(f"{wanted['deployment_name']}-"):
+        findings.append(
+            Finding(
+                "host_name",
+                host,
+                f"deployment_name {wanted['deployment_name']}",
+                Words(
+                    "the name of a host must begin with deployment_name and a hyphen "
+                    f"({wanted['deployment_name']}-), by which it is told from those of other deployments",
+                    f"호스트 이름은 deployment_name과 하이픈({wanted['deployment_name']}-)으로 시작해야 합니다",
+                ),
+                Words(
+                    "Rename it in hosts.yml, or correct deployment_name.",
+                    "hosts.yml에서 이름을 바꾸거나 deployment_name을 고치십시오.",
+                ),
+            )
+        )
+    video = VIDEO_GROUP in wanted.get("groups", ())
+    sizes = [
+        ("instance_root_volume_size_gib", wanted["root_volume_size_gib"], SMALLEST_ROOT_GIB, "Amazon Linux 2023"),
+        *([("transcode_volume_size_gib", wanted["data_volume_size_gib"], VIDEO_DISK_GIB, "§8")] if video else []),
+    ]
+    findings += [
+        Finding(
+            variable,
+            variable,
+            str(size),
+            Words(
+                f"{host} needs {least} GiB or more ({why}), and {LARGEST_VOLUME_GIB} at most",
+                f"{host}에는 {least} GiB 이상({why}), {LARGEST_VOLUME_GIB} 이하가 필요합니다",
+            ),
+            Words(f"Set {least} or more.", f"{least} 이상으로 설정하십시오."),
+        )
+        for variable, size, least, why in sizes
+        if not least <= size <= LARGEST_VOLUME_GIB
+    ]
+    return findings
+
+
+def memory_findings(host: str, wanted: Mapping[str, Any], memory_mib: int) -> list[Finding]:
+    """Whether the type has the memory that this host needs; the guide's minimum for video is not to be lowered."""
+    least = max(wanted["memory_min_mib"], VIDEO_MEMORY_MIB if VIDEO_GROUP in wanted.get("groups", ()) else 0)
+    if memory_mib >= least:
+        return []
+    return [
+        Finding(
+            "instance_memory",
+            "instance_type",
+            f"a {wanted['instance_type']}",
+            Words(
+                f"{host} needs at least {least} MiB (instance_memory_min_mib), but a {wanted['instance_type']} has "
+                f"{memory_mib}",
+                f"{host}에는 {least} MiB 이상이 필요하지만 {wanted['instance_type']}은(는) {memory_mib} MiB입니다",
+            ),
+            Words("Choose a larger type.", "더 큰 유형을 고르십시오. 가이드 §8은 t4g.medium입니다."),
+        )
     ]
 
 
 def host_refusals(host: str, deployment_name: str, wanted: Mapping[str, Any], memory_mib: int) -> list[str]:
     """What is wrong with what this host should be, whether it exists or not."""
-    problems = []
-    if not host.startswith(f"{deployment_name}-"):
-        problems.append(
-            f"{host}: the name of a host must begin with deployment_name and a hyphen ({deployment_name}-), by which "
-            "it is told from those of other deployments. Rename it in hosts.yml, or correct deployment_name."
-        )
-    if memory_mib < wanted["memory_min_mib"]:
-        problems.append(
-            f"instance_type: {host} needs at least {wanted['memory_min_mib']} MiB (instance_memory_min_mib), but a "
-            f"{wanted['instance_type']} has {memory_mib}. Choose a larger type."
-        )
-    return problems + limits_refusals(host, wanted["memory_limits_mib"], wanted["instance_type"], memory_mib or None)
+    findings = [
+        *size_findings(host, {**wanted, "deployment_name": deployment_name}),
+        *memory_findings(host, wanted, memory_mib),
+    ]
+    return texts(findings) + limits_refusals(
+        host, wanted["memory_limits_mib"], wanted["instance_type"], memory_mib or None
+    )
 
 
 def _shutdown_refusals(host: str, instance: Mapping[str, Any]) -> list[str]:

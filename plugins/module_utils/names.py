@@ -24,6 +24,10 @@ def instance_arns(region: str, account_id: str) -> str:
     return f"arn:aws:ec2:{region}:{account_id}:instance/*"
 
 
+def alarm_arn(name: str, region: str, account_id: str) -> str:
+    return f"arn:aws:cloudwatch:{region}:{account_id}:alarm:{name}"
+
+
 def topic_arn(name: str, region: str, account_id: str) -> str:
     return f"arn:aws:sns:{region}:{account_id}:{name}"
 

@@ -11,6 +11,7 @@ from typing import Any
 from ansible_collections.academy.deploy.plugins.module_utils.names import DEAD_LETTER_SUFFIX, queue_arn
 
 from .changes import MISSING, reason, with_reasons
+from .findings import Finding, Words, texts
 from .policies import as_text
 from .tags import own_tags
 
@@ -21,49 +22,133 @@ LONGEST_RETENTION_DAYS = 14
 NAME = re.compile(r"[A-Za-z0-9_-]{1,80}")
 
 
-def _job_problems(key: str, job: Mapping[str, Any]) -> list[str]:
+# What each kind of job must say, and of which type.
+JOB_INPUTS = {"name": str, "visibility_timeout_seconds": int, "max_receive_count": int}
+
+
+def _malformed_job(where: str, job: Any) -> list[Finding]:
+    """What keeps the rules below from being asked at all."""
+    if not isinstance(job, Mapping):
+        return [
+            Finding(
+                "queue_malformed",
+                where,
+                type(job).__name__,
+                Words("must be a mapping", "매핑이어야 합니다"),
+                Words(f"Write {', '.join(JOB_INPUTS)} below it.", f"그 아래에 {', '.join(JOB_INPUTS)}를 쓰십시오."),
+            )
+        ]
+    return [
+        Finding(
+            "queue_malformed",
+            f"{where}.{key}",
+            "nothing" if job.get(key) is None else type(job[key]).__name__,
+            Words(
+                f"must be {'text' if kind is str else 'a whole number'}",
+                f"{'문자열' if kind is str else '정수'}이어야 합니다",
+            ),
+            Words("Write it as in the guide's queues.yml.", "guide의 queues.yml과 같이 쓰십시오."),
+        )
+        for key, kind in JOB_INPUTS.items()
+        if not isinstance(job.get(key), kind) or isinstance(job[key], bool)
+    ]
+
+
+def _job_findings(key: str, job: Any) -> list[Finding]:
     where = f"queues_jobs.{key}"
+    malformed = _malformed_job(where, job)
+    if malformed:
+        return malformed
     name, visibility, receives = job["name"], job["visibility_timeout_seconds"], job["max_receive_count"]
     rules = [
         (
-            bool(NAME.fullmatch(name + DEAD_LETTER_SUFFIX)),
-            f"{where}.name: '{name}' with '{DEAD_LETTER_SUFFIX}' must be 1 to 80 letters, digits, '-' or '_'. "
-            "Rename it.",
+            "name",
+            bool(name and NAME.fullmatch(name + DEAD_LETTER_SUFFIX)),
+            f"'{name}'",
+            Words(
+                f"with '{DEAD_LETTER_SUFFIX}' it must be 1 to 80 letters, digits, '-' or '_'",
+                f"'{DEAD_LETTER_SUFFIX}'를 붙여 영문자, 숫자, '-', '_' 1~80자여야 합니다",
+            ),
+            Words("Rename it.", "이름을 바꾸십시오."),
         ),
         (
+            "visibility_timeout_seconds",
             0 <= visibility <= LONGEST_VISIBILITY_SECONDS,
-            f"{where}.visibility_timeout_seconds: SQS allows 0 to {LONGEST_VISIBILITY_SECONDS}, found {visibility}. "
-            "Set it to the longest time a job may take.",
+            str(visibility),
+            Words(
+                f"SQS allows 0 to {LONGEST_VISIBILITY_SECONDS}", f"SQS는 0~{LONGEST_VISIBILITY_SECONDS}초만 허용합니다"
+            ),
+            Words("Set it to the longest time a job may take.", "작업 하나의 최대 시간으로 설정하십시오."),
         ),
         (
+            "max_receive_count",
             1 <= receives <= 1000,
-            f"{where}.max_receive_count: SQS allows 1 to 1000, found {receives}. Set how often a job is tried.",
+            str(receives),
+            Words("SQS allows 1 to 1000", "SQS는 1~1000만 허용합니다"),
+            Words("Set how often a job is tried.", "작업을 몇 번 시도할지 설정하십시오."),
         ),
     ]
-    return [message for holds, message in rules if not holds]
+    return [
+        Finding(f"queue_{setting}", f"{where}.{setting}", found, rule, remedy)
+        for setting, holds, found, rule, remedy in rules
+        if not holds
+    ]
+
+
+def queue_findings(
+    jobs: Mapping[str, Any], retention_days: int, dead_letter_retention_days: int, wait_seconds: int
+) -> list[Finding]:
+    """Everything that SQS would refuse, or that would lose a message."""
+    findings = [finding for key, job in jobs.items() for finding in _job_findings(key, job)]
+    names = [job.get("name") for job in jobs.values() if isinstance(job, Mapping)]
+    findings += [
+        Finding(
+            "queue_shared",
+            "queues_jobs",
+            f"'{name}' more than once",
+            Words("two kinds of job cannot share a queue", "두 종류의 작업이 큐 하나를 함께 쓸 수 없습니다"),
+            Words("Rename one.", "하나의 이름을 바꾸십시오."),
+        )
+        for name in sorted({name for name in names if isinstance(name, str) and names.count(name) > 1})
+    ]
+    if not 1 <= retention_days < dead_letter_retention_days <= LONGEST_RETENTION_DAYS:
+        findings.append(
+            Finding(
+                "queue_retention",
+                "queues_retention_days and queues_dead_letter_retention_days",
+                f"{retention_days} and {dead_letter_retention_days}",
+                Words(
+                    "a dead letter's age counts from its first sending, so 1 <= retention < dead letter retention <= "
+                    f"{LONGEST_RETENTION_DAYS} days must hold",
+                    "DLQ 메시지의 나이는 처음 보낸 때부터 세므로 1 <= 보존일 < DLQ 보존일 <= "
+                    f"{LONGEST_RETENTION_DAYS}이어야 합니다",
+                ),
+                Words("Leave them out: 4 and 14 then hold.", "두 변수를 빼면 4와 14가 적용됩니다."),
+            )
+        )
+    if not 0 <= wait_seconds <= LONGEST_WAIT_SECONDS:
+        findings.append(
+            Finding(
+                "queue_wait",
+                "queues_receive_wait_seconds",
+                str(wait_seconds),
+                Words(f"SQS allows 0 to {LONGEST_WAIT_SECONDS}", f"SQS는 0~{LONGEST_WAIT_SECONDS}초만 허용합니다"),
+                Words("Use 20.", "20을 쓰십시오."),
+            )
+        )
+    return findings
 
 
 def queue_problems(
-    jobs: Mapping[str, Mapping[str, Any]], retention_days: int, dead_letter_retention_days: int, wait_seconds: int
+    jobs: Mapping[str, Any], retention_days: int, dead_letter_retention_days: int, wait_seconds: int
 ) -> list[str]:
-    """Everything that SQS would refuse, or that would lose a message."""
-    problems = [problem for key, job in jobs.items() for problem in _job_problems(key, job)]
-    names = [job["name"] for job in jobs.values()]
-    problems += [
-        f"queues_jobs: '{name}' is named more than once; two kinds of job cannot share a queue. Rename one."
-        for name in sorted({name for name in names if names.count(name) > 1})
-    ]
-    if not 1 <= retention_days < dead_letter_retention_days <= LONGEST_RETENTION_DAYS:
-        problems.append(
-            "queues_retention_days and queues_dead_letter_retention_days: a dead letter's age counts from its first "
-            f"sending, so 1 <= retention < dead letter retention <= {LONGEST_RETENTION_DAYS} days must hold, "
-            f"found {retention_days} and {dead_letter_retention_days}."
-        )
-    if not 0 <= wait_seconds <= LONGEST_WAIT_SECONDS:
-        problems.append(
-            f"queues_receive_wait_seconds: SQS allows 0 to {LONGEST_WAIT_SECONDS}, found {wait_seconds}. Use 20."
-        )
-    return problems
+    """The same as sentences."""
+    return texts(queue_findings(jobs, retention_days, dead_letter_retention_days, wait_seconds))
+
+
+def with_dead_letter_queues(names: Iterable[str]) -> list[str]:
+    """Each queue, and the one that its failed messages go to."""
+    return [found for name in names for found in (name, name + DEAD_LETTER_SUFFIX)]
 
 
 def desired_queues(
@@ -92,6 +177,35 @@ def desired_queues(
         for job in jobs
     ]
     return dead_letter_queues + queues
+
+
+MESSAGE_COUNTS = (
+    "ApproximateNumberOfMessages",
+    "ApproximateNumberOfMessagesNotVisible",
+    "ApproximateNumberOfMessagesDelayed",
+)
+
+
+def message_count(attributes: Mapping[str, str]) -> int:
+    """All messages of a queue: waiting, in flight, delayed."""
+    return sum(int(attributes.get(count, 0)) for count in MESSAGE_COUNTS)
+
+
+def retention_refusals(
+    wanted: Sequence[Mapping[str, Any]], found: Mapping[str, Mapping[str, Any]], allowed: Sequence[str]
+) -> list[str]:
+    """Why a queue that holds messages must not keep them for a shorter time: SQS deletes those that are older."""
+    problems = []
+    for queue in wanted:
+        name, attributes = queue["name"], found.get(queue["name"], {}).get("attributes", {})
+        now, messages = int(attributes.get("MessageRetentionPeriod", 0)), message_count(attributes)
+        if name not in allowed and messages and queue["retention_seconds"] < now:
+            problems.append(
+                f"{name}: {queue['retention_seconds']} s of retention wanted, but it holds {messages} messages and "
+                f"keeps them for {now} s. SQS deletes at once what is older. Let them be worked off, or save them; if "
+                f'they may be lost, name the queue: -e \'{{"queues_allow_shorter_retention": ["{name}"]}}\'.'
+            )
+    return problems
 
 
 # What SQS calls the settings that a queue may name.

@@ -27,6 +27,8 @@ FEWEST_DIFFERENT = 5
 REFUSED_BY_RDS = frozenset("/'\"@")
 # Readers of env files expand, unescape or keep these, each in its own way (facts 6.5 to 6.8).
 READ_DIFFERENTLY = frozenset("$\\`")
+# Ansible resolves such a variable before anybody sees it.
+TEMPLATE = re.compile(r"\{[{%#]")
 # Harmless in a file, not in a shell that somebody pastes them into.
 SPECIAL_IN_SHELLS = frozenset("#%!")
 
@@ -63,6 +65,28 @@ class Findings:
 
     violations: list[Finding]
     cautions: list[Finding]
+
+
+# The rules once more, for the report that is read in Korean.
+KOREAN = {
+    "username_length": "1~16자여야 합니다",
+    "username_characters": "영문자, 숫자, 밑줄만 쓸 수 있습니다",
+    "username_first_letter": "문자로 시작해야 합니다",
+    "username_reserved_by_rds": "RDS가 예약한 이름입니다",
+    "username_reserved_by_postgresql": "PostgreSQL 예약어이거나 pg_로 시작합니다",
+    "password_length": "8~128자여야 합니다",
+    "password_printable_ascii": "공백 없는 인쇄 가능 ASCII여야 합니다",
+    "password_refused_by_rds": "/ ' \" @ 는 RDS가 거부하므로 쓸 수 없습니다",
+    "password_read_differently": "$, \\, 백틱(`)은 env 파일을 읽는 프로그램과 셸마다 다르게 바꾸므로 쓸 수 없습니다",
+    "password_template": "{{, {%, {# 은 Ansible이 템플릿으로 읽으므로 쓸 수 없습니다",
+    "password_leading_hash": "#로 시작하면 env 파일에서 주석으로 읽힙니다",
+    "password_published": "가이드에 인쇄된 예시 비밀번호이므로 누구나 알고 있습니다",
+    "password_contains_username": "마스터 사용자 이름을 포함할 수 없습니다",
+    "password_few_classes": "소문자, 대문자, 숫자, 기호 중 3종류를 섞거나 20자 이상이어야 합니다",
+    "password_few_different": "서로 다른 글자가 5개 이상이어야 합니다",
+    "password_short": "가이드 권장대로 12자 이상이 좋습니다",
+    "password_special_in_shells": "#, %, ! 는 셸이나 퍼센트 인코딩이 바꿀 수 있습니다. 영문, 숫자, ._~- 가 안전합니다",
+}
 
 
 def check(username: str, password: str) -> Findings:
@@ -134,6 +158,11 @@ def _rules(username: str, password: str) -> Rules:
         "password_read_differently",
         not READ_DIFFERENTLY & set(password),
         "must not contain $, \\ or a backtick: readers of env files and shells change them, each in its own way",
+    )
+    yield (
+        "password_template",
+        TEMPLATE.search(password) is None,
+        "must not contain {{, {% or {#: Ansible takes the rest for a template",
     )
     yield (
         "password_leading_hash",

@@ -9,6 +9,7 @@ from ipaddress import IPv6Network, ip_network
 from typing import Any, Literal
 
 from .changes import MISSING, reason, with_reasons
+from .findings import Finding, Words, texts
 from .tags import own_tags
 
 # An operator is a person or an office, not a provider. Anything wider is a mistake or the world.
@@ -31,32 +32,81 @@ SOURCES = {
 }
 
 
-def operator_cidr_problem(cidr: str) -> str | None:
+def _operator_cidr_finding(cidr: str) -> Finding | None:
     """Why this is no address of an operator, or nothing."""
-    where = f"operator_cidrs: '{cidr}'"
+    subject, found = "operator_cidrs", f"'{cidr}'"
     try:
         network = ip_network(cidr, strict=False)
     except ValueError:
-        return f"{where} is no CIDR. Write an address with its prefix, such as 203.0.113.7/32."
-    shortest = SHORTEST_OPERATOR_PREFIX[network.version]
+        return Finding(
+            "operator_cidr_malformed",
+            subject,
+            found,
+            Words("each must be a CIDR; this is no CIDR", "각 항목은 CIDR이어야 합니다"),
+            Words(
+                "Write an address with its prefix, such as 203.0.113.7/32.",
+                "203.0.113.7/32처럼 주소와 접두사를 쓰십시오.",
+            ),
+        )
+    shortest, full = SHORTEST_OPERATOR_PREFIX[network.version], network.max_prefixlen
     if network.prefixlen < shortest:
-        return (
-            f"{where} is {'the whole world' if network.prefixlen == 0 else 'too wide'}: SSH and the API open to "
-            f"operators alone, IPv{network.version} prefixes of /{shortest} or longer. Write your own address."
+        return Finding(
+            "operator_cidr_world" if network.prefixlen == 0 else "operator_cidr_wide",
+            subject,
+            f"'{cidr}', which is {'the whole world' if network.prefixlen == 0 else 'too wide'}",
+            Words(
+                f"SSH and the API open to operators alone, IPv{network.version} prefixes of /{shortest} or longer",
+                f"SSH와 API는 운영자에게만 엽니다. IPv{network.version} 접두사는 /{shortest} 이상이어야 합니다",
+            ),
+            Words("Write your own address.", "자신의 주소를 쓰십시오(curl https://checkip.amazonaws.com)."),
         )
     if cidr != str(network):
-        return f"{where} must be written as AWS stores it, else every run would change it: write {network}."
+        return Finding(
+            "operator_cidr_form",
+            subject,
+            found,
+            Words(
+                "must be written as AWS stores it, else every run would change it",
+                "AWS가 저장하는 형태로 써야 합니다. 그렇지 않으면 실행할 때마다 변경됩니다",
+            ),
+            Words(f"To mend it, write {network}.", f"{network}로 쓰십시오."),
+        )
+    if network.prefixlen < full:
+        return Finding(
+            "operator_cidr_recommended",
+            subject,
+            found,
+            Words(f"one address (/{full}) is recommended", f"주소 하나(/{full})를 권장합니다"),
+            Words("Keep it if it is your office's.", "사무실 대역이 맞다면 그대로 두십시오."),
+            "warning",
+        )
     return None
 
 
-def operator_cidr_problems(cidrs: Sequence[str]) -> list[str]:
+def operator_cidr_findings(cidrs: Sequence[str]) -> list[Finding]:
     """Everything wrong with the addresses that may reach SSH and, in stage test, the API."""
     if not cidrs:
         return [
-            "operator_cidrs: at least one is needed, found none: nobody could reach a host by SSH. "
-            "Write your own address, such as [203.0.113.7/32] (curl https://checkip.amazonaws.com shows it)."
+            Finding(
+                "operator_cidr_none",
+                "operator_cidrs",
+                "none",
+                Words(
+                    "at least one is needed: nobody could reach a host by SSH",
+                    "하나 이상 필요합니다. 없으면 아무도 SSH로 접속할 수 없습니다",
+                ),
+                Words(
+                    "Write your own address, such as [203.0.113.7/32] (curl https://checkip.amazonaws.com shows it).",
+                    "[203.0.113.7/32]처럼 자신의 주소를 쓰십시오(curl https://checkip.amazonaws.com).",
+                ),
+            )
         ]
-    return [problem for problem in map(operator_cidr_problem, cidrs) if problem]
+    return [finding for finding in map(_operator_cidr_finding, cidrs) if finding]
+
+
+def operator_cidr_problems(cidrs: Sequence[str]) -> list[str]:
+    """The same as sentences, without what is only not wise."""
+    return texts(operator_cidr_findings(cidrs))
 
 
 def _from_cidrs(port: int, cidrs: Sequence[str], description: str) -> list[Rule]:
@@ -90,7 +140,11 @@ def security_groups(
     api = (
         _from_groups(ports["api"], [names["alb"]], available, "API from the load balancer")
         if stage == "open"
-        else _from_cidrs(ports["api"], operator_cidrs, "API from the operators, until opening")
+        else [
+            *_from_cidrs(ports["api"], operator_cidrs, "API from the operators, until opening"),
+            # At its private address, where API_BASE_URL has them report; once open they take the load balancer's way.
+            *_from_groups(ports["api"], [names["worker"]], available, "API from the workers, until opening"),
+        ]
     )
     hosts = [names["api"], names["worker"]]
     groups: list[dict[str, Any]] = [
@@ -102,8 +156,8 @@ def security_groups(
                 *_from_cidrs(80, world, "Redirected to HTTPS"),
             ],
         },
-        {"name": names["api"], "description": "API hosts", "rules": [*ssh, *api]},
         {"name": names["worker"], "description": "Worker hosts", "rules": ssh},
+        {"name": names["api"], "description": "API hosts", "rules": [*ssh, *api]},
         {
             "name": names["database"],
             "description": "Database: PostgreSQL from API and worker hosts",

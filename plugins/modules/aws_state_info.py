@@ -12,8 +12,12 @@ version_added: "0.1.0"
 description:
   - Reads what the options name, all at the same time, and writes nothing. What is not asked for is not read.
   - What does not exist is left out of the answer, or null; only a network that does not fit is an error, whose message
-    says which rule failed and what to do. An answer of AWS that is an error is told with the section and the call.
+    says which rule failed and what to do, beside what else was read. An answer of AWS that is an error is told with
+    the section and the call.
 options:
+  caller:
+    description: Whose credentials these are. Give it as true, or leave it out.
+    type: bool
   minimum_zones:
     description:
       - Look up the network. Its subnets must lie in one VPC and in this many availability zones; RDS and load balancers
@@ -119,6 +123,10 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+caller:
+  description: The C(account) and C(arn) of the credentials in use.
+  returned: when O(caller) is given
+  type: dict
 network:
   description: The network to use.
   returned: when O(minimum_zones) is given
@@ -165,7 +173,7 @@ log_groups:
   returned: when O(log_group_prefix) is given
   type: dict
 alarms:
-  description: The alarms by name, as C(DescribeAlarms) tells them.
+  description: The alarms by name, as C(DescribeAlarms) tells them, each with its C(tags).
   returned: when O(alarm_prefix) is given
   type: dict
 topics:
@@ -183,8 +191,8 @@ functions:
   type: dict
 schedules:
   description: >-
-    The rules by name. Each has C(arn), C(description), C(schedule), C(event_pattern), C(state), C(role) and C(targets)
-    (as C(ListTargetsByRule) tells them).
+    The rules by name. Each has C(arn), C(description), C(schedule), C(event_pattern), C(state), C(role), C(targets)
+    (as C(ListTargetsByRule) tells them) and C(tags).
   returned: when O(schedule_names) is given
   type: dict
 db_instance:
@@ -224,8 +232,7 @@ spot_requests:
   elements: dict
 """
 
-from ansible_collections.academy.deploy.plugins.module_utils.aws_state import ReadError, observe
-from ansible_collections.academy.deploy.plugins.module_utils.network import NetworkError
+from ansible_collections.academy.deploy.plugins.module_utils.aws_state import ReadError, UnfitNetworkError, observe
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 
 NAMES = {"type": "list", "elements": "str"}
@@ -234,6 +241,7 @@ NAMES = {"type": "list", "elements": "str"}
 def main() -> None:
     module = AnsibleAWSModule(
         argument_spec={
+            "caller": {"type": "bool"},
             "minimum_zones": {"type": "int"},
             "vpc_id": {"type": "str"},
             "subnet_ids": NAMES,
@@ -258,8 +266,8 @@ def main() -> None:
     )
     try:
         module.exit_json(changed=False, **observe(module.params, module.client))
-    except NetworkError as error:
-        module.fail_json(msg=str(error))
+    except UnfitNetworkError as error:
+        module.fail_json(msg=str(error), **error.state)
     except ReadError as error:
         module.fail_json_aws(error.cause, msg=f"Cannot read {error.section} ({error.action})")
 

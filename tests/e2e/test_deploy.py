@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import secrets
 import signal
+import time
 
 from localcloud import demo, settings
 from plugins.module_utils.hold import hold_epoch
@@ -60,9 +61,9 @@ def test_a_host_cannot_stop_itself_while_it_is_deployed_to() -> None:
             assert watchdog_hold(name) == hold_epoch(tags(name)["HoldUntil"])
             assert own_stop_is_refused(name)
     # Killed: they stay held, and the application, idle for long enough, is refused too.
-    logs = ("docker", "logs", VIDEO_CONTAINER)
+    logs = ("docker", "logs", f"--since={int(time.time())}", VIDEO_CONTAINER)
     support.wait_until(
-        lambda: "this host was not stopped" in support.on_host(instance_id(STOPPED_WORKER), *logs).stderr,
+        lambda: "this host was not stopped" in support.on_host(instance_id(STOPPED_WORKER), *logs).stdout,
         "the worker tries to stop its host",
     )
     assert states() == dict.fromkeys(WORKERS, "running")
@@ -76,18 +77,14 @@ def test_the_next_run_makes_up_for_it_and_everybody_stops_again() -> None:
         assert "HoldUntil" not in tags(name), name
     # What they stopped with is what they start with.
     support.wait_until(lambda: states() == dict.fromkeys(WORKERS, "stopped"), "the workers stop their hosts", 180)
-    wake(STOPPED_WORKER)
+    wake_and_hold(STOPPED_WORKER)
     running = support.on_host(instance_id(STOPPED_WORKER), "docker", "inspect", "--format={{.Image}}", VIDEO_CONTAINER)
     assert running.stdout.strip() == image_id(RELEASE)
 
 
 def test_a_worker_that_stops_just_before_it_is_held_is_left() -> None:
-    # As an earlier run would have left it, so that it stops when the test wants it to.
-    demo.client("ec2").create_tags(
-        Resources=[instance_id(STOPPED_WORKER)], Tags=[{"Key": "HoldUntil", "Value": "2099-01-31T09:30:00Z"}]
-    )
-    if states()[STOPPED_WORKER] != "running":
-        wake(STOPPED_WORKER)
+    # Held as an earlier run would have left it, so it stops when the test wants it to.
+    assert states()[STOPPED_WORKER] == "running"
     with support.background_playbook(
         "playbooks/configure.yml", f"--limit={STOPPED_WORKER}", *THIS_RELEASE, name="deploy-too-late"
     ) as run:
@@ -111,12 +108,14 @@ def sleep(name: str) -> None:
         stop(instance_id(name))
 
 
-def wake(name: str) -> None:
-    """Start a host, and wait until its worker runs."""
-    demo.client("ec2").start_instances(InstanceIds=[instance_id(name)])
+def wake_and_hold(name: str) -> None:
+    """Start a host that does not stop itself again, and wait until its worker runs."""
+    ec2, found = demo.client("ec2"), instance_id(name)
+    ec2.create_tags(Resources=[found], Tags=[{"Key": "HoldUntil", "Value": "2099-01-31T09:30:00Z"}])
+    ec2.start_instances(InstanceIds=[found])
     running = ("docker", "inspect", "--format={{.State.Running}}", VIDEO_CONTAINER)
     support.wait_until(
-        lambda: states()[name] == "running" and support.on_host(instance_id(name), *running).stdout == "true\n",
+        lambda: states()[name] == "running" and support.on_host(found, *running).stdout == "true\n",
         f"the worker of {name} runs",
     )
 

@@ -1,6 +1,6 @@
 # Copyright: academy.deploy contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Killed again and again on its way from an empty account, `site.yml` ends where an undisturbed run ends.
+"""Killed again and again, `site.yml` ends where an undisturbed run ends, and a teardown too.
 
 Each run starts on what the one that was killed before left, and is killed a little later: it has to repair that
 moment to reach its own.
@@ -8,6 +8,7 @@ moment to reach its own.
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 import time
@@ -18,12 +19,16 @@ from typing import Any
 
 import pytest
 
-from localcloud import demo
+from localcloud import demo, settings
 from tests import support
 from tests.e2e.test_story import API_HOST, HOSTS, STOPPED_WORKER, VIDEO_HOST, api_status, query_database
 
+DEPLOYMENT = "academy"
 MOMENT_TIMEOUT_SECONDS = 240
-QUEUE = "academy-video-jobs"
+# Nobody reads it.
+QUEUE = "academy-video-jobs-dlq"
+# Hosts that stop themselves between two kills would have to be woken.
+AWAKE = "--extra-vars=worker_idle_stop_threshold=100000"
 KEPT_FILE = "/mnt/transcode/kept"
 VIDEO_HOSTS = (VIDEO_HOST, STOPPED_WORKER)
 ROW = "written between two kills"
@@ -82,8 +87,8 @@ def test_twenty_kills_later_everything_is_there_once() -> None:
     for number, moment in enumerate(MOMENTS, start=1):
         kill_at(moment, f"interrupted-{number:02}")
         leave_behind(kept)
-    support.playbook("site.yml", name="interrupted-last").expect()
-    again = support.playbook("site.yml", name="interrupted-again").expect()
+    support.playbook("site.yml", AWAKE, name="interrupted-last").expect()
+    again = support.playbook("site.yml", AWAKE, name="interrupted-again").expect()
     assert set(again.changed().values()) == {0}
 
     assert api_status() == 200
@@ -95,6 +100,36 @@ def test_twenty_kills_later_everything_is_there_once() -> None:
         assert support.on_host(instance_id(host), "cat", KEPT_FILE).stdout == f"{host}\n"
     for host in HOSTS:
         assert f"/{host} " in Path("/proc/swaps").read_text(encoding="utf-8")
+
+
+@pytest.mark.usefixtures("cloud")
+def test_a_teardown_that_was_killed_is_finished_by_the_next_one() -> None:
+    teardown = ("playbooks/teardown.yml", f"--extra-vars=confirm={DEPLOYMENT}")
+    consent = ("--extra-vars", json.dumps({"teardown_purge_queues": [QUEUE]}))
+    support.reset_calls()
+    refused = support.playbook(*teardown, name="teardown-refused").expect(2)
+    assert QUEUE in refused.output
+    listed = support.playbook(*teardown, *consent, "--check", name="teardown-check").expect()
+    assert all(host in listed.output for host in HOSTS)
+    assert support.calls(writes_only=True) == {}
+
+    with support.background_playbook(*teardown, *consent, name="teardown-killed") as run:
+        run.wait_for_line(support.task("hosts | Terminate the instances and wait"), MOMENT_TIMEOUT_SECONDS)
+        time.sleep(1)
+        assert run.process.poll() is None, "the teardown had ended before it was killed"
+    support.playbook(*teardown, *consent, name="teardown").expect()
+    assert hosts() == []
+    assert demo.queues() == []
+    assert database_id() == ""
+    assert support.docker_lines("ps", "--quiet", f"--filter=label={settings.LABEL_INSTANCE}") == []
+    # What holds data was kept: of each video host's disk, and of the database.
+    snapshots = demo.client("ec2").describe_snapshots(
+        OwnerIds=["self"], Filters=[{"Name": "tag:Project", "Values": [DEPLOYMENT]}]
+    )["Snapshots"]
+    assert len(snapshots) == len(VIDEO_HOSTS)
+    assert len(demo.client("rds").describe_db_snapshots(SnapshotType="manual")["DBSnapshots"]) == 1
+    again = support.playbook(*teardown, *consent, name="teardown-again").expect()
+    assert set(again.changed().values()) == {0}
 
 
 def leave_behind(kept: dict[str, Any]) -> None:
@@ -122,7 +157,7 @@ def kill_at(moment: Moment, name: str) -> None:
     if moment.program:
         trap(moment)
     try:
-        with support.background_playbook("site.yml", name=name) as run:
+        with support.background_playbook("site.yml", AWAKE, name=name) as run:
             run.wait_until(lambda: has_come(moment, run), moment.name, MOMENT_TIMEOUT_SECONDS)
             time.sleep(moment.seconds)
             assert run.process.poll() is None, f"{moment.name}: the run had ended before it was killed"

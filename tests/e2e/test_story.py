@@ -13,6 +13,8 @@ import secrets
 import subprocess
 import sys
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +28,10 @@ API_HOST = "academy-api-1"
 VIDEO_HOST = "academy-video-worker-1"
 MESSAGING_HOST = "academy-messaging-worker-1"
 STOPPED_WORKER = "academy-video-worker-2"
-HOSTS = {API_HOST, VIDEO_HOST, STOPPED_WORKER, MESSAGING_HOST, "academy-ai-worker-1"}
+AI_HOST = "academy-ai-worker-1"
+# They stop themselves when there is nothing to do.
+SLEEPERS = (AI_HOST, VIDEO_HOST, STOPPED_WORKER)
+HOSTS = {API_HOST, MESSAGING_HOST, *SLEEPERS}
 # docs/decisions.md says whose they are and why they are tolerated.
 FOREIGN_WARNINGS = (
     "Deprecation warnings can be disabled by setting",
@@ -37,6 +42,7 @@ FOREIGN_WARNINGS = (
 PROOF_FILE = "/mnt/transcode/proof"
 CONTAINER = "academy-api"
 MESSAGING_CONTAINER = "academy-messaging-worker"
+VIDEO_CONTAINER = "academy-video-worker"
 MESSAGING_QUEUE = "academy-messaging-jobs"
 CANARY = f"canary{secrets.token_hex(16)}"
 CANARY_FILE = support.ROOT / "build" / "canary.json"
@@ -75,7 +81,18 @@ def test_demo_brings_the_api_up() -> None:
     assert summary["api"]["status"] == 200
     assert summary["api"]["health"]["status"] == "healthy"
     assert {host["name"] for host in summary["hosts"]} == HOSTS
-    assert {host["state"] for host in summary["hosts"]} == {"running"}
+    drill = json.loads(demo.DRILL_OUTPUT.read_text(encoding="utf-8"))
+    assert drill["ok"], drill["reason"]
+    assert [step["name"] for step in summary["drill"]] == [
+        "sent",
+        "starting",
+        "running",
+        "taken",
+        "processed",
+        "stopped",
+    ]
+    support.wait_until(lambda: set(states()) == {"stopped"}, "the workers have stopped their hosts")
+    assert {support.instance(name)["state"] for name in (API_HOST, MESSAGING_HOST)} == {"running"}
     assert len(summary["queues"]) == 10
     assert summary["database"]["status"] == "available"
 
@@ -154,9 +171,11 @@ def test_hosts_pull_with_the_credential_helper_and_store_no_token() -> None:
 
 
 def test_hosts_have_the_memory_of_their_type() -> None:
-    for name, gib in {MESSAGING_HOST: 1, API_HOST: 2, VIDEO_HOST: 4}.items():
-        meminfo = support.on_host(support.instance(name)["instance_id"], "cat", "/proc/meminfo").stdout
-        assert meminfo.split()[:2] == ["MemTotal:", str(gib * 1024**2)], name
+    wanted = {MESSAGING_HOST: 1, API_HOST: 2, VIDEO_HOST: 4}
+    with awake(*wanted) as hosts:
+        for name, instance_id in hosts.items():
+            meminfo = support.on_host(instance_id, "cat", "/proc/meminfo").stdout
+            assert meminfo.split()[:2] == ["MemTotal:", str(wanted[name] * 1024**2)], name
 
 
 def test_a_changed_secret_recreates_the_container(every_argument: set[str]) -> None:
@@ -183,20 +202,23 @@ def test_a_changed_secret_recreates_the_container(every_argument: set[str]) -> N
 def test_no_secret_is_anywhere_but_in_the_environment_file(every_argument: set[str]) -> None:
     values = {file.name: file.read_text(encoding="utf-8").strip() for file in SECRETS_DIR.iterdir()}
     assert set(values) == {"database_password", "r2_access_key", "r2_secret_key", "secret_key", "worker_token"}
-    hosts = {name: support.instance(name)["instance_id"] for name in HOSTS}
-
     # The search finds what is there.
-    environment = support.on_host(hosts[API_HOST], "cat", ENVIRONMENT_FILE).stdout.encode()
+    api_host = support.instance(API_HOST)["instance_id"]
+    environment = support.on_host(api_host, "cat", ENVIRONMENT_FILE).stdout.encode()
     assert support.found_in(values, [environment]) == set(values)
     assert any("ansible-playbook" in line for line in every_argument)
 
     values["canary"] = CANARY
+    with awake(*HOSTS) as hosts:
+        journals = {
+            f"{name}'s journal": b"".join(support.stdout_of("docker", "exec", host, "journalctl", "--no-pager"))
+            for name, host in hosts.items()
+        }
     places = {
         "arguments of processes": [line.encode() for line in every_argument],
         "log groups": [event["message"].encode() for event in log_events()],
         "build machine's images": support.stdout_of(*BUILDER_DOCKER, "save", *builder_images()),
-        **{f"{name}'s journal": support.stdout_of("docker", "exec", host, "journalctl", "--no-pager")
-           for name, host in hosts.items()},
+        **{name: [journal] for name, journal in journals.items()},
         **{str(file): [file.read_bytes()]
            for directory in (support.ROOT / "build", settings.LOG_DIR)
            for file in directory.rglob("*") if file.is_file() and file.parent != SECRETS_DIR},
@@ -206,37 +228,64 @@ def test_no_secret_is_anywhere_but_in_the_environment_file(every_argument: set[s
 
 
 def test_after_stop_and_start_all_is_back_by_itself() -> None:
-    hosts = {name: support.instance(name)["instance_id"] for name in (API_HOST, VIDEO_HOST)}
-    assert support.on_host(hosts[VIDEO_HOST], "sh", "-c", f"echo kept > {PROOF_FILE}").returncode == 0
-    for instance_id in hosts.values():
-        stop(instance_id)
+    with awake(API_HOST, VIDEO_HOST) as hosts:
+        assert support.on_host(hosts[VIDEO_HOST], "sh", "-c", f"echo kept > {PROOF_FILE}").returncode == 0
+        for instance_id in hosts.values():
+            stop(instance_id)
 
-    # Not before: nothing of it lives while the hosts are stopped.
-    assert api_status() is None
-    swaps = Path("/proc/swaps").read_text(encoding="utf-8")
-    assert not any(name in swaps for name in hosts)
-    assert not set(hosts.values()) & set(support.docker_lines("ps", "--format", "{{.Names}}"))
+        # Not before: nothing of it lives while the hosts are stopped.
+        assert api_status() is None
+        swaps = Path("/proc/swaps").read_text(encoding="utf-8")
+        assert not any(name in swaps for name in hosts)
+        assert not set(hosts.values()) & set(support.docker_lines("ps", "--format", "{{.Names}}"))
 
-    # And after: by the hosts' own boot, no playbook runs.
-    demo.client("ec2").start_instances(InstanceIds=list(hosts.values()))
-    support.wait_until(lambda: api_status() == 200, "the API answers 200 again")
-    assert ROW in titles()
-    assert support.on_host(hosts[VIDEO_HOST], "findmnt", "--noheadings", "/mnt/transcode").returncode == 0
-    assert support.on_host(hosts[VIDEO_HOST], "cat", PROOF_FILE).stdout == "kept\n"
-    for name, instance_id in hosts.items():
-        assert name in Path("/proc/swaps").read_text(encoding="utf-8")
-        assert support.on_host(instance_id, "systemctl", "is-active", "docker").stdout == "active\n"
+        # And after: by the hosts' own boot, no playbook runs.
+        demo.client("ec2").start_instances(InstanceIds=list(hosts.values()))
+        support.wait_until(lambda: api_status() == 200, "the API answers 200 again")
+        assert ROW in titles()
+        assert support.on_host(hosts[VIDEO_HOST], "findmnt", "--noheadings", "/mnt/transcode").returncode == 0
+        assert support.on_host(hosts[VIDEO_HOST], "cat", PROOF_FILE).stdout == "kept\n"
+        for name, instance_id in hosts.items():
+            assert name in Path("/proc/swaps").read_text(encoding="utf-8")
+            assert support.on_host(instance_id, "systemctl", "is-active", "docker").stdout == "active\n"
+        running = ("docker", "inspect", "--format={{.State.Running}}", VIDEO_CONTAINER)
+        support.wait_until(
+            lambda: support.on_host(hosts[VIDEO_HOST], *running).stdout == "true\n", "the video worker is back", 60
+        )
 
 
 def test_a_stopped_worker_is_a_converged_worker() -> None:
-    before = support.instance(STOPPED_WORKER)
-    stop(before["instance_id"])
+    support.wait_until(lambda: set(states()) == {"stopped"}, "the workers have stopped their hosts")
+    before = [support.instance(name) for name in SLEEPERS]
     run = support.playbook("site.yml", name="stopped-worker").expect()
-    after = support.instance(STOPPED_WORKER)
-    assert (after["instance_id"], after["state"]) == (before["instance_id"], "stopped")
+    assert [support.instance(name) for name in SLEEPERS] == before
     # The hosts that were stopped and started since the last run are converged too.
     assert set(run.changed().values()) == {0}
-    assert f"left as they are: {STOPPED_WORKER}" in run.output
+    assert f"left as they are: {', '.join(SLEEPERS)}" in " ".join(run.output.split())
+
+
+@contextmanager
+def awake(*names: str) -> Iterator[dict[str, str]]:
+    """Hosts that run, by name and id, and do not stop themselves meanwhile: held, as a deployment holds them."""
+    ec2, hosts = demo.client("ec2"), {name: str(support.instance(name)["instance_id"]) for name in names}
+    ids = list(hosts.values())
+    ec2.create_tags(Resources=ids, Tags=[{"Key": "HoldUntil", "Value": "2099-01-31T09:30:00Z"}])
+    support.wait_until(
+        lambda: {support.instance(name)["state"] for name in names} <= {"running", "stopped"}, "nobody is on the way"
+    )
+    for name, instance_id in hosts.items():
+        if support.instance(name)["state"] == "stopped":
+            ec2.start_instances(InstanceIds=[instance_id])
+    ec2.get_waiter("instance_running").wait(InstanceIds=ids, WaiterConfig={"Delay": 1, "MaxAttempts": 90})
+    try:
+        yield hosts
+    finally:
+        ec2.delete_tags(Resources=ids, Tags=[{"Key": "HoldUntil"}])
+
+
+def states() -> list[str]:
+    """Of the hosts that stop themselves."""
+    return [str(support.instance(name)["state"]) for name in SLEEPERS]
 
 
 def logged(container: str, text: str) -> bool:

@@ -10,7 +10,7 @@ from collections import Counter
 
 from localcloud import demo
 from tests import support
-from tests.e2e.test_story import ask_api, job_row
+from tests.e2e.test_story import AI_HOST, ask_api, job_row
 
 VIDEO_HOSTS = {"academy-video-worker-1", "academy-video-worker-2"}
 QUEUE = "academy-video-jobs"
@@ -70,6 +70,21 @@ def test_a_burst_starts_two_hosts_and_every_job_is_done_once() -> None:
     s3 = demo.client("s3")
     stored = {item["Key"] for item in s3.list_objects_v2(Bucket="academy-video").get("Contents", [])}
     assert {row["result"]["key"] for row in rows.values()} <= stored
+
+
+def test_each_tier_of_the_ai_worker_does_its_own_computation() -> None:
+    numbers = [1, 2, 3, 6]
+    wanted = {"ai-lite": 12, "ai-basic": 3, "ai-premium": 3.5}
+    jobs = {kind: ask_api("/api/jobs", {"kind": kind, "numbers": numbers})["id"] for kind in wanted}
+    support.wait_until(lambda: all(map(is_done, jobs.values())), "the AI worker has done a job of each queue", 180)
+    assert {kind: job_row(job)["result"]["value"] for kind, job in jobs.items()} == wanted
+
+
+def test_a_hold_that_is_over_is_ended_by_the_starter() -> None:
+    ec2, held = demo.client("ec2"), support.instance(AI_HOST)["instance_id"]
+    ec2.create_tags(Resources=[held], Tags=[{"Key": "HoldUntil", "Value": "2026-01-31T09:30:00Z"}])
+    tags = [{"Name": "resource-id", "Values": [held]}, {"Name": "key", "Values": ["HoldUntil"]}]
+    support.wait_until(lambda: not ec2.describe_tags(Filters=tags)["Tags"], "the starter has ended the hold", 60)
 
 
 def test_a_job_that_comes_while_its_host_stops_is_not_lost() -> None:

@@ -13,7 +13,9 @@ import pytest
 
 from localcloud import direct
 from localcloud.metadata import TOKEN_HEADER, TOKEN_TTL_HEADER
-from plugins.module_utils.identity import HOSTS, trust_policy
+from plugins.module_utils.archive import archive_of
+from plugins.module_utils.identity import FUNCTIONS, HOSTS, trust_policy
+from plugins.module_utils.tree import Entry
 from tests import policies
 from tests.integration.provision.conftest import Account, account  # noqa: F401 (the fixture)
 from tests.policies import Credentials, Host
@@ -34,6 +36,10 @@ class Deployment:
 
     account: Account
     pairs: dict[str, Pair]
+    # What the starter's function can do, one worker of each kind that stops itself, and hosts that it must leave alone.
+    starter: Host
+    workers: dict[str, str]
+    others: dict[str, str]
 
     def grants(self) -> dict[str, Any]:
         with direct.urlopen(f"{self.account.url}/_localcloud/grants") as answer:
@@ -53,21 +59,75 @@ def deployment(account: Account) -> Deployment:  # noqa: F811 (pytest's way to a
     for container in policies.CONTAINER_OF.values():
         logs.create_log_group(logGroupName=f"/{policies.DEPLOYMENT}/{container}")
         ecr.create_repository(repositoryName=container)
-    return Deployment(account, {kind: make_pair(account, kind) for kind in policies.KINDS})
+    logs.create_log_group(logGroupName=policies.STARTER_LOG_GROUP)
+    pairs = {kind: make_pair(account, kind) for kind in policies.KINDS}
+    workers = {kind: launch(account, Project=policies.DEPLOYMENT, Role=kind) for kind in policies.STOPS_ITSELF}
+    others = {
+        "api": launch(account, Project=policies.DEPLOYMENT, Role="api"),
+        "other project": launch(account, Project="other", Role="video-worker"),
+    }
+    return Deployment(account, pairs, starter_host(account), workers, others)
+
+
+def make_role(account: Account, policy: policies.Policy, service: str) -> str:  # noqa: F811
+    """A role as the identity role makes it; returns its ARN."""
+    iam = account.client("iam")
+    made = iam.create_role(RoleName=policy.role, AssumeRolePolicyDocument=json.dumps(trust_policy(service)))
+    document = json.dumps(policy.document)
+    iam.put_role_policy(RoleName=policy.role, PolicyName=policy.name, PolicyDocument=document)
+    return str(made["Role"]["Arn"])
+
+
+def image_id(account: Account) -> str:  # noqa: F811
+    filters = [{"Name": "architecture", "Values": ["arm64"]}]
+    return str(account.client("ec2").describe_images(Owners=["amazon"], Filters=filters)["Images"][0]["ImageId"])
+
+
+def launch(account: Account, **tags: str) -> str:  # noqa: F811
+    """A host with no role of its own."""
+    (launched,) = account.client("ec2").run_instances(
+        ImageId=image_id(account), InstanceType="t4g.small", MinCount=1, MaxCount=1,
+        TagSpecifications=[
+            {"ResourceType": "instance", "Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}
+        ],
+    )["Instances"]  # fmt: skip
+    return str(launched["InstanceId"])
+
+
+# What its environment tells a function of its role's keys, told on.
+TELL_KEYS = """
+import os
+
+def handler(event, context):
+    return {name: os.environ[name] for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")}
+"""
+
+
+def starter_host(account: Account) -> Host:  # noqa: F811
+    """The starter's role at work, with the keys that a function of that role gets."""
+    role = make_role(account, policies.starter_policy(), FUNCTIONS)
+    functions, name = account.client("lambda"), f"{policies.DEPLOYMENT}-keys"
+    functions.create_function(
+        FunctionName=name,
+        Runtime="python3.13",
+        Handler="module.handler",
+        Role=role,
+        Timeout=30,
+        Code={"ZipFile": archive_of([Entry("module.py", "file", TELL_KEYS.encode())])},
+    )
+    keys = json.load(functions.invoke(FunctionName=name)["Payload"])
+    return Host(Credentials(*keys.values()), account.url)
 
 
 def make_pair(account: Account, kind: str) -> Pair:  # noqa: F811
     """The role of a kind as the identity role makes it, and two instances with it."""
     iam, ec2, policy = account.client("iam"), account.client("ec2"), policies.host_policies()[kind]
-    iam.create_role(RoleName=policy.role, AssumeRolePolicyDocument=json.dumps(trust_policy(HOSTS)))
-    document = json.dumps(policy.document)
-    iam.put_role_policy(RoleName=policy.role, PolicyName=policy.name, PolicyDocument=document)
+    make_role(account, policy, HOSTS)
     iam.create_instance_profile(InstanceProfileName=policy.role)
     iam.add_role_to_instance_profile(InstanceProfileName=policy.role, RoleName=policy.role)
-    image = ec2.describe_images(Owners=["amazon"], Filters=[{"Name": "architecture", "Values": ["arm64"]}])["Images"][0]
     tags = [{"Key": "Project", "Value": policies.DEPLOYMENT}]
     launched = ec2.run_instances(
-        ImageId=image["ImageId"],
+        ImageId=image_id(account),
         InstanceType="t4g.small",
         MinCount=2,
         MaxCount=2,

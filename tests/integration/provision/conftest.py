@@ -19,6 +19,8 @@ from localcloud import demo, operator_key, settings
 from tests import support
 
 PLAYBOOK = "playbooks/provision.yml"
+TEARDOWN = "playbooks/teardown.yml"
+LOCAL = "inventories/local"
 
 
 def free_port() -> int:
@@ -46,6 +48,13 @@ class Account:
         except OSError:
             return False
 
+    def calls(self) -> dict[str, int]:
+        return self._get("calls")
+
+    def push(self, repository: str) -> None:
+        """Let a repository have an image."""
+        urllib.request.urlopen(f"{self.url}/_localcloud/pushes/{repository}", timeout=10).close()
+
     def writes(self) -> dict[str, int]:
         return self._get("calls?writes=1")
 
@@ -57,14 +66,16 @@ class Account:
         )
         return [instance for page in pages for found in page["Reservations"] for instance in found["Instances"]]
 
-    def provision(self, name: str, *arguments: str) -> support.Run:
-        """Run the playbook on the hosts of the local inventory, against this account."""
-        return support.playbook(
-            "-i", "inventories/local/hosts.yml", PLAYBOOK,
-            "-e", f"aws_endpoint_url={self.url}",
-            *arguments,
-            name=f"provision-{name}",
-        )  # fmt: skip
+    def arguments(self, playbook: str, inventory: str = LOCAL) -> tuple[str, ...]:
+        """ansible-playbook's arguments for that inventory's hosts, against this account."""
+        return "-i", f"{inventory}/hosts.yml", playbook, "-e", f"aws_endpoint_url={self.url}"
+
+    def provision(self, name: str, *arguments: str, inventory: str = LOCAL) -> support.Run:
+        """Run the playbook on the hosts of an inventory, against this account."""
+        return support.playbook(*self.arguments(PLAYBOOK, inventory), *arguments, name=f"provision-{name}")
+
+    def teardown(self, name: str, *arguments: str, inventory: str = LOCAL) -> support.Run:
+        return support.playbook(*self.arguments(TEARDOWN, inventory), *arguments, name=f"teardown-{name}")
 
 
 @pytest.fixture(scope="module")
@@ -81,4 +92,4 @@ def account() -> Iterator[Account]:
         support.wait_until(account.is_ready, "the API answers", 30)
         yield account
     finally:
-        server.communicate(timeout=10)
+        server.communicate(timeout=30)

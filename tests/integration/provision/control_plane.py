@@ -4,7 +4,7 @@
 
 IAM is enforced as in the whole cloud, and functions run when they are invoked; no schedule invokes them. What an
 instance would be told at 169.254.169.254 is under
-/_localcloud/metadata/<its private address>/.
+/_localcloud/metadata/<its private address>/; a repository asked for under /_localcloud/pushes/ has an image then.
 
 python -m tests.integration.provision.control_plane <port>
 
@@ -13,6 +13,7 @@ Ends with its standard input, so that it never outlives the tests, whatever ends
 
 from __future__ import annotations
 
+import json
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping
@@ -29,6 +30,13 @@ from localcloud.metadata import TOKEN_HEADER, TOKEN_TTL_HEADER, Metadata
 from localcloud.registry import Registry
 from localcloud.spot import NoHosts, Spot
 from localcloud.wire import Call
+
+MANIFEST = {
+    "schemaVersion": 2,
+    "mediaType": "application/vnd.docker.distribution.manifest.v2+json",
+    "config": {"mediaType": "application/vnd.docker.container.image.v1+json", "size": 2, "digest": "sha256:0"},
+    "layers": [],
+}
 
 
 def show_gp3_performance(api: Api) -> None:
@@ -70,6 +78,18 @@ def serve_metadata(api: Api) -> None:
     api.mount("metadata", serve)
 
 
+def serve_pushes(api: Api) -> None:
+    """What a push leaves in ECR's list of images, where no engine pushes and no store keeps layers."""
+
+    def serve(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        digest = f"sha256:{'0' * 64}"
+        api.backends("ecr").put_image(environ["PATH_INFO"].strip("/"), json.dumps(MANIFEST), "1", digest=digest)
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [digest.encode()]
+
+    api.mount("pushes", serve)
+
+
 def main(port: int) -> None:
     settings.API_PORT = port  # type: ignore[misc]  # final everywhere else: there is one cloud, and this is none
     api = Api()
@@ -79,6 +99,7 @@ def main(port: int) -> None:
     Registry(api, Proxy(), Guard(api))  # for those of ECR's API calls that moto lacks
     show_gp3_performance(api)
     serve_metadata(api)
+    serve_pushes(api)
     with tempfile.TemporaryDirectory() as directory:
         functions = Functions(api, Path(directory) / "functions")
         functions.start()

@@ -10,6 +10,7 @@ import zipfile
 from collections.abc import Callable
 from typing import Any
 
+from plugins.module_utils.identity import FUNCTIONS, trust_policy
 from tests.integration.provision.conftest import Account
 
 # What a look, or making a thing again, changes by itself.
@@ -101,7 +102,7 @@ def snapshot(account: Account) -> Any:
     subnet_groups = rds.describe_db_subnet_groups()["DBSubnetGroups"]
     return _steady(
         {
-            "queues": {url: _queue(sqs, url) for url in sqs.list_queues()["QueueUrls"]},
+            "queues": {url: _queue(sqs, url) for url in sqs.list_queues().get("QueueUrls", [])},
             "roles": {role["RoleName"]: _role(iam, role["RoleName"]) for role in iam.list_roles()["Roles"]},
             "profiles": [
                 iam.get_instance_profile(InstanceProfileName=profile["InstanceProfileName"])["InstanceProfile"]
@@ -114,13 +115,20 @@ def snapshot(account: Account) -> Any:
                 {**group, "tags": logs.list_tags_for_resource(resourceArn=group["arn"].removesuffix(":*"))["tags"]}
                 for group in groups
             ],
-            "alarms": cloudwatch.describe_alarms()["MetricAlarms"],
+            "alarms": [
+                {**alarm, "tags": cloudwatch.list_tags_for_resource(ResourceARN=alarm["AlarmArn"])["Tags"]}
+                for alarm in cloudwatch.describe_alarms()["MetricAlarms"]
+            ],
             "topics": {topic["TopicArn"]: _topic(sns, topic["TopicArn"]) for topic in sns.list_topics()["Topics"]},
             "functions": [
                 _function(functions, found["FunctionName"]) for found in functions.list_functions()["Functions"]
             ],
             "rules": [
-                {**rule, "targets": events.list_targets_by_rule(Rule=rule["Name"])["Targets"]}
+                {
+                    **rule,
+                    "targets": events.list_targets_by_rule(Rule=rule["Name"])["Targets"],
+                    "tags": events.list_tags_for_resource(ResourceARN=rule["Arn"])["Tags"],
+                }
                 for rule in events.list_rules()["Rules"]
             ],
             "database": rds.describe_db_instances()["DBInstances"],
@@ -249,6 +257,20 @@ def _instance_id(account: Account, name: str) -> str:
     return str(account.instances(name)[0]["InstanceId"])
 
 
+def _volume_id(account: Account, name: str, device: str) -> str:
+    (host,) = account.instances(name)
+    return next(str(each["Ebs"]["VolumeId"]) for each in host["BlockDeviceMappings"] if each["DeviceName"] == device)
+
+
+def _data_volume_id(account: Account) -> str:
+    return _volume_id(account, "academy-video-worker-2", "/dev/sdf")
+
+
+def _untag_root_volume(account: Account) -> None:
+    volume = _volume_id(account, "academy-api-1", "/dev/xvda")
+    account.client("ec2").delete_tags(Resources=[volume], Tags=[{"Key": "Owner"}])
+
+
 def _association_id(account: Account, name: str) -> str:
     filters = [{"Name": "instance-id", "Values": [_instance_id(account, name)]}]
     found = account.client("ec2").describe_iam_instance_profile_associations(Filters=filters)
@@ -308,6 +330,7 @@ def _take_subnet(account: Account) -> None:
 
 
 TOPIC_ARN = "arn:aws:sns:ap-northeast-2:123456789012:academy-alarms"
+ALARM_ARN = "arn:aws:cloudwatch:ap-northeast-2:123456789012:alarm"
 RUNNING_ALARM = "academy-ai-worker-1-running-too-long"
 DEAD_LETTER_ALARM = "academy-video-jobs-dlq-not-empty"
 
@@ -334,7 +357,6 @@ def _sns(operation: str, **parameters: Any) -> Change:
 
 STARTER = "academy-starter"
 STARTER_ARN = f"arn:aws:lambda:ap-northeast-2:123456789012:function:{STARTER}"
-API_ROLE_ARN = "arn:aws:iam::123456789012:role/academy-api-role"
 
 
 def _lambda(operation: str, **parameters: Any) -> Change:
@@ -365,6 +387,14 @@ def _wider_permission(account: Account) -> None:
         Action="lambda:InvokeFunction",
         Principal="events.amazonaws.com",
     )
+
+
+def _give_other_role(account: Account) -> None:
+    """One that is gone afterwards."""
+    iam = account.client("iam")
+    made = iam.create_role(RoleName="theirs", AssumeRolePolicyDocument=json.dumps(trust_policy(FUNCTIONS)))
+    _configure(Role=made["Role"]["Arn"])(account)
+    iam.delete_role(RoleName="theirs")
 
 
 def _foreign_permission(account: Account) -> None:
@@ -439,6 +469,8 @@ DRIFTS: dict[str, Change] = {
     ),
     "security group: tag": _tag_ec2(lambda account: _group_id(account, "academy-alb-sg"), "Project", "others"),
     "instance: tag": _tag_ec2(lambda account: _instance_id(account, "academy-video-worker-2"), "Owner", "others"),
+    "volume: tag": _tag_ec2(_data_volume_id, "Project", "others"),
+    "root volume: tag removed": _untag_root_volume,
     "instance: other profile": _give_other_profile,
     "instance: no profile": _take_profile,
     "instance: metadata tokens": _metadata(HttpTokens="optional"),
@@ -462,6 +494,18 @@ DRIFTS: dict[str, Change] = {
     ),
     "alarm: missing data": _alarm(RUNNING_ALARM, TreatMissingData="missing", Period=7200, Statistic="Average"),
     "alarm: actions disabled": _cloudwatch("disable_alarm_actions", AlarmNames=[RUNNING_ALARM]),
+    "alarm: tag": _cloudwatch(
+        "tag_resource",
+        ResourceARN=f"{ALARM_ARN}:academy-video-jobs-dlq-not-empty",
+        Tags=[{"Key": "Owner", "Value": "?"}],
+    ),
+    "alarm: tag removed": _cloudwatch(
+        "untag_resource", ResourceARN=f"{ALARM_ARN}:academy-ai-jobs-lite-dlq-not-empty", TagKeys=["Project"]
+    ),
+    "schedule: tag": lambda account: account.client("events").tag_resource(
+        ResourceARN="arn:aws:events:ap-northeast-2:123456789012:rule/academy-starter",
+        Tags=[{"Key": "Owner", "Value": "others"}],
+    ),
     "alarm: deleted": _cloudwatch("delete_alarms", AlarmNames=[DEAD_LETTER_ALARM]),
     "topic: policy": _sns(
         "set_topic_attributes", TopicArn=TOPIC_ARN, AttributeName="Policy", AttributeValue=json.dumps(OPEN_DOOR)
@@ -472,7 +516,7 @@ DRIFTS: dict[str, Change] = {
     "function: timeout": _configure(Timeout=3),
     "function: memory": _configure(MemorySize=128),
     "function: environment": _configure(Environment={"Variables": {"STARTER": "{}"}}),
-    "function: role": _configure(Role=API_ROLE_ARN),
+    "function: role": _give_other_role,
     "function: handler": _configure(Handler="theirs.handler"),
     "function: runtime": _configure(Runtime="python3.12"),
     "function: description": _configure(Description="?"),

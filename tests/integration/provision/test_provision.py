@@ -34,6 +34,8 @@ HOSTS = {
 }
 ALL = {"localhost", *HOSTS}
 ALWAYS_ON = "academy-messaging-worker-1"
+# What others change of hosts: of each one thing, and of two their volumes too.
+CHANGED_HOSTS = {**dict.fromkeys(HOSTS, 1), "academy-api-1": 2, "academy-video-worker-2": 2}
 
 
 def unchanged(changed: dict[str, int]) -> bool:
@@ -145,7 +147,9 @@ def test_queues_hand_failed_messages_on(account: Account, queue: str, visibility
 
 def test_security_groups_let_operators_in_and_nobody_else(account: Account) -> None:
     assert inbound(account, "academy-alb-sg") == set()
-    assert inbound(account, "academy-api-sg") == {(22, "172.31.0.1/32"), (8000, "172.31.0.1/32")}
+    assert inbound(account, "academy-api-sg") == {
+        (22, "172.31.0.1/32"), (8000, "172.31.0.1/32"), (8000, "academy-worker-sg"),
+    }  # fmt: skip
     assert inbound(account, "academy-worker-sg") == {(22, "172.31.0.1/32")}
     assert inbound(account, "rds-academy-sg") == {(5432, "academy-api-sg"), (5432, "academy-worker-sg")}
 
@@ -250,10 +254,10 @@ def test_one_run_mends_what_others_changed_and_touches_nothing_else(account: Acc
     foreseen = account.provision(
         "drift-check", "--check", "--tags", "queues,database,registry,instance,alarms,starter"
     ).expect()
-    assert foreseen.changed() == {**dict.fromkeys(HOSTS, 1), "localhost": 13}
+    assert foreseen.changed() == {**CHANGED_HOSTS, "localhost": 15}
     assert account.writes() == before
     mended = account.provision("drift").expect()
-    assert mended.changed() == {**dict.fromkeys(HOSTS, 1), "localhost": 18}
+    assert mended.changed() == {**CHANGED_HOSTS, "localhost": 20}
     assert snapshot(account) == looks[0]
 
 
@@ -357,7 +361,7 @@ PARAMETERS: dict[str, tuple[dict[str, Any], Callable[[Account], Any], Any]] = {
         {"operator_cidrs": ["198.51.100.7/32"], "api_port": 8001, "database_port": 5433},
         lambda account: (inbound(account, "academy-api-sg"), inbound(account, "rds-academy-sg")),
         (
-            {(22, "198.51.100.7/32"), (8001, "198.51.100.7/32")},
+            {(22, "198.51.100.7/32"), (8001, "198.51.100.7/32"), (8001, "academy-worker-sg")},
             {(5433, "academy-api-sg"), (5433, "academy-worker-sg")},
         ),
     ),
@@ -566,6 +570,47 @@ def test_a_bigger_class_is_taken_and_a_smaller_one_refused(account: Account) -> 
     assert "database_instance_class" in run.output
     assert account.writes() == before
     assert database(account)["DBInstanceClass"] == "db.t4g.small"
+
+
+@pytest.mark.parametrize(
+    ("variable", "name", "value", "attribute"),
+    [
+        ("database_allow_smaller_class", "academy-db", "db.t4g.micro", "DBInstanceClass"),
+        ("database_allow_shorter_backups", "academy-db", 7, "BackupRetentionPeriod"),
+    ],
+)
+def test_the_database_becomes_less_only_where_it_is_named(
+    account: Account, variable: str, name: str, value: object, attribute: str
+) -> None:
+    rds = account.client("rds")
+    rds.modify_db_instance(
+        DBInstanceIdentifier="academy-db",
+        DBInstanceClass="db.t4g.small",
+        BackupRetentionPeriod=14,
+        ApplyImmediately=True,
+    )
+    arguments = ("--tags", "database", "-e", "database_apply_immediately=true")
+    # The other variable's consent is none.
+    smaller = {"database_allow_smaller_class": ["academy-db"]} if "backups" in variable else {}
+    account.provision("others-named", *arguments, "-e", json.dumps({**smaller, variable: ["academy-b-db"]}))
+    assert database(account)[attribute] != value
+    account.provision("named", *arguments, "-e", json.dumps({**smaller, variable: [name]})).expect()
+    assert database(account)[attribute] == value
+
+
+def test_messages_that_are_there_are_lost_only_where_their_queue_is_named(account: Account) -> None:
+    sqs = account.client("sqs")
+    url = sqs.get_queue_url(QueueName="academy-messaging-jobs")["QueueUrl"]
+    sqs.send_message(QueueUrl=url, MessageBody="a week old")
+    shorter = {"queues_retention_days": 1}
+    before = account.writes()
+    run = account.provision("shorter", "--tags", "queues", "-e", json.dumps(shorter)).expect(2)
+    assert '"queues_allow_shorter_retention": ["academy-messaging-jobs"]' in " ".join(run.output.split())
+    assert "academy-video-jobs: 86400 s of retention wanted" not in run.output
+    assert account.writes() == before
+    consent = {**shorter, "queues_allow_shorter_retention": ["academy-messaging-jobs"]}
+    account.provision("shorter-named", "--tags", "queues", "-e", json.dumps(consent)).expect()
+    assert queue_attributes(account, "academy-messaging-jobs")["MessageRetentionPeriod"] == "86400"
 
 
 def subnets_of_the_database(account: Account) -> set[str]:

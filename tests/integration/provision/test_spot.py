@@ -110,7 +110,7 @@ def test_a_second_run_changes_nothing_and_a_stopped_one_stays_stopped(account: A
     assert only(account, SPOT)["State"]["Name"] == "stopped"
 
 
-def test_template_and_request_are_mended(account: Account) -> None:
+def test_template_request_and_instance_are_mended(account: Account) -> None:
     ec2 = account.client("ec2")
     (template,) = ec2.describe_launch_templates()["LaunchTemplates"]
     identifier, theirs = template["LaunchTemplateId"], [{"Key": "Owner", "Value": "others"}]
@@ -119,21 +119,22 @@ def test_template_and_request_are_mended(account: Account) -> None:
         LaunchTemplateData={"InstanceMarketOptions": {"MarketType": "spot"}, "InstanceType": "t4g.nano"},
     )
     ec2.modify_launch_template(LaunchTemplateId=identifier, DefaultVersion="2")
-    ec2.create_tags(Resources=[identifier, request(account)["SpotInstanceRequestId"]], Tags=theirs)
+    host = only(account, SPOT)
+    ec2.create_tags(Resources=[identifier, host["SpotInstanceRequestId"], host["InstanceId"]], Tags=theirs)
 
     before = account.writes()
     foreseen = provision(account, "drift-check", "--check", "--diff").expect().changed()
     assert account.writes() == before
     mended = provision(account, "drift").expect().changed()
     assert foreseen == mended
-    assert mended[SPOT] == len(("template", "request"))
+    assert mended[SPOT] == len(("template", "request", "instance"))
 
     versions = ec2.describe_launch_template_versions(LaunchTemplateId=identifier, Versions=["$Default"])
     (data,) = [version["LaunchTemplateData"] for version in versions["LaunchTemplateVersions"]]
     options = {"SpotInstanceType": "persistent", "InstanceInterruptionBehavior": "stop"}
     assert data["InstanceMarketOptions"] == {"MarketType": "spot", "SpotOptions": options}
     assert "InstanceType" not in data
-    assert tags(request(account)) == {**TAGS, "Name": SPOT}
+    assert tags(request(account)) == tags(only(account, SPOT)) == {**TAGS, "Name": SPOT}
     assert tags(ec2.describe_launch_templates()["LaunchTemplates"][0]) == TAGS
     assert unchanged(account, "mended")
 

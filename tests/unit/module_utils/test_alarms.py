@@ -19,6 +19,7 @@ from plugins.module_utils.alarms import (
     missing_instances,
     topic_changes,
     topic_policy,
+    untagged_alarms,
 )
 
 TOPIC = "arn:aws:sns:ap-northeast-2:123456789012:academy-alarms"
@@ -130,3 +131,19 @@ def test_the_topic(now: dict[str, Any] | None, reason: str | None) -> None:
 
 def test_addresses_are_subscribed_by_mail() -> None:
     assert email_subscriptions(["ops@example.com"]) == [{"protocol": "email", "endpoint": "ops@example.com"}]
+
+
+@pytest.mark.parametrize(
+    ("now", "untagged"),
+    [
+        ({}, True),
+        (found(RUNNING, tags=TAGS), False),
+        (found(RUNNING, tags={**TAGS, "aws:cloudformation:stack-name": "x"}), False),
+        (found(RUNNING, tags={**TAGS, "Foreign": "x"}), True),
+        (found(RUNNING, tags={}), True),
+        # Made anew, it has none.
+        (found(RUNNING, tags=TAGS, ActionsEnabled=False), True),
+    ],
+)
+def test_which_alarms_have_to_be_tagged(now: dict[str, dict[str, Any]], untagged: bool) -> None:
+    assert untagged_alarms([RUNNING], TAGS, now) == ([RUNNING["name"]] if untagged else [])

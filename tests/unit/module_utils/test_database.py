@@ -242,3 +242,18 @@ def test_a_subnet_group_as_it_should_be_is_left_alone() -> None:
 )
 def test_a_subnet_group_that_differs(found: dict[str, Any] | None, reason: str) -> None:
     assert subnet_group_changes(GROUP, found) == [{**GROUP, "reason": reason}]
+
+
+def test_backups_of_an_instance_that_is_named_become_shorter() -> None:
+    current = {**CURRENT, "backup_retention_period": 14}
+    assert desired(current, WANTED, ["academy-db"])["backup_retention_period"] == 7
+    assert differences(current, WANTED, ["academy-db"]) == ["backup_retention_period: 14 -> 7"]
+    assert differences(current, WANTED, ["academy-b-db"]) == []
+
+
+def test_the_class_of_an_instance_that_is_named_becomes_smaller() -> None:
+    current = {**CURRENT, "db_instance_class": "db.t4g.large"}
+    (problem,) = refusals(current, WANTED, ["academy-b-db"])
+    assert '-e \'{"database_allow_smaller_class": ["academy-db"]}\'' in problem
+    assert refusals(current, WANTED, ["academy-db"]) == []
+    assert differences(current, WANTED) == ["db_instance_class: db.t4g.large -> db.t4g.micro"]

@@ -19,6 +19,7 @@ from plugins.module_utils.instances import (
     launch_subnets,
     own_instances,
     spread,
+    volume_tag_changes,
 )
 
 HOST = "academy-video-worker-1"
@@ -257,3 +258,13 @@ def test_what_a_host_should_be_is_judged_before_it_exists(
     problems = host_refusals(HOST, deployment_name, {**WANTED, **change}, memory_mib)
     assert len(problems) == bool(words)
     assert all(word in problems[0] and HOST in problems[0] for word in words)
+
+
+def test_volumes_carry_the_tags_of_their_instance() -> None:
+    tags = {"Name": HOST, "Project": "academy"}
+    tagged, untagged = {**ROOT, "tags": {**tags, "aws:backup": "x"}}, {**DATA, "tags": {"Name": HOST}}
+    found = instance(volumes={"/dev/xvda": tagged, "/dev/sdf": untagged})
+    (change,) = volume_tag_changes([found], {**WANTED, "tags": tags})
+    assert (change["volume_id"], change["tags"]) == (DATA["volume_id"], tags)
+    assert change["reason"].startswith(f"tags: {{'Name': '{HOST}'}} -> ")
+    assert volume_tag_changes([], {**WANTED, "tags": tags}) == []

@@ -8,7 +8,13 @@ from typing import Any
 
 import pytest
 
-from plugins.module_utils.queues import desired_queues, queue_changes, queue_problems
+from plugins.module_utils.queues import (
+    desired_queues,
+    queue_changes,
+    queue_problems,
+    retention_refusals,
+    with_dead_letter_queues,
+)
 
 VIDEO: dict[str, Any] = {"name": "academy-video-jobs", "visibility_timeout_seconds": 10800, "max_receive_count": 3}
 
@@ -114,3 +120,34 @@ def test_missing_queues_are_made_in_their_order() -> None:
 def test_whatever_differs_is_a_reason(now: dict[str, Any], reason: str) -> None:
     (mended,) = queue_changes([DEAD_LETTERS, JOBS], 20, TAGS, now)
     assert reason in mended["reason"]
+
+
+def test_each_queue_with_its_dead_letter_queue() -> None:
+    assert with_dead_letter_queues(["a", "b"]) == ["a", "a-dlq", "b", "b-dlq"]
+
+
+@pytest.mark.parametrize(
+    ("attributes", "allowed", "words"),
+    [
+        (
+            {"ApproximateNumberOfMessages": "1"},
+            [],
+            ["holds 1 messages", '{"queues_allow_shorter_retention": ["jobs"]}'],
+        ),
+        ({"ApproximateNumberOfMessagesNotVisible": "2"}, ["other"], ["holds 2 messages"]),
+        ({"ApproximateNumberOfMessagesDelayed": "3"}, ["jobs"], []),
+        ({"ApproximateNumberOfMessages": "0"}, [], []),
+        ({"ApproximateNumberOfMessages": "1", "MessageRetentionPeriod": "3600"}, [], []),
+    ],
+)
+def test_a_shorter_retention_needs_the_name_of_a_queue_that_holds_messages(
+    attributes: dict[str, str], allowed: list[str], words: list[str]
+) -> None:
+    found = {"jobs": {"attributes": {"MessageRetentionPeriod": "86400", **attributes}}}
+    problems = retention_refusals([{"name": "jobs", "retention_seconds": 3600}], found, allowed)
+    assert len(problems) == bool(words)
+    assert all(word in problems[0] for word in words)
+
+
+def test_a_queue_yet_to_be_made_loses_nothing() -> None:
+    assert retention_refusals([{"name": "jobs", "retention_seconds": 3600}], {}, []) == []

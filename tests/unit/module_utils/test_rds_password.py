@@ -36,6 +36,7 @@ PASSWORDS = {
     "password_printable_ascii": ["AcaDmY x~y-z_12", "AcaDmY.x~y-z_1é", "AcaDmY.x~y-z_12\n", "비밀번호비밀번호Aa1"],
     "password_refused_by_rds": [f"AcaDmY{character}x~y-z_12" for character in "/'\"@"],
     "password_read_differently": [f"AcaDmY{character}x~y-z_12" for character in "$\\`"],
+    "password_template": ["AcaDmY{{x~y-z_12", "AcaDmY{%x~y-z_12", "AcaDmY{#x~y-z_12"],
     "password_leading_hash": ["#caDmY.x~y-z_12"],
     "password_contains_username": ["x1.academy_user.Y", "ACADEMY_USER.x~y-1"],
     "password_few_classes": ["abcdefghijkl", "abcdefgh1234", "ABCDEFGH!.~_"],
@@ -131,19 +132,27 @@ def test_no_message_depends_on_the_value(username: str, password: str) -> None:
 # --- readers of env files: the two written in Python are themselves, the two written in Go are told here ------------
 
 
-def docker_run(line: str) -> str:
-    """docker run --env-file (facts 6.5): a line is taken as it is, after blanks in front of it."""
-    return line.lstrip().partition("=")[2]
+def docker_run(line: str) -> str | None:
+    """docker run --env-file (docker/cli pkg/kvfile; facts 6.5): taken as it is, after blanks in front of the line."""
+    line = line.removeprefix("\ufeff").lstrip()
+    return None if line.startswith("#") else line.partition("=")[2]
 
 
-def compose(line: str) -> str:
-    """compose-go (facts 6.8): quotes are taken off, variables are put in, a comment begins after a blank."""
-    value = line.partition("=")[2].strip()
-    quoted = value[:1] in {"'", '"'}
-    value = value[1:].partition(value[0])[0] if quoted else re.split(r"\s#", value)[0].rstrip()
-    if value.startswith("#"):
-        value = ""
-    return re.sub(r"\$\{?\w*\}?|\\", "", value)
+def substitute(value: str) -> str | None:
+    """compose-go's template: $$ is a $, $NAME and ${NAME...} are variables, any other $ is an error."""
+    if re.search(r"(?<!\$)(?:\$\$)*\$(?![\w{$])", value):
+        return None
+    return re.sub(r"\$(?:(\$)|\{[^}]*\}?|\w+)", lambda found: "$" if found[1] else "", value)
+
+
+def compose(line: str) -> str | None:
+    """compose-go dotenv (parser.go extractVarValue; facts 6.8): quotes off, escapes and variables in, comments cut."""
+    value = line.partition("=")[2].lstrip()
+    if value[:1] == "'":
+        return value[1:].partition("'")[0]
+    if value[:1] == '"':
+        return substitute(re.sub(r"\\(.)", r"\1", value[1:].partition('"')[0]))
+    return substitute(value.partition(" #")[0].rstrip())
 
 
 def read_by_all(password: str, directory: Path) -> set[str | None]:
@@ -166,7 +175,16 @@ def test_no_reader_changes_a_password_that_passes(tmp_path_factory: pytest.TempP
 
 
 @pytest.mark.parametrize(
-    "password", ["a$HOME-bcdef1A", "'quoted-aA1'", "#comment-aA1", "blank #comment-aA1", "a\\tb-cdefgA1"]
+    "password",
+    [
+        "a$HOME-bcdef1A",
+        "a$$b-cdefg1A",
+        "'quoted-aA1'",
+        '"quoted-aA1"',
+        "blank #comment-aA1",
+        "${A:-b}-cdefgA1",
+        " aA1-bcdefg",
+    ],
 )
 def test_the_readers_do_disagree(password: str, tmp_path: Path) -> None:
     """Otherwise the promise above would be worth nothing."""

@@ -57,11 +57,11 @@ def rules(stage: Literal["test", "open"], available: list[str] | None = None) ->
     }
 
 
-def test_before_opening_nobody_but_operators_gets_in() -> None:
+def test_before_opening_nobody_but_operators_and_workers_gets_in() -> None:
     operators = {(port, cidr) for port in ("22", "8001") for cidr in (ME, "2001:db8::1/128")}
     assert rules("test") == {
         "x-alb-sg": set(),
-        "x-api-sg": operators,
+        "x-api-sg": {*operators, ("8001", "x-worker-sg")},
         "x-worker-sg": {rule for rule in operators if rule[0] == "22"},
         "rds-x-sg": {("5433", "x-api-sg"), ("5433", "x-worker-sg")},
     }
@@ -77,6 +77,7 @@ def test_check_mode_refers_to_no_group_that_is_yet_to_be_created() -> None:
     found = rules("open", available=["x-api-sg"])
     assert found["rds-x-sg"] == {("5433", "x-api-sg")}
     assert ("8001", "x-alb-sg") not in found["x-api-sg"]
+    assert ("8001", "x-worker-sg") not in rules("test", available=["x-api-sg"])["x-api-sg"]
 
 
 def test_descriptions_are_ascii_because_ec2_takes_nothing_else() -> None:
@@ -85,9 +86,10 @@ def test_descriptions_are_ascii_because_ec2_takes_nothing_else() -> None:
         assert all(rule["rule_desc"].isascii() for rule in group["rules"])
 
 
-def test_groups_come_after_those_they_refer_to() -> None:
+@pytest.mark.parametrize("stage", ["test", "open"])
+def test_groups_come_after_those_they_refer_to(stage: Literal["test", "open"]) -> None:
     seen: set[str] = set()
-    for group in security_groups(NAMES, "open", [ME], PORTS):
+    for group in security_groups(NAMES, stage, [ME], PORTS):
         assert {name for rule in group["rules"] for name in rule.get("group_name", [])} <= seen
         seen.add(group["name"])
 
@@ -162,9 +164,11 @@ def test_groups_as_they_should_be_are_left_alone() -> None:
 
 def test_missing_groups_are_made_with_their_tags_in_the_order_of_references() -> None:
     changes = security_group_changes(WANTED, TAGS, {})
-    assert [(change["name"], change["reason"]) for change in changes] == [(name, "missing") for name in NAMES.values()]
-    assert changes[1]["tags"] == {**TAGS, "Name": "x-api-sg"}
-    assert changes[1]["rules_egress"] == [{"proto": "all", "cidr_ip": ["0.0.0.0/0"]}]
+    assert [(change["name"], change["reason"]) for change in changes] == [
+        (name, "missing") for name in ("x-alb-sg", "x-worker-sg", "x-api-sg", "rds-x-sg")
+    ]
+    assert changes[2]["tags"] == {**TAGS, "Name": "x-api-sg"}
+    assert changes[2]["rules_egress"] == [{"proto": "all", "cidr_ip": ["0.0.0.0/0"]}]
 
 
 API_RULES = FOUND["x-api-sg"]

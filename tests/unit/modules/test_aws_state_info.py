@@ -477,11 +477,15 @@ def test_launch_templates_with_what_their_default_version_says(aws: Aws) -> None
 
 
 def test_alarms_as_cloudwatch_tells_them(aws: Aws) -> None:
-    alarm = {"AlarmName": "academy-video-jobs-dlq-not-empty", "Threshold": 1.0, "ActionsEnabled": True}
+    arn = f"arn:aws:cloudwatch:ap-northeast-2:{ACCOUNT}:alarm:academy-video-jobs-dlq-not-empty"
+    alarm = {"AlarmName": "academy-video-jobs-dlq-not-empty", "AlarmArn": arn, "Threshold": 1.0}
     aws["cloudwatch"].add_response(
         "describe_alarms", {"MetricAlarms": [alarm]}, {"AlarmNamePrefix": "academy-", "AlarmTypes": ["MetricAlarm"]}
     )
-    assert observe({"alarm_prefix": "academy-"}, aws.client) == {"alarms": {alarm["AlarmName"]: alarm}}
+    aws["cloudwatch"].add_response("list_tags_for_resource", {"Tags": TAGS}, {"ResourceARN": arn})
+    assert observe({"alarm_prefix": "academy-"}, aws.client) == {
+        "alarms": {alarm["AlarmName"]: {**alarm, "tags": {"Project": "academy"}}}
+    }
 
 
 def test_a_topic_with_who_is_told(aws: Aws) -> None:
@@ -576,6 +580,7 @@ def test_a_schedule_with_what_it_invokes(aws: Aws) -> None:
     events = aws["events"]
     events.add_response("describe_rule", rule, {"Name": "academy-starter"})
     events.add_response("list_targets_by_rule", {"Targets": [target]}, {"Rule": "academy-starter"})
+    events.add_response("list_tags_for_resource", {"Tags": TAGS}, {"ResourceARN": RULE})
     assert observe({"schedule_names": ["academy-starter"]}, aws.client)["schedules"]["academy-starter"] == {
         "arn": RULE,
         "description": "Starts",
@@ -584,6 +589,7 @@ def test_a_schedule_with_what_it_invokes(aws: Aws) -> None:
         "state": "ENABLED",
         "role": None,
         "targets": [target],
+        "tags": {"Project": "academy"},
     }
     events.add_client_error("describe_rule", "ResourceNotFoundException")
     assert observe({"schedule_names": ["academy-starter"]}, aws.client) == {"schedules": {}}

@@ -64,6 +64,10 @@ def statements(world: World, *names: str) -> None:
         world.permission(function, name)
 
 
+def role_arn(world: World, service: str) -> str:
+    return f"arn:aws:iam::123456789012:role/{world.role(trust=world.trust(Principal={'Service': service}))}"
+
+
 def publish(world: World, message: str) -> None:
     world.client("sns").publish(TopicArn=world.topic(), Message=message)
 
@@ -269,6 +273,12 @@ OTHERS = [
         "InvalidParameterCombination",
         lambda w: w.alarm(ExtendedStatistic="p99"),
         lambda w: w.alarm(),
+    ),
+    Case(
+        "lambda-role",
+        "InvalidParameterValueException",
+        lambda w: w.function(Role=role_arn(w, "ec2.amazonaws.com")),
+        lambda w: w.function(Role=role_arn(w, "lambda.amazonaws.com")),
     ),
     Case(
         "lambda-timeout",

@@ -1,0 +1,148 @@
+# Copyright: academy.deploy contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reads a team's .env on the control node, says what is wrong with it, and puts its secrets into the vault on request.
+
+Plain text is never written: the vault's new text is encrypted in memory, and only that reaches a file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from ansible.errors import AnsibleActionFail, AnsibleError
+from ansible.parsing.vault import is_encrypted, match_encrypt_secret
+from ansible.plugins.action import ActionBase
+
+from ..module_utils.application_environment import table_findings
+from ..module_utils.environment_lint import lint, merged_vault, plain_settings, vault_values
+from ..module_utils.findings import errors, report, texts
+from ..module_utils.placeholders import unfilled
+from ..plugin_utils.variables import TABLE, table_rows
+
+# More is no .env.
+LARGEST_BYTES = 1024 * 1024
+NEW_VAULT = "---\n"
+
+
+class ActionModule(ActionBase):  # type: ignore[misc]
+    _supports_check_mode = True
+    _supports_diff = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        variables = task_vars or {}
+        _, arguments = self.validate_argument_spec(
+            argument_spec={
+                "path": {"type": "path", "required": True},
+                "vault_path": {"type": "path"},
+                "overwrite": {"type": "list", "elements": "str", "default": []},
+            }
+        )
+        table = variables.get(TABLE)
+        malformed = table_findings(table)
+        if malformed or not isinstance(table, Mapping):
+            raise AnsibleActionFail("\n".join(texts(malformed)))
+        rows, resolved = table_rows(table, variables, self._loader)
+        known = resolved.values.keys() - set(unfilled(resolved.values))
+        values, findings = lint(self._read(arguments["path"]), rows, known)
+        lines = report(findings)
+        result.update(
+            changed=False,
+            findings=[finding.as_dict() for finding in findings],
+            report=lines,
+            settings=plain_settings(values, rows, resolved.values),
+            names_changed=[],
+        )
+        broken = errors(findings)
+        if broken:
+            title = [
+                f"{arguments['path']}: {len(broken)} problem(s) must be mended first; nothing was imported.",
+                f"{arguments['path']}: 먼저 고쳐야 할 문제가 {len(broken)}개 있습니다. 아무것도 가져오지 않았습니다.",
+                "",
+            ]
+            result.update(failed=True, msg="\n".join([*title, *lines]))
+        elif arguments["vault_path"]:
+            result.update(self._import(Path(arguments["vault_path"]), vault_values(values, rows), arguments))
+        return result
+
+    def _read(self, path: str) -> bytes:
+        try:
+            with Path(path).expanduser().open("rb") as file:
+                data = file.read(LARGEST_BYTES + 1)
+        except OSError as error:
+            raise AnsibleActionFail(
+                f"env_file: cannot read {path} ({error.strerror}). Name the file on this machine: -e env_file=<path>."
+            ) from error
+        if len(data) > LARGEST_BYTES:
+            raise AnsibleActionFail(f"env_file: {path} has more than {LARGEST_BYTES} bytes; that is no .env.")
+        return data
+
+    def _import(self, vault_path: Path, wanted: Mapping[str, str], arguments: Mapping[str, Any]) -> dict[str, Any]:
+        vault = self._loader._vault
+        text, identity, secret = NEW_VAULT, None, None
+        try:
+            if vault_path.exists():
+                encrypted = vault_path.read_bytes()
+                if not is_encrypted(encrypted):
+                    raise AnsibleActionFail(
+                        f"{vault_path} is not encrypted. Encrypt it first: ansible-vault encrypt {vault_path}"
+                    )
+                plain, identity, secret = vault.decrypt_and_get_vault_id(encrypted)
+                text = plain.decode("utf-8")
+            else:
+                identity, secret = match_encrypt_secret(vault.secrets)
+        except AnsibleActionFail:
+            raise
+        except (AnsibleError, OSError, ValueError) as error:
+            raise AnsibleActionFail(
+                f"{vault_path}: cannot be opened with the vault password given ({type(error).__name__}). Give it by "
+                "--vault-password-file or --ask-vault-pass, or by vault_password_file in ansible.cfg."
+            ) from error
+        current = self._vault_mapping(text, vault_path)
+        text, names, refused = merged_vault(text, current, wanted, arguments["overwrite"])
+        if refused:
+            raise AnsibleActionFail(
+                f"{vault_path}: {', '.join(refused)} differ from what the vault holds; nothing was written. If "
+                f"the file is right, name them: -e env_overwrite={','.join(refused)}."
+            )
+        if self._vault_mapping(text, vault_path) != {**current, **wanted}:
+            raise AnsibleActionFail(f"{vault_path}: {', '.join(names)} cannot be put in place; use ansible-vault edit.")
+        if names and not self._task.check_mode:
+            self._write(vault_path, vault.encrypt(text, secret=secret, vault_id=identity))
+        return {
+            "changed": bool(names),
+            "names_changed": names,
+            "diff": {"before": "", "after": "".join(f"{name}\n" for name in names), "after_header": str(vault_path)},
+        }
+
+    def _vault_mapping(self, text: str, vault_path: Path) -> dict[str, Any]:
+        try:
+            found = yaml.safe_load(text)
+        except yaml.YAMLError:
+            # Its message shows the line.
+            found = "not YAML"
+        if found is None:
+            return {}
+        if not isinstance(found, dict):
+            raise AnsibleActionFail(f"{vault_path}: holds no mapping of variables; mend it with ansible-vault edit.")
+        return found
+
+    def _write(self, vault_path: Path, encrypted: bytes) -> None:
+        """All or nothing, readable by its owner alone from its first byte on."""
+        descriptor, name = tempfile.mkstemp(dir=vault_path.parent, prefix=f".{vault_path.name}.")
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(encrypted)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(name).replace(vault_path)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                Path(name).unlink()
+            raise AnsibleActionFail(f"{vault_path}: cannot be written ({error.strerror}).") from error

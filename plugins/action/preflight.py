@@ -1,0 +1,166 @@
+# Copyright: academy.deploy contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Collects the inputs on the control node, has them judged, and asks AWS once for what only AWS knows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from ansible.errors import AnsibleActionFail
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.plugins.action import ActionBase
+
+from ..module_utils.application_environment import SERVICES, table_findings
+from ..module_utils.findings import Finding, errors, report
+from ..module_utils.network import MINIMUM_ZONES
+from ..module_utils.placeholders import unfilled
+from ..module_utils.preflight import (
+    CONTROL_OPTIONS,
+    HOST_OPTIONS,
+    Subject,
+    aws_findings,
+    environment_findings,
+    image_findings,
+    judge,
+    network_findings,
+    once,
+    unreachable_findings,
+)
+from ..plugin_utils.variables import TABLE, Variables, table_rows
+
+ROLES = Path(__file__).resolve().parents[2] / "roles"
+HOSTS_GROUP = "instances"
+# How the refusals of a network begin.
+NETWORK_VARIABLES = ("subnet_ids: ", "vpc_id: ")
+# Whose roles call AWS from the control node.
+CONTROL = "control"
+
+
+def role_options(roles: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """The inputs of some roles, as their argument specs declare them."""
+    options: dict[str, dict[str, Any]] = {}
+    for role in roles:
+        text = (ROLES / role / "meta" / "argument_specs.yml").read_text(encoding="utf-8")
+        for name, spec in yaml.safe_load(text)["argument_specs"]["main"]["options"].items():
+            # What one role demands is not made optional by another.
+            if not options.get(name, {}).get("required"):
+                options[name] = spec
+    options.pop(TABLE, None)
+    return options
+
+
+def subjects(
+    roles: Mapping[str, Any], variables: Mapping[str, Any], raw_hosts: Mapping[str, Mapping[str, Any]], loader: Any
+) -> tuple[Subject, dict[str, Subject]]:
+    """The control node and the hosts, with all that the roles take and the rules judge."""
+    options = {group: role_options(names) for group, names in roles.items()}
+    control = Variables(variables, "localhost", loader).take({**options[CONTROL], **CONTROL_OPTIONS})
+    hosts = {}
+    for host, raw in raw_hosts.items():
+        groups = raw["group_names"]
+        wanted = {name: spec for group in groups for name, spec in options.get(group, {}).items()}
+        found = Variables({**raw, "hostvars": variables["hostvars"]}, host, loader).take({**wanted, **HOST_OPTIONS})
+        hosts[host] = Subject(found.values, wanted, found.unresolved, groups)
+    return Subject(control.values, options[CONTROL], control.unresolved), hosts
+
+
+class ActionModule(ActionBase):  # type: ignore[misc]
+    _supports_check_mode = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        variables = task_vars or {}
+        options = self._options()
+        raw_hosts = {host: variables["hostvars"].raw_get(host) for host in variables["groups"].get(HOSTS_GROUP, [])}
+        control, hosts = subjects(options["roles"], variables, raw_hosts, self._loader)
+        placeholders = {name for raw in (variables, *raw_hosts.values()) for name in unfilled(raw)}
+        findings, values, wanted = judge(control, hosts, placeholders)
+        services = sorted({group for raw in raw_hosts.values() for group in raw["group_names"]} & set(SERVICES))
+        findings += self._environment(variables, services)
+        if options["aws"] and not {"aws_region", "aws_account_id"} & {finding.subject for finding in errors(findings)}:
+            findings += self._ask_aws(values, wanted, variables)
+            if options["images"] and not errors(findings):
+                findings += self._ask_images(values, services, variables)
+        findings = once(findings)
+        lines = report(findings)
+        result.update(changed=False, findings=[finding.as_dict() for finding in findings], report=lines)
+        if errors(findings):
+            count = len(errors(findings))
+            title = [
+                f"{count} finding(s) must be mended first; nothing was changed.",
+                f"먼저 고쳐야 할 항목이 {count}개 있습니다. 아무것도 변경하지 않았습니다.",
+                "",
+            ]
+            result.update(failed=True, msg="\n".join([*title, *lines]))
+        return result
+
+    def _options(self) -> dict[str, Any]:
+        """Our own; the rest is AWS's connection and goes on to the modules that ask it."""
+        specification = {
+            "roles": {"type": "dict", "required": True},
+            "aws": {"type": "bool", "default": True},
+            "images": {"type": "bool", "default": False},
+        }
+        own = {name: value for name, value in self._task.args.items() if name in specification}
+        validated = ArgumentSpecValidator(specification).validate(own)
+        if validated.error_messages:
+            raise AnsibleActionFail("; ".join(validated.error_messages))
+        self._connection_arguments = {
+            name: value for name, value in self._task.args.items() if name not in specification
+        }
+        parameters: dict[str, Any] = validated.validated_parameters
+        return parameters
+
+    def _environment(self, variables: Mapping[str, Any], services: list[str]) -> list[Finding]:
+        """The application's table, row by row: a row whose value is missing must not hide the others."""
+        table = variables.get(TABLE)
+        malformed = table_findings(table)
+        if malformed or not isinstance(table, Mapping):
+            return malformed
+        rows, resolved = table_rows(table, variables, self._loader)
+        return environment_findings(rows, services, resolved.values, resolved.unresolved)
+
+    def _ask_aws(
+        self, values: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]], variables: dict[str, Any]
+    ) -> list[Finding]:
+        arguments = {
+            **self._connection_arguments,
+            "caller": True,
+            "minimum_zones": MINIMUM_ZONES,
+            "instance_types": sorted({host["instance_type"] for host in wanted.values()}),
+            **{name: values[name] for name in ("vpc_id", "subnet_ids") if values.get(name)},
+        }
+        state: Mapping[str, Any] = self._execute_module(
+            "academy.deploy.aws_state_info", module_args=arguments, task_vars=variables
+        )
+        findings = []
+        if state.get("failed"):
+            message = str(state.get("msg"))
+            findings = (
+                network_findings(message)
+                if message.startswith(NETWORK_VARIABLES)
+                else unreachable_findings(message, values["aws_region"])
+            )
+        return [*findings, *aws_findings(state, values["aws_account_id"], wanted)]
+
+    def _ask_images(self, values: Mapping[str, Any], services: list[str], variables: dict[str, Any]) -> list[Finding]:
+        repositories = [values["container_names"][service] for service in services]
+        images = {
+            repository: self._execute_module(
+                "academy.deploy.ecr_image_info",
+                module_args={
+                    **self._connection_arguments,
+                    "repository_name": repository,
+                    "image_tag": values["release"],
+                },
+                task_vars=variables,
+            )
+            for repository in repositories
+        }
+        failed = [str(image.get("msg")) for image in images.values() if image.get("failed")]
+        if failed:
+            return unreachable_findings(failed[0], values["aws_region"])
+        return image_findings(images, values["release"], values["image_platform"])

@@ -1,0 +1,34 @@
+# Copyright: academy.deploy contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Thin filters over module_utils/application_environment.py."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ansible.errors import AnsibleFilterError
+
+from ..module_utils.application_environment import ServiceEnvironmentError, Table, checked_environment
+
+
+def _environment(
+    table: Table, service: str, host: str, own: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    try:
+        return checked_environment(table, service, host, own)
+    except ServiceEnvironmentError as error:
+        raise AnsibleFilterError(f"the environment of {service} is not right:\n{error}") from error
+
+
+def service_settings(table: Table, service: str, host: str, own: Mapping[str, Any]) -> dict[str, Any]:
+    return _environment(table, service, host, own)[0]
+
+
+def service_secrets(table: Table, service: str, host: str, own: Mapping[str, Any]) -> dict[str, Any]:
+    return _environment(table, service, host, own)[1]
+
+
+class FilterModule:
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        return {"service_secrets": service_secrets, "service_settings": service_settings}

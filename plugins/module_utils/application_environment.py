@@ -1,0 +1,316 @@
+# Copyright: academy.deploy contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The application's variables as one table: who gets which, what it may be, and what each service's environment is.
+
+A row has `services` (all without it), `required` (true), `secret` (false), `source` (who knows the value: the
+inventory, the service's role, or AWS once it exists), `value`, `variable` (where an operator sets it) and its rule:
+`type`, `choices`, `minimum`, `maximum`, `per_host`. A value is looked at only where it is needed: others may not be
+there yet.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from ipaddress import ip_address
+from typing import Any
+from urllib.parse import urlsplit
+
+from .environment_file import scalar_text, value_problems
+from .findings import NOT_SHOWN, Finding, Words, texts
+
+SERVICES = ("api", "messaging_worker", "video_worker", "ai_worker")
+SOURCES = ("inventory", "role", "aws")
+TYPES = ("text", "integer", "boolean", "url", "api_url", "bucket", "queue", "username", "password")
+ROW_KEYS = {
+    "services", "required", "secret", "source", "value", "variable", "type", "choices", "minimum", "maximum",
+    "per_host", "stage",
+}  # fmt: skip
+
+PATTERNS = {
+    "bucket": (
+        re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"),
+        Words(
+            "must be a bucket's name: 3 to 63 lower-case letters, digits, dots and hyphens",
+            "버킷 이름(영문 소문자, 숫자, 점, 하이픈 3~63자)이어야 합니다",
+        ),
+    ),
+    "queue": (
+        re.compile(r"[A-Za-z0-9_-]{1,80}"),
+        Words(
+            "must be a queue's name: 1 to 80 letters, digits, '-' or '_'; no URL",
+            "큐 이름(영문자, 숫자, '-', '_' 1~80자)이어야 하며 URL이 아닙니다",
+        ),
+    ),
+    "boolean": (re.compile("true|false"), Words("must be true or false", "true 또는 false여야 합니다")),
+    "integer": (re.compile(r"-?\d{1,9}"), Words("must be a whole number", "정수여야 합니다")),
+}
+
+# What environment_file.value_problems says, by how it begins.
+VALUE_KOREAN = {
+    "must be a string": "문자열, 숫자 또는 참/거짓이어야 합니다",
+    "is an empty secret": "비밀값이 비어 있습니다",
+    "contains a #": "주석으로 읽히는 #이 있습니다",
+    "contains a line break": "줄바꿈이나 제어 문자가 있습니다",
+    "contains": "env 파일을 읽는 프로그램마다 따옴표나 변수로 다르게 읽는 글자가 있습니다",
+    "starts or ends": "앞이나 뒤에 공백이 있습니다",
+    "is not UTF-8": "UTF-8이 아닙니다",
+}
+
+Row = Mapping[str, Any]
+Table = Mapping[str, Row]
+
+
+class ServiceEnvironmentError(ValueError):
+    """Everything that is wrong with a service's environment, one line each."""
+
+
+def gets(row: Row, service: str) -> bool:
+    return service in row.get("services", SERVICES)
+
+
+def is_secret(row: Row) -> bool:
+    return bool(row.get("secret", False))
+
+
+def is_required(row: Row) -> bool:
+    return bool(row.get("required", True))
+
+
+def where(name: str, row: Row) -> str:
+    """The variable to change, as far as there is one of its own."""
+    return f"{name} ({row['variable']})" if row.get("variable") else name
+
+
+def table_findings(table: Any) -> list[Finding]:
+    """What is wrong with the table itself. No value is looked at."""
+    if not isinstance(table, Mapping) or not table:
+        return [_malformed("application_variables", "must be a mapping of variables", "변수의 매핑이어야 합니다")]
+    findings = []
+    for name, row in table.items():
+        subject = f"application_variables.{name}"
+        if not isinstance(row, Mapping):
+            findings.append(_malformed(subject, "must be a mapping", "매핑이어야 합니다"))
+            continue
+        rules = [
+            (not set(row) - ROW_KEYS, Words("its keys are {}", "키는 {}입니다"), sorted(ROW_KEYS)),
+            (
+                _within(row.get("services", SERVICES), SERVICES),
+                Words("services are {}", "services는 {}입니다"),
+                SERVICES,
+            ),
+            (
+                row.get("source", "inventory") in SOURCES,
+                Words("source is one of {}", "source는 {} 중 하나입니다"),
+                SOURCES,
+            ),
+            (row.get("type", "text") in TYPES, Words("type is one of {}", "type은 {} 중 하나입니다"), TYPES),
+            (
+                row.get("source", "inventory") != "inventory" or "value" in row,
+                Words("needs a value, or another source", "value 또는 다른 source가 필요합니다"),
+                (),
+            ),
+            (
+                not is_secret(row) or "variable" in row,
+                Words("a secret names its variable in the vault", "비밀값은 볼트의 변수 이름(variable)이 필요합니다"),
+                (),
+            ),
+        ]
+        findings += [
+            _malformed(subject, *(text.format(", ".join(listed)) for text in rule))
+            for holds, rule, listed in rules
+            if not holds
+        ]
+    return findings
+
+
+def _within(found: Any, allowed: Collection[str]) -> bool:
+    return isinstance(found, (list, tuple)) and bool(found) and set(found) <= set(allowed)
+
+
+def _malformed(subject: str, en: str, ko: str) -> Finding:
+    return Finding(
+        "application_variable_malformed",
+        subject,
+        NOT_SHOWN,
+        Words(en, ko),
+        Words("Mend the table in application.yml.", "application.yml의 표를 고치십시오."),
+    )
+
+
+def _api_url_rules(url: str, stage: str) -> list[tuple[bool, Words, Words]]:
+    """A public address changes whenever the host is stopped and started; the workers then report to nobody."""
+    name = urlsplit(url).hostname or ""
+    try:
+        address = ip_address(name)
+    except ValueError:
+        address = None
+    return [
+        (
+            address is None or address.is_private,
+            Words(
+                "must not hold a public address, which changes whenever the host is stopped and started",
+                "퍼블릭 IP를 쓸 수 없습니다. 인스턴스를 Stop→Start하면 바뀝니다",
+            ),
+            Words(
+                "Leave application_api_base_url out: the API's private address is then used; once open, the load "
+                "balancer's name.",
+                "빼면 API의 프라이빗 주소가 쓰입니다. 오픈 후에는 로드 밸런서 이름을 쓰십시오.",
+            ),
+        ),
+        (
+            stage != "open" or (url.startswith("https://") and address is None),
+            Words(
+                "must be https:// and the load balancer's name in stage open",
+                "stage가 open이면 https:// 와 로드 밸런서의 도메인 이름이어야 합니다",
+            ),
+            Words(
+                "Set application_api_base_url, such as https://api.example.com.",
+                "application_api_base_url을 https://api.example.com처럼 설정하십시오.",
+            ),
+        ),
+    ]
+
+
+def _is_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
+def _type_rules(row: Row, text: str, host: str) -> list[tuple[bool, Words, Words]]:
+    kind = row.get("type", "text")
+    rules: list[tuple[bool, Words, Words]] = []
+    again = Words("Write it as its service expects it.", "서비스가 기대하는 형식으로 쓰십시오.")
+    if kind in PATTERNS:
+        pattern, rule = PATTERNS[kind]
+        rules.append((pattern.fullmatch(text) is not None, rule, again))
+    if kind in {"url", "api_url"}:
+        rule = Words(
+            "must be a URL such as https://media.example.com", "https://media.example.com 같은 URL이어야 합니다"
+        )
+        rules.append((_is_url(text), rule, again))
+        if kind == "api_url" and _is_url(text):
+            rules += _api_url_rules(text, str(row.get("stage", "test")))
+    if row.get("choices"):
+        choices = ", ".join(map(str, row["choices"]))
+        rules.append(
+            (
+                text in map(str, row["choices"]),
+                Words(f"must be one of {choices}", f"{choices} 중 하나여야 합니다"),
+                again,
+            )
+        )
+    if kind == "integer" and PATTERNS["integer"][0].fullmatch(text):
+        least, most = row.get("minimum"), row.get("maximum")
+        rules += [
+            (
+                least is None or int(text) >= least,
+                Words(f"must be {least} or more", f"{least} 이상이어야 합니다"),
+                again,
+            ),
+            (most is None or int(text) <= most, Words(f"must be {most} or less", f"{most} 이하여야 합니다"), again),
+        ]
+    if row.get("per_host") and host:
+        rules.append(
+            (
+                host in text,
+                Words(
+                    f"must contain the host's name ({host}): two workers may not share it", "호스트마다 달라야 합니다"
+                ),
+                Words("Leave it to the inventory: {{ inventory_hostname }}.", "{{ inventory_hostname }}을 쓰십시오."),
+            )
+        )
+    return rules
+
+
+def value_findings(name: str, row: Row, value: object, host: str = "") -> list[Finding]:
+    """What is wrong with one value. Never tells a secret."""
+    subject, secret = where(name, row), is_secret(row)
+    text = scalar_text(value)
+    shown = NOT_SHOWN if secret or text is None else f"'{text}'"
+    if text == "" and not secret:
+        if not is_required(row):
+            return []
+        return [
+            Finding(
+                "environment_missing",
+                subject,
+                "nothing",
+                Words("the application demands it", "애플리케이션에 반드시 필요합니다"),
+                Words(
+                    f"Set {row.get('variable', name)}; what AWS gives comes into being with playbooks/provision.yml.",
+                    f"{row.get('variable', name)}을(를) 설정하십시오. AWS의 값은 playbooks/provision.yml이 만듭니다.",
+                ),
+            )
+        ]
+    findings = [
+        Finding(
+            "environment_value",
+            subject,
+            NOT_SHOWN,
+            Words(rule, next((korean for begin, korean in VALUE_KOREAN.items() if rule.startswith(begin)), rule)),
+            Words(f"{remedy[:1].upper()}{remedy[1:]}." if remedy else "Choose another.", "다른 값을 고르십시오."),
+        )
+        for rule, _, remedy in (
+            problem.partition("; ") for problem in value_problems(text, secret=secret and is_required(row))
+        )
+    ]
+    if findings or text is None:
+        return findings
+    return [
+        Finding("environment_rule", subject, shown, rule, remedy)
+        for holds, rule, remedy in _type_rules(row, text, host)
+        if not holds
+    ]
+
+
+def service_environment(
+    table: Table, service: str, host: str, own: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any], list[Finding]]:
+    """Settings, secrets and all that is wrong with them. `own` is what the service's role knows itself."""
+    settings: dict[str, Any] = {}
+    secrets: dict[str, Any] = {}
+    findings = table_findings(table)
+    if findings:
+        return settings, secrets, findings
+    for name, value in own.items():
+        row = table.get(name)
+        if row is None or not gets(row, service):
+            findings.append(
+                Finding(
+                    "environment_unknown",
+                    name,
+                    NOT_SHOWN,
+                    Words(f"{service} does not get it by application_variables", f"{service}에 주는 변수가 아닙니다"),
+                    Words("Declare it there, or take it out.", "application_variables에 선언하거나 빼십시오."),
+                )
+            )
+        else:
+            settings[name] = value
+    for name, row in table.items():
+        if not gets(row, service):
+            continue
+        if name in own:
+            findings += value_findings(name, row, own[name], host)
+        elif row.get("source", "inventory") == "role":
+            findings += value_findings(name, row, "", host)
+        elif "value" in row:
+            value = row["value"]
+            findings += value_findings(name, row, value, host)
+            if scalar_text(value) != "" or is_required(row):
+                (secrets if is_secret(row) else settings)[name] = value
+    return settings, secrets, findings
+
+
+def checked_environment(
+    table: Table, service: str, host: str, own: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Settings and secrets of a service on a host. Raises with everything that is wrong."""
+    settings, secrets, findings = service_environment(table, service, host, own)
+    problems = texts(findings)
+    if problems:
+        raise ServiceEnvironmentError("\n".join(problems))
+    return settings, secrets

@@ -1,0 +1,133 @@
+# Copyright: academy.deploy contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Names that AWS would refuse, found before anything is created."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from .findings import Finding, Words
+
+# ECR wants lower case, a target group's name has 32 characters ("-api" of ours among them), a role's 64.
+DEPLOYMENT_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+LONGEST_DEPLOYMENT_NAME = 24
+SECURITY_GROUP_NAME = re.compile(r"[A-Za-z0-9 ._:/()#,@\[\]+=&;{}!$*-]{1,255}")
+SUBNET_GROUP_NAME = re.compile(r"[a-z0-9][a-z0-9 ._-]{0,254}")
+ACCOUNT_ID = re.compile(r"\d{12}")
+REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d")
+PLATFORM = re.compile(r"linux/(arm64|amd64)")
+
+_RENAME = Words("Rename it.", "이름을 바꾸십시오.")
+
+
+def deployment_name_findings(name: str) -> list[Finding]:
+    if DEPLOYMENT_NAME.fullmatch(name) and len(name) <= LONGEST_DEPLOYMENT_NAME:
+        return []
+    return [
+        Finding(
+            "deployment_name",
+            "deployment_name",
+            f"'{name}'",
+            Words(
+                "every name begins with it, so it must be lower-case letters, digits and single hyphens, beginning "
+                f"with a letter, {LONGEST_DEPLOYMENT_NAME} characters at most",
+                "모든 이름이 이것으로 시작하므로 영문 소문자, 숫자, 하이픈(연속 불가)이고 문자로 시작하며 "
+                f"{LONGEST_DEPLOYMENT_NAME}자 이하여야 합니다",
+            ),
+            Words("Choose another, such as academy.", "academy처럼 다른 이름을 고르십시오."),
+        )
+    ]
+
+
+def security_group_name_findings(names: Mapping[str, str]) -> list[Finding]:
+    findings = [
+        Finding(
+            "security_group_name",
+            f"network_security_group_names.{key}",
+            f"'{name}'",
+            Words(
+                "must be 1 to 255 ASCII characters and must not begin with sg-",
+                "ASCII 1~255자이고 sg-로 시작하지 않아야 합니다",
+            ),
+            _RENAME,
+        )
+        for key, name in names.items()
+        if not SECURITY_GROUP_NAME.fullmatch(name) or name.lower().startswith("sg-")
+    ]
+    if len(set(names.values())) < len(names):
+        findings.append(
+            Finding(
+                "security_group_shared",
+                "network_security_group_names",
+                ", ".join(names.values()),
+                Words("each group needs a name of its own", "보안 그룹마다 이름이 달라야 합니다"),
+                _RENAME,
+            )
+        )
+    return findings
+
+
+def subnet_group_name_findings(name: str) -> list[Finding]:
+    if SUBNET_GROUP_NAME.fullmatch(name) and name != "default":
+        return []
+    return [
+        Finding(
+            "database_subnet_group_name",
+            "database_subnet_group_name",
+            f"'{name}'",
+            Words(
+                "must be 1 to 255 lower-case letters, digits, dots, hyphens, underscores and blanks, and not 'default'",
+                "영문 소문자, 숫자, 점, 하이픈, 밑줄, 공백 1~255자이고 'default'가 아니어야 합니다",
+            ),
+            _RENAME,
+        )
+    ]
+
+
+def account_findings(account_id: str, region: str, expected_region: str) -> list[Finding]:
+    findings = []
+    if not ACCOUNT_ID.fullmatch(account_id):
+        findings.append(
+            Finding(
+                "aws_account_id",
+                "aws_account_id",
+                f"'{account_id}'",
+                Words("must be twelve digits", "12자리 숫자여야 합니다"),
+                Words(
+                    'Write it in quotes, "123456789012" (aws sts get-caller-identity shows it).',
+                    '"123456789012"처럼 따옴표로 쓰십시오(aws sts get-caller-identity).',
+                ),
+            )
+        )
+    if not REGION.fullmatch(region) or region != expected_region:
+        findings.append(
+            Finding(
+                "aws_region",
+                "aws_region",
+                f"'{region}'",
+                Words(
+                    f"must be {expected_region} (aws_expected_region; guide §1 says ap-northeast-2)",
+                    f"{expected_region}이어야 합니다(aws_expected_region, 가이드 §1: ap-northeast-2)",
+                ),
+                Words(
+                    "If another region is meant, set aws_expected_region to it too, and aws_ec2.yml.",
+                    "다른 리전이 맞다면 aws_expected_region과 aws_ec2.yml도 같게 하십시오.",
+                ),
+            )
+        )
+    return findings
+
+
+def platform_findings(platform: str) -> list[Finding]:
+    if PLATFORM.fullmatch(platform):
+        return []
+    return [
+        Finding(
+            "image_platform",
+            "image_platform",
+            f"'{platform}'",
+            Words("must be linux/arm64 or linux/amd64", "linux/arm64 또는 linux/amd64여야 합니다"),
+            Words("t4g hosts are linux/arm64.", "t4g 호스트는 linux/arm64입니다."),
+        )
+    ]

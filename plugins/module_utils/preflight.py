@@ -1,0 +1,385 @@
+# Copyright: academy.deploy contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Everything that is wrong with a deployment's inputs, before anything is changed.
+
+The rules are those by which the roles refuse; here they are asked all at once. A rule is asked where all that it judges
+is there and of its type: what is not has a finding of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from .alarms import alarm_findings
+from .application_environment import gets, table_findings, value_findings
+from .database import input_findings, password_findings
+from .ecr import EcrError, validate_tag
+from .findings import NOT_SHOWN, Finding, Words
+from .instances import launch_findings, memory_findings, size_findings
+from .name_rules import (
+    account_findings,
+    deployment_name_findings,
+    platform_findings,
+    security_group_name_findings,
+    subnet_group_name_findings,
+)
+from .queues import LONGEST_WAIT_SECONDS, queue_findings
+from .role_inputs import judge_inputs
+from .security_groups import operator_cidr_findings
+
+Options = Mapping[str, Mapping[str, Any]]
+Values = Mapping[str, Any]
+
+# What the rules here judge beyond the inputs of roles.
+CONTROL_OPTIONS: Options = {
+    "aws_expected_region": {"type": "str", "required": True},
+    "aws_account_id": {"type": "str", "required": True},
+    "aws_region": {"type": "str", "required": True},
+    "container_names": {"type": "dict", "required": True},
+    "deployment_name": {"type": "str", "required": True},
+    "environment_name": {"type": "str", "required": True},
+    "image_platform": {"type": "str", "required": True},
+    "owner": {"type": "str", "required": True},
+    "release": {"type": "str", "required": True},
+    "stage": {"type": "str", "required": True, "choices": ["test", "open"]},
+    "worker_idle_stop_threshold": {"type": "int"},
+    "worker_wait_seconds": {"type": "int", "required": True},
+}
+HOST_OPTIONS: Options = {
+    "instance_kind": {"type": "str", "required": True},
+    "instance_type": {"type": "str", "required": True},
+    "transcode_volume_size_gib": {"type": "int"},
+}
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The control node or a host: its variables, as far as they can be resolved, and why others cannot."""
+
+    values: Values
+    options: Options
+    unresolved: Mapping[str, str] = field(default_factory=dict)
+    groups: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Judged:
+    values: Values
+    findings: list[Finding]
+
+
+def unresolved_findings(unresolved: Mapping[str, str]) -> list[Finding]:
+    """Variables that refer to others that do not exist, each by the one that is missing."""
+    return [
+        Finding(
+            "variable_undefined",
+            missing or variable,
+            NOT_SHOWN,
+            Words(
+                f"{variable} cannot be resolved" + (": it is not defined" if missing else ""),
+                f"{variable}을(를) 계산할 수 없습니다" + (": 정의되지 않았습니다" if missing else ""),
+            ),
+            Words(
+                "Define it in group_vars/all/vault.yml: ansible-vault edit, or playbooks/env.yml -e env_import=true."
+                if missing.startswith("vault_")
+                else "Define it in the inventory's group_vars, or correct the template that uses it.",
+                "group_vars/all/vault.yml에 정의하십시오: ansible-vault edit 또는 playbooks/env.yml -e env_import=true."
+                if missing.startswith("vault_")
+                else "인벤토리의 group_vars에 정의하거나 그것을 쓰는 템플릿을 고치십시오.",
+            ),
+        )
+        for variable, missing in unresolved.items()
+    ]
+
+
+def placeholder_findings(names: Iterable[str]) -> list[Finding]:
+    return [
+        Finding(
+            "placeholder",
+            name,
+            "CHANGE-ME",
+            Words("must be filled in", "값을 채워야 합니다"),
+            Words(
+                "Name a release on the command line: -e release=<git-sha>."
+                if name == "release"
+                else "Set it in the inventory's group_vars/all.",
+                "명령줄에서 릴리스를 지정하십시오: -e release=<git-sha>."
+                if name == "release"
+                else "인벤토리의 group_vars/all에 설정하십시오.",
+            ),
+        )
+        for name in names
+    ]
+
+
+def judge_subject(subject: Subject) -> Judged:
+    """Inputs of roles by their argument specs. What could not be resolved is no missing input as well."""
+    options = {name: spec for name, spec in subject.options.items() if name not in subject.unresolved}
+    values, findings = judge_inputs(subject.values, options)
+    return Judged(values, [*unresolved_findings(subject.unresolved), *findings])
+
+
+def _with(values: Values, names: Sequence[str], rule: Callable[..., list[Finding]]) -> list[Finding]:
+    """The rule, where everything that it judges is there."""
+    return rule(*(values[name] for name in names)) if all(name in values for name in names) else []
+
+
+def _release_findings(release: str) -> list[Finding]:
+    try:
+        validate_tag(release)
+    except EcrError as error:
+        return [
+            Finding(
+                "release",
+                "release",
+                f"'{release}'",
+                Words(str(error).partition(";")[0], "이미지 태그로 쓸 수 없는 값입니다('latest' 포함)"),
+                Words("Name a commit: -e release=<git-sha>.", "커밋을 지정하십시오: -e release=<git-sha>."),
+            )
+        ]
+    return []
+
+
+def _range_findings(variable: str, value: int, least: int, most: int) -> list[Finding]:
+    if least <= value <= most:
+        return []
+    return [
+        Finding(
+            variable,
+            variable,
+            str(value),
+            Words(f"must be {least} to {most}", f"{least}~{most} 범위여야 합니다"),
+            Words("Leave it as the guide has it.", "가이드의 값을 그대로 두십시오."),
+        )
+    ]
+
+
+# Inputs of the database, by the names that its rules know them by.
+DATABASE = {
+    "database_identifier": "db_instance_identifier",
+    "database_name": "db_name",
+    "database_port": "port",
+    "database_allocated_storage_gib": "allocated_storage",
+    "database_max_allocated_storage_gib": "max_allocated_storage",
+    "database_backup_retention_days": "backup_retention_period",
+}
+
+CONTROL_RULES: tuple[tuple[Callable[..., list[Finding]], tuple[str, ...]], ...] = (
+    (account_findings, ("aws_account_id", "aws_region", "aws_expected_region")),
+    (deployment_name_findings, ("deployment_name",)),
+    (security_group_name_findings, ("network_security_group_names",)),
+    (subnet_group_name_findings, ("database_subnet_group_name",)),
+    (operator_cidr_findings, ("operator_cidrs",)),
+    (lambda *found: input_findings(dict(zip(DATABASE.values(), found, strict=True))), tuple(DATABASE)),
+    (
+        lambda password, username, *names: password_findings(password, username, names),
+        (
+            "database_password",
+            "database_master_username",
+            "database_identifier",
+            "database_name",
+            "database_security_group",
+            "database_subnet_group_name",
+        ),
+    ),
+    (
+        queue_findings,
+        ("queues_jobs", "queues_retention_days", "queues_dead_letter_retention_days", "queues_receive_wait_seconds"),
+    ),
+    (
+        lambda emails, hours: alarm_findings([], emails, hours),
+        ("alarms_emails", "alarms_worker_running_hours"),
+    ),
+    (_release_findings, ("release",)),
+    (platform_findings, ("image_platform",)),
+    (
+        lambda seconds: _range_findings("worker_wait_seconds", seconds, 1, LONGEST_WAIT_SECONDS),
+        ("worker_wait_seconds",),
+    ),
+    (
+        lambda polls: _range_findings("worker_idle_stop_threshold", polls, 1, 1000),
+        ("worker_idle_stop_threshold",),
+    ),
+)
+
+
+def control_findings(values: Values) -> list[Finding]:
+    return [finding for rule, names in CONTROL_RULES for finding in _with(values, names, rule)]
+
+
+def wanted_host(subject: Judged, groups: Sequence[str], deployment_name: str) -> dict[str, Any] | None:
+    """The host as instances.py judges it; nothing where a size is not known."""
+    values = subject.values
+    if not all(name in values for name in ("instance_type", "instance_root_volume_size_gib")):
+        return None
+    disk = values.get("instance_data_volume_size_gib", values.get("transcode_volume_size_gib", 0))
+    return {
+        "deployment_name": deployment_name,
+        "instance_type": values["instance_type"],
+        "root_volume_size_gib": values["instance_root_volume_size_gib"],
+        "data_volume_size_gib": disk,
+        "memory_min_mib": values.get("instance_memory_min_mib", 0),
+        "groups": list(groups),
+    }
+
+
+def kind_findings(kind: str, kinds: Mapping[str, Any]) -> list[Finding]:
+    if kind in kinds:
+        return []
+    return [
+        Finding(
+            "instance_kind",
+            "instance_kind",
+            f"'{kind}'",
+            Words(
+                f"must be one of identity_kinds: {', '.join(kinds)}",
+                f"identity_kinds({', '.join(kinds)}) 중 하나여야 합니다",
+            ),
+            Words("Correct it, or describe it in identity.yml.", "고치거나 identity.yml에 추가하십시오."),
+        )
+    ]
+
+
+def environment_findings(
+    table: Mapping[str, Any], services: Sequence[str], values: Values, unresolved: Mapping[str, str]
+) -> list[Finding]:
+    """The application's values that some service here gets. Master user and password have rules of their own."""
+    malformed = table_findings(table)
+    if malformed:
+        return malformed
+    elsewhere = {name for name, row in table.items() if row.get("type") in {"username", "password"}}
+    findings = unresolved_findings({name: why for name, why in unresolved.items() if name not in elsewhere})
+    for name, row in table.items():
+        judged = name in elsewhere or name not in values
+        # What AWS gives may not be there yet.
+        pending = row.get("source") == "aws" and values.get(name) == ""
+        if not judged and not pending and any(gets(row, service) for service in services):
+            findings += value_findings(name, row, values[name])
+    return findings
+
+
+def aws_findings(state: Mapping[str, Any], account_id: str, hosts: Mapping[str, Mapping[str, Any]]) -> list[Finding]:
+    """What AWS's answer (aws_state_info's) has against it."""
+    findings = []
+    caller = state.get("caller")
+    if caller and caller["account"] != account_id:
+        findings.append(
+            Finding(
+                "account",
+                "aws_account_id",
+                f"{caller['account']} ({caller['arn']})",
+                Words(
+                    f"the credentials in use must belong to account {account_id}",
+                    f"사용 중인 자격 증명이 계정 {account_id}의 것이어야 합니다",
+                ),
+                Words(
+                    "Use the other account's credentials, or the inventory that belongs to this one.",
+                    "그 계정의 자격 증명을 쓰거나, 이 계정의 인벤토리를 쓰십시오.",
+                ),
+            )
+        )
+    types = state.get("instance_types", {})
+    for host, wanted in hosts.items():
+        offer = types.get(wanted["instance_type"], {"zones": [], "memory_mib": 0})
+        if "network" in state:
+            findings += launch_findings(host, wanted, state["network"]["subnets"], offer["zones"])
+        if offer["zones"]:
+            findings += memory_findings(host, wanted, offer["memory_mib"])
+    return findings
+
+
+def network_findings(message: str) -> list[Finding]:
+    """The network's own refusal, which names its variable first."""
+    variable, _, rest = message.partition(": ")
+    return [
+        Finding(
+            "network",
+            variable,
+            NOT_SHOWN,
+            Words(rest.rstrip("."), "서로 다른 가용 영역 2개 이상의 서브넷이 한 VPC에 있어야 합니다"),
+            Words("See vpc_id and subnet_ids.", "vpc_id와 subnet_ids를 확인하십시오."),
+        )
+    ]
+
+
+def unreachable_findings(message: str, region: str) -> list[Finding]:
+    """AWS did not answer as it should: no credentials, wrong ones, no permission, or no way there."""
+    return [
+        Finding(
+            "aws",
+            "AWS credentials",
+            message,
+            Words(
+                f"AWS must answer in {region}, with the operator's own credentials",
+                f"운영자의 자격 증명으로 {region}의 AWS가 응답해야 합니다",
+            ),
+            Words(
+                "Set them up (aws configure: values alone, no $env:; or AWS_PROFILE); see aws sts get-caller-identity.",
+                "aws configure(값만, $env: 없이)나 AWS_PROFILE로 설정하고 aws sts get-caller-identity로 보십시오.",
+            ),
+        )
+    ]
+
+
+def image_findings(images: Mapping[str, Mapping[str, Any]], release: str, platform: str) -> list[Finding]:
+    """Images of the release as ecr_image_info tells them, by repository."""
+    findings = []
+    build = Words("Build and push it: playbooks/images.yml.", "빌드하고 푸시하십시오: playbooks/images.yml.")
+    for repository, image in images.items():
+        if not image.get("found"):
+            rule = Words(f"ECR must have {repository}:{release}", f"ECR에 {repository}:{release}가 있어야 합니다")
+            findings.append(Finding("image", "release", "no such image", rule, build))
+        elif platform not in image["platforms"]:
+            rule = Words(
+                f"{repository}:{release} must be built for {platform} (image_platform)",
+                f"{repository}:{release}는 {platform}(image_platform)용이어야 합니다",
+            )
+            findings.append(Finding("image_platform", "release", ", ".join(image["platforms"]), rule, build))
+    return findings
+
+
+def of_hosts(findings: Mapping[str, Sequence[Finding]]) -> list[Finding]:
+    """Each finding once, with the hosts that have it unless all do."""
+    hosts: dict[Finding, list[str]] = {}
+    for host, found in findings.items():
+        for finding in found:
+            hosts.setdefault(finding, []).append(host)
+    return [
+        finding
+        if len(names) == len(findings) or any(name in finding.text_en for name in names)
+        else replace(finding, found=f"{finding.found} ({', '.join(names)})".strip())
+        for finding, names in hosts.items()
+    ]
+
+
+def once(findings: Iterable[Finding]) -> list[Finding]:
+    return list(dict.fromkeys(findings))
+
+
+def judge(
+    control: Subject, hosts: Mapping[str, Subject], placeholders: Iterable[str]
+) -> tuple[list[Finding], Values, dict[str, dict[str, Any]]]:
+    """All that needs no AWS: findings, the control node's values, and the hosts for the rules that need it."""
+    judged = judge_subject(replace(control, options={**control.options, **CONTROL_OPTIONS}))
+    values = judged.values
+    by_host: dict[str, list[Finding]] = {}
+    wanted: dict[str, dict[str, Any]] = {}
+    for host, subject in hosts.items():
+        found = judge_subject(replace(subject, options={**subject.options, **HOST_OPTIONS}))
+        by_host[host] = list(found.findings)
+        host_wanted = wanted_host(found, subject.groups, values.get("deployment_name", ""))
+        if host_wanted and "deployment_name" in values:
+            wanted[host] = host_wanted
+            by_host[host] += size_findings(host, host_wanted)
+        if "instance_kind" in found.values and "identity_kinds" in values:
+            by_host[host] += kind_findings(found.values["instance_kind"], values["identity_kinds"])
+    unfilled = set(placeholders)
+    findings = [
+        *placeholder_findings(sorted(unfilled)),
+        *judged.findings,
+        *control_findings({name: value for name, value in values.items() if name not in unfilled}),
+        *of_hosts(by_host),
+    ]
+    return once(findings), values, wanted

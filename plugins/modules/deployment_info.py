@@ -1,0 +1,82 @@
+#!/usr/bin/python
+# Copyright: academy.deploy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: deployment_info
+short_description: Everything in an account and region that belongs to one deployment
+version_added: "0.1.0"
+description:
+  - Finds whatever carries the deployment's Project tag, all at the same time, and writes nothing.
+  - A name alone never decides, because the name of one deployment may be the beginning of another's.
+  - Of queues, repositories, log groups, topics, rules, functions, alarms, subnet groups and IAM's roles and profiles,
+    whose tags cost a call each, only those are looked at whose names begin with the deployment's name or stand in
+    O(untagged).
+options:
+  deployment_name:
+    description: The deployment, which is the value of its Project tag.
+    type: str
+    required: true
+  untagged:
+    description:
+      - By kind, the exact names of what belongs to the deployment even without a Project tag, because it is made before
+        it is tagged, or cannot be tagged. What carries another deployment's tag is left out all the same.
+      - The names of a topic stand for the alarms that tell it too.
+    type: dict
+    default: {}
+extends_documentation_fragment:
+  - academy.deploy.attributes.info
+  - amazon.aws.common.modules
+  - amazon.aws.region.modules
+  - amazon.aws.boto3
+author:
+  - academy.deploy contributors
+"""
+
+EXAMPLES = r"""
+- name: See what a deployment consists of
+  academy.deploy.deployment_info:
+    deployment_name: academy
+    untagged:
+      topics: [academy-alarms]
+"""
+
+RETURN = r"""
+resources:
+  description:
+    - By kind (C(rules), C(functions), C(alarms), C(topics), C(load_balancers), C(target_groups), C(spot_requests),
+      C(instances), C(launch_templates), C(key_pairs), C(databases), C(volumes), C(queues), C(repositories),
+      C(log_groups), C(instance_profiles), C(roles), C(subnet_groups), C(security_groups), C(snapshots),
+      C(database_snapshots), C(addresses)), what was found, sorted by name.
+    - Each has C(name) and C(tags); what EC2 and Elastic Load Balancing know by an identifier has C(id). Queues have
+      C(messages), repositories C(images), databases C(status) and C(protected).
+  returned: success
+  type: dict
+  sample: {"queues": [{"name": "academy-video-jobs", "messages": 0, "tags": {"Project": "academy"}}]}
+"""
+
+from ansible_collections.academy.deploy.plugins.module_utils.aws_state import ReadError
+from ansible_collections.academy.deploy.plugins.module_utils.deployment_state import Deployment, read_deployment
+from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
+
+
+def main() -> None:
+    module = AnsibleAWSModule(
+        argument_spec={
+            "deployment_name": {"type": "str", "required": True},
+            "untagged": {"type": "dict", "default": {}},
+        },
+        supports_check_mode=True,
+    )
+    whose = Deployment(module.params["deployment_name"], module.params["untagged"])
+    try:
+        module.exit_json(changed=False, resources=read_deployment(whose, module.client))
+    except ReadError as error:
+        module.fail_json_aws(error.cause, msg=f"Cannot read {error.section} ({error.action})")
+
+
+if __name__ == "__main__":
+    main()

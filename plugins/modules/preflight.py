@@ -1,0 +1,94 @@
+#!/usr/bin/python
+# Copyright: academy.deploy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+DOCUMENTATION = r"""
+---
+module: preflight
+short_description: Everything that is wrong with a deployment's inputs, at once and before anything is changed
+description:
+  - Judges the inventory by the argument specs of the roles and by the rules with which they refuse, by the names, sizes
+    and values that AWS and the guide allow, and by the table of the application's variables.
+  - Then asks AWS once whose credentials these are, whether the network fits, and where the instance types are offered.
+  - Fails when there is an error. Each finding is told in English and in Korean, with the variable to change. No
+    secret is ever told.
+  - Runs on the control node. Writes nothing.
+version_added: 0.1.0
+author:
+  - academy.deploy contributors (@academy)
+options:
+  roles:
+    description:
+      - Names of the roles whose inputs are judged, by group of hosts. C(control) are those that call AWS from the
+        control node.
+    type: dict
+    required: true
+  aws:
+    description: Whether AWS is asked. Without, nothing is called at all.
+    type: bool
+    default: true
+  images:
+    description: Whether ECR must have the images of the release. A module is called for each of them.
+    type: bool
+    default: false
+extends_documentation_fragment:
+  - academy.deploy.attributes.info
+  - amazon.aws.common.modules
+  - amazon.aws.region.modules
+  - amazon.aws.boto3
+"""
+
+EXAMPLES = r"""
+- name: Judge everything that needs no AWS
+  academy.deploy.preflight:
+    roles:
+      control: [account, network, database]
+      instances: [instance]
+    aws: false
+"""
+
+RETURN = r"""
+findings:
+  description: All that was found.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    id:
+      description: Name of the rule.
+      type: str
+      sample: database_backup_retention_days
+    severity:
+      description: V(error) makes the module fail, V(warning) does not.
+      type: str
+      sample: error
+    subject:
+      description: The variable to change.
+      type: str
+      sample: database_backup_retention_days
+    found:
+      description: What it is now. Empty for a secret.
+      type: str
+      sample: "1"
+    rule:
+      description: What it must be.
+      type: str
+      sample: "must be 7 to 35: the guide forbids fewer"
+    remedy:
+      description: What to do.
+      type: str
+      sample: Set 7 or more.
+    text_en:
+      description: All of it as a sentence.
+      type: str
+      sample: "database_backup_retention_days: must be 7 to 35: the guide forbids fewer, found 1. Set 7 or more."
+    text_ko:
+      description: The same in Korean.
+      type: str
+report:
+  description: The findings as lines for people, errors first, each in both languages.
+  returned: always
+  type: list
+  elements: str
+"""

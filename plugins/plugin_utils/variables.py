@@ -1,0 +1,65 @@
+# Copyright: academy.deploy contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Variables resolved one by one on the control node: one that cannot be resolved must not hide the others."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Any
+
+from ansible.errors import AnsibleError, AnsibleUndefinedVariable
+from ansible.vars.hostvars import HostVarsVars
+
+# The table of the application's variables. It has values that not everybody needs: it is looked at row by row.
+TABLE = "application_variables"
+UNDEFINED = re.compile(r"'(\w+)' is undefined")
+
+
+def plain(value: Any) -> Any:
+    """All of a value resolved, so that nothing that is undefined hides in it."""
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    return value
+
+
+class Variables:
+    """A host's variables, resolved one by one."""
+
+    def __init__(self, variables: Mapping[str, Any], host: str, loader: Any) -> None:
+        self._resolve = HostVarsVars(variables, loader=loader, host=host)
+        self.values: dict[str, Any] = {}
+        self.unresolved: dict[str, str] = {}
+
+    def take(self, names: Iterable[str]) -> Variables:
+        for name in names:
+            if name in self._resolve:
+                self._take(name, partial(self._resolve.__getitem__, name))
+        return self
+
+    def take_template(self, name: str, template: Any) -> Variables:
+        self._take(name, partial(self._resolve._templar.template, template))
+        return self
+
+    def _take(self, name: str, resolved: Callable[[], Any]) -> None:
+        try:
+            self.values[name] = plain(resolved())
+        except AnsibleUndefinedVariable as error:
+            missing = UNDEFINED.search(str(error))
+            self.unresolved[name] = missing[1] if missing else ""
+        except (AnsibleError, ValueError, TypeError):
+            # What it says may hold a value.
+            self.unresolved[name] = ""
+
+
+def table_rows(table: Mapping[str, Any], variables: Mapping[str, Any], loader: Any) -> tuple[dict[str, Any], Variables]:
+    """The rows of the table without their values, and those values as far as they can be resolved."""
+    values, rows = Variables(variables, "localhost", loader), Variables(variables, "localhost", loader)
+    for name, row in table.items():
+        rows.take_template(name, {key: None if key == "value" else item for key, item in row.items()})
+        if "value" in row:
+            values.take_template(name, row["value"])
+    return rows.values, values

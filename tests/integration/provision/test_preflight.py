@@ -1,0 +1,217 @@
+# Copyright: academy.deploy contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The preflight as an operator runs it: everything wrong in one run, no traceback, and nothing written to AWS."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from localcloud import demo
+from tests import support
+from tests.integration.provision.conftest import Account
+
+PASSWORD = "vault-password-of-a-test"
+
+
+def preflight(
+    account: Account, name: str, *arguments: str, then: tuple[str, ...] = (), **variables: Any
+) -> support.Run:
+    return support.playbook(
+        "-i", "inventories/local/hosts.yml", "playbooks/preflight.yml", *then,
+        "-e", f"aws_endpoint_url={account.url}", "-e", json.dumps(variables), *arguments,
+        name=f"preflight-{name}",
+    )  # fmt: skip
+
+
+def test_what_is_right_passes_and_writes_nothing(account: Account) -> None:
+    run = preflight(account, "right").expect()
+    assert not any(run.changed().values())
+    preflight(account, "right-check", "--check", "--diff").expect()
+    assert account.writes() == {}
+
+
+def test_its_question_about_the_account_is_the_only_one_of_a_run(account: Account) -> None:
+    before = account.calls().get("sts.GetCallerIdentity", 0)
+    run = preflight(
+        account, "once", "--check", "--tags", "preflight,queues", then=("playbooks/provision.yml",)
+    ).expect()
+    assert "academy-video-jobs" in run.output
+    assert account.calls()["sts.GetCallerIdentity"] == before + 1
+    assert account.writes() == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "variables", "said"),
+    [
+        ("cidr", {"operator_cidrs": ["0.0.0.0/0", "::/0"]}, ["operator_cidrs: ", "the whole world", "운영자에게만"]),
+        (
+            "several",
+            {
+                "database_backup_retention_days": 1,
+                "database_allocated_storage_gib": 100,
+                "logs_retention_days": 10,
+                "database_password": "pass@word/1",
+                "owner": "CHANGE-ME",
+                "queues_receive_wait_seconds": 60,
+            },
+            [
+                "database_backup_retention_days: must be 7 to 35",
+                "database_max_allocated_storage_gib: must be at least 10 % above",
+                "logs_retention_days: must be one of 7, 14",
+                "database_password: must not contain /",
+                "owner: must be filled in",
+                "queues_receive_wait_seconds: SQS allows 0 to 20",
+            ],
+        ),
+        ("region", {"aws_region": "us-east-1"}, ["aws_region: must be ap-northeast-2", "aws_expected_region"]),
+        ("account", {"aws_account_id": "000000000000"}, ["aws_account_id: ", "123456789012 (arn:aws:"]),
+        ("type", {"instance_type": "t4g.nonesuch"}, ["instance_type: ", "offered in no zone of this region"]),
+        ("video", {"instance_type": "t4g.small"}, ["instance_type: ", "needs at least 4096 MiB"]),
+        ("disk", {"transcode_volume_size_gib": 50}, ["transcode_volume_size_gib: ", "100 GiB or more"]),
+        ("network", {"vpc_id": "vpc-00000000"}, ["vpc_id: ", "has no subnet in this region", "가용 영역 2개"]),
+        (
+            "undefined",
+            {"database_password": "{{ vault_nowhere }}"},
+            ["vault_nowhere: database_password cannot be resolved"],
+        ),
+        ("types", {"queues_jobs": ["a"], "api_port": "http", "operator_cidrs": {}}, ["queues_jobs: ", "api_port: "]),
+        ("url", {"application_api_base_url": "http://52.78.10.20:8000"}, ["API_BASE_URL ", "a public address"]),
+        ("images", {"preflight_images": True, "release": "abc1234"}, ["release: ECR must have academy-api:abc1234"]),
+        ("table", {"application_variables": {"A": {"services": ["web"]}}}, ["application_variables.A: services are"]),
+    ],
+)
+def test_what_is_wrong_is_said(account: Account, name: str, variables: dict[str, Any], said: list[str]) -> None:
+    before = account.writes()
+    run = preflight(account, name, **variables).expect(2)
+    output = " ".join(run.output.split())
+    assert [text for text in said if text not in output] == []
+    assert "Traceback" not in run.output
+    assert re.search(r"\[오류\] .*[가-힣]", run.output)
+    assert "pass@word" not in run.output
+    assert account.writes() == before
+
+
+def test_aws_that_does_not_answer_is_a_finding_beside_the_others(account: Account) -> None:
+    run = preflight(
+        account, "credentials", aws_access_key="UNKNOWNKEY0000000001",
+        aws_secret_key="a-key-that-nobody-knows-at-all",
+        aws_endpoint_url="http://127.0.0.1:9", database_backup_retention_days=1,
+    ).expect(2)  # fmt: skip
+    output = " ".join(run.output.split())
+    assert "AWS credentials: AWS must answer in ap-northeast-2" in output
+    assert "database_backup_retention_days" in output
+    assert "Traceback" not in run.output
+
+
+def test_nothing_is_called_where_it_is_not_wanted(account: Account) -> None:
+    preflight(account, "offline", aws_endpoint_url="http://127.0.0.1:9", preflight_aws=False).expect()
+
+
+# --- a team's own .env ----------------------------------------------------------------------------------------------
+
+GOOD = {
+    "SECRET_KEY": "abcdefghijklmnop.qrstuv",
+    "DB_PASSWORD": "AcaDmY.x~y-z_12",
+    "INTERNAL_WORKER_TOKEN": "token-0123456789",
+    "R2_ACCESS_KEY": "abcdef0123456789",
+    "R2_SECRET_KEY": "abcdef0123456789-too",
+    "R2_ENDPOINT": "https://acc.r2.example.com",
+    "R2_PUBLIC_BASE_URL": "https://media.example.com",
+}
+
+
+class Desk:
+    """An operator's files, and the playbook that judges them."""
+
+    def __init__(self, directory: Path) -> None:
+        self.file = directory / ".env"
+        self.vault = directory / "vault.yml"
+        self.password = directory / "vault-password"
+        self.password.write_text(PASSWORD, encoding="utf-8")
+
+    def write(self, values: dict[str, str]) -> None:
+        self.file.write_text("".join(f"{name}={value}\n" for name, value in values.items()), encoding="utf-8")
+
+    def env(self, *arguments: str) -> support.Run:
+        return support.playbook(
+            "-i", "inventories/production/hosts.yml", "playbooks/env.yml",
+            "-e", f"env_file={self.file}", "-e", f"env_vault_file={self.vault}",
+            "--vault-password-file", str(self.password), "--diff", "-vvv", *arguments,
+            name=f"env-{self.file.parent.name}",
+        )  # fmt: skip
+
+    def imported(self) -> str:
+        """The vault as ansible-vault itself shows it."""
+        command = Path(sys.executable).with_name("ansible-vault")
+        return subprocess.run(
+            [command, "view", "--vault-password-file", self.password, self.vault],
+            cwd=support.ROOT, env=demo.environment({}), capture_output=True, text=True, check=True,
+        ).stdout  # fmt: skip
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    return Desk(tmp_path)
+
+
+def test_a_broken_file_is_judged_by_line_and_nothing_is_imported(desk: Desk) -> None:
+    desk.file.write_bytes(b'export SECRET_KEY="q7W$zz"\r\nDB_PASSWORD=q7W@zz\r\nNONE\n')
+    run = desk.env("-e", "env_import=true").expect(2)
+    for text in (
+        "line 1: SECRET_KEY: stands in quotes",
+        "line 1: ends in CR LF",
+        "line 2: DB_PASSWORD: ",
+        "line 3: has no =",
+    ):
+        assert text in run.output
+    assert "q7W" not in run.output
+    assert "Traceback" not in run.output
+    assert not desk.vault.exists()
+
+
+def test_secrets_go_into_the_vault_and_nowhere_else(desk: Desk) -> None:
+    desk.write(GOOD)
+    assert desk.env("-e", "env_import=true", "--check").expect().changed() == {"localhost": 1}
+    assert not desk.vault.exists()
+    run = desk.env("-e", "env_import=true").expect()
+    assert run.changed() == {"localhost": 1}
+    assert desk.vault.stat().st_mode & 0o777 == 0o600
+    assert desk.vault.read_bytes().startswith(b"$ANSIBLE_VAULT;1.1;AES256")
+    secrets = {name: value for name, value in GOOD.items() if "R2_E" not in name and "R2_P" not in name}
+    assert all(value in desk.imported() for value in secrets.values())
+    assert not any(value in run.output for value in secrets.values())
+    assert "application_r2_endpoint: https://acc.r2.example.com" in run.output
+    assert desk.env("-e", "env_import=true").expect().changed() == {"localhost": 0}
+
+
+def test_what_the_vault_holds_is_replaced_with_consent_alone(desk: Desk) -> None:
+    desk.write(GOOD)
+    desk.env("-e", "env_import=true").expect()
+    before = desk.vault.read_bytes()
+    desk.write({**GOOD, "SECRET_KEY": "another-0123456789"})
+    run = desk.env("-e", "env_import=true").expect(2)
+    assert "vault_secret_key differ from what the vault holds" in " ".join(run.output.split())
+    assert desk.vault.read_bytes() == before
+    desk.env("-e", "env_import=true", "-e", "env_overwrite=vault_secret_key").expect()
+    assert "another-0123456789" in desk.imported()
+    assert GOOD["DB_PASSWORD"] in desk.imported()
+
+
+def test_a_vault_that_cannot_be_opened_or_is_plain_is_left_alone(desk: Desk) -> None:
+    desk.write(GOOD)
+    desk.vault.write_text("vault_secret_key: plain\n", encoding="utf-8")
+    assert "is not encrypted" in desk.env("-e", "env_import=true").expect(2).output
+    assert desk.vault.read_text(encoding="utf-8") == "vault_secret_key: plain\n"
+    desk.vault.unlink()
+    desk.env("-e", "env_import=true").expect()
+    before = desk.vault.read_bytes()
+    desk.password.write_text("another", encoding="utf-8")
+    assert "vault password" in desk.env("-e", "env_import=true").expect(2).output
+    assert desk.vault.read_bytes() == before

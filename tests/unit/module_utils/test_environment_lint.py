@@ -1,0 +1,220 @@
+# Copyright: academy.deploy contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A team's .env: every way in which editors, shells and people break it, by line, and never a value."""
+
+from __future__ import annotations
+
+import codecs
+import hashlib
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from plugins.module_utils import environment_lint
+from plugins.module_utils.environment_lint import (
+    decode,
+    lint,
+    merged_vault,
+    plain_settings,
+    quoted,
+    vault_values,
+)
+from plugins.module_utils.findings import errors
+
+TABLE: dict[str, dict[str, Any]] = {
+    "SECRET_KEY": {"secret": True, "variable": "vault_secret_key"},
+    "DB_USER": {"type": "username", "variable": "database_master_username"},
+    "DB_PASSWORD": {"type": "password", "secret": True, "variable": "vault_database_password"},
+    "DB_NAME": {"variable": "database_name"},
+    "DB_HOST": {"source": "aws"},
+    "R2_ENDPOINT": {"type": "url", "variable": "application_r2_endpoint"},
+    "DEBUG": {"choices": ["false"]},
+    "VIDEO_SQS_QUEUE_NAME": {"type": "queue", "variable": "queues_jobs"},
+    "EXTRA": {"required": False},
+}
+GOOD = """# The team's
+SECRET_KEY=abcdefghijklmnop.qrstuv
+DB_USER=academy_user
+DB_PASSWORD=AcaDmY.x~y-z_12
+DB_NAME=academy
+
+R2_ENDPOINT=https://acc.r2.example.com
+DEBUG=false
+VIDEO_SQS_QUEUE_NAME=academy-video-jobs
+"""
+
+
+def found(data: bytes | str) -> set[tuple[str, str]]:
+    """(rule, where) of the errors."""
+    _, findings = lint(data.encode() if isinstance(data, str) else data, TABLE)
+    return {(finding.id, finding.subject) for finding in errors(findings)}
+
+
+def test_a_good_file_has_no_problem() -> None:
+    values, findings = lint(GOOD.encode(), TABLE)
+    assert findings == []
+    assert values["DB_PASSWORD"] == "AcaDmY.x~y-z_12"
+
+
+@pytest.mark.parametrize(
+    ("data", "rule", "where"),
+    [
+        (codecs.BOM_UTF16_LE + GOOD.encode("utf-16-le"), "utf16", "the file"),
+        (codecs.BOM_UTF16_BE + GOOD.encode("utf-16-be"), "utf16", "the file"),
+        (GOOD.encode("utf-16-le"), "utf16", "the file"),
+        (codecs.BOM_UTF8 + GOOD.encode(), "byte_order_mark", "line 1"),
+        (GOOD.replace("\n", "\r\n").encode(), "carriage_return", "line 1"),
+        (GOOD.replace("# The team's", "# 팀").encode("cp949"), "not_utf8", "line 1"),
+        ((GOOD + "EXTRA=").encode() + b"\xff\xfe", "not_utf8", "line 10"),
+    ],
+)
+def test_files_of_windows(data: bytes, rule: str, where: str) -> None:
+    """What is wrong with the whole is said alone: the rest is still read as it was meant."""
+    assert found(data) == {(rule, where)}
+
+
+@pytest.mark.parametrize(
+    ("line", "rule"),
+    [
+        ('EXTRA="value"', "quotes"), ("EXTRA='value'", "quotes"), ("export EXTRA=value", "export"),
+        ("  export EXTRA=value", "export"),
+        ('$env:EXTRA="value"', "powershell"), ("$Env:EXTRA = 'value'", "powershell"), ("set EXTRA=value", "batch"),
+        ("EXTRA", "no_equals"), ("EXTRA: value", "no_equals"), (" EXTRA=value", "leading_blank"),
+        ("\tEXTRA=value", "leading_blank"),
+        ("EXTRA =value", "blank_before_equals"), ("EXTRA= value", "environment_value"), ("EXTRA=value ",
+        "environment_value"),
+        ("EXTRA=a$HOME", "environment_value"), ("EXTRA=${HOME}", "environment_value"), ("EXTRA=a`b",
+        "environment_value"),
+        ("EXTRA=a\\nb", "environment_value"), ('EXTRA=a"b', "environment_value"), ("EXTRA=a #b", "environment_value"),
+        ("EXTRA=#b", "environment_value"), ("EXTRA=a\tb\x07", "environment_value"), ("1EXTRA=value", "name"),
+        ("EX-TRA=value", "name"),
+        ("EX TRA=value", "name"), ("=value", "name"), ("변수=값", "name"), ("UNKNOWN=value", "unknown"),
+        ("  # comment", "comment"),
+        ("EXTRA=CHANGE-ME", "placeholder"), ("EXTRA=changeme", "placeholder"), ("EXTRA=<account-id>", "placeholder"),
+        ("EXTRA=your-key", "placeholder"), ("EXTRA=academy-db.xxxxx.rds", "placeholder"), ("EXTRA=...",
+        "placeholder"),
+        ("EXTRA=TODO", "placeholder"), ("EXTRA={{ value }}", "template"),
+        ("EXTRA={#b", "template"), ("DEBUG=false", "duplicate"),
+    ],
+)  # fmt: skip
+def test_lines(line: str, rule: str) -> None:
+    assert rule in {name for name, where in found(f"{GOOD}{line}\n") if where.startswith("line 10")}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "rule"),
+    [
+        ("SECRET_KEY", "", "environment_value"),
+        ("DB_USER", "admin", "username_reserved_by_rds"),
+        ("DB_PASSWORD", "sh", "password_length"),
+        ("DB_PASSWORD", "", "password_length"),
+        ("DB_PASSWORD", "academy_user.A1", "password_contains_username"),
+        ("DB_PASSWORD", "a@b-cdefgA1", "password_refused_by_rds"),
+        ("R2_ENDPOINT", "acc.r2.example.com", "environment_rule"),
+        ("DEBUG", "true", "environment_rule"),
+        ("VIDEO_SQS_QUEUE_NAME", "https://sqs/1/q", "environment_rule"),
+        ("DB_NAME", "", "environment_missing"),
+    ],
+)
+def test_values(name: str, value: str, rule: str) -> None:
+    text = "\n".join(f"{name}={value}" if line.startswith(f"{name}=") else line for line in GOOD.split("\n"))
+    line = 1 + next(index for index, each in enumerate(text.split("\n")) if each.startswith(f"{name}="))
+    assert (rule, f"line {line}: {name}") in found(text)
+
+
+def test_what_is_missing_is_missing_unless_the_inventory_has_it() -> None:
+    assert found("") == {("missing", name) for name in TABLE if name not in {"DB_HOST", "EXTRA"}}
+    _, findings = lint(b"", TABLE, known=list(TABLE))
+    assert findings == []
+
+
+def test_what_the_deployment_gives_itself_is_not_judged() -> None:
+    _, findings = lint(f"{GOOD}DB_HOST=<rds>\n".encode(), TABLE)
+    assert [(finding.id, finding.severity) for finding in findings] == [("given", "warning")]
+
+
+def test_the_guides_example_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert found(GOOD) == set()
+    sha256 = hashlib.sha256(b"AcaDmY.x~y-z_12").hexdigest()
+    monkeypatch.setattr(environment_lint, "PUBLISHED_PASSWORD_SHA256", sha256)
+    assert found(GOOD) == {("placeholder", "line 4: DB_PASSWORD")}
+
+
+def test_findings_stand_in_the_order_of_the_lines() -> None:
+    _, findings = lint(b"B\nEXTRA='a'\nA\n", TABLE, known=list(TABLE))
+    assert [finding.subject for finding in findings] == ["line 1", "line 2: EXTRA", "line 3"]
+
+
+@settings(max_examples=1500, deadline=None)
+@given(st.binary(max_size=200))
+def test_no_file_breaks_it(data: bytes) -> None:
+    _, findings = lint(data, TABLE)
+    assert all(finding.text_en and finding.text_ko for finding in findings)
+
+
+@settings(max_examples=1000, deadline=None)
+@given(st.sampled_from(sorted(TABLE)), st.text(min_size=6, max_size=60).filter(lambda text: "\n" not in text))
+def test_no_value_is_told(name: str, value: str) -> None:
+    marked = f"q7W{value}9zK"
+    _, findings = lint(f"{name}={marked}\n".encode("utf-8", "surrogatepass"), TABLE)
+    assert all("q7W" not in finding.text_en + finding.text_ko for finding in findings)
+
+
+@settings(max_examples=800, deadline=None)
+@given(st.dictionaries(st.sampled_from(sorted(TABLE)), st.text(alphabet=st.characters(codec="ascii"), max_size=30)))
+def test_what_passes_is_read_as_it_stands(values: dict[str, str]) -> None:
+    data = "".join(f"{name}={value}\n" for name, value in values.items()).encode()
+    meant, findings = lint(data, TABLE, known=list(TABLE))
+    if not errors(findings):
+        assert meant == values
+
+
+def test_decoding_goes_on() -> None:
+    assert decode(codecs.BOM_UTF8 + "A=한글".encode())[0] == "A=한글"
+    assert decode("A=한글".encode("cp949"))[0] == "A=한글"
+
+
+def test_what_goes_where() -> None:
+    values, _ = lint(GOOD.encode(), TABLE)
+    assert vault_values(values, TABLE) == {
+        "vault_secret_key": "abcdefghijklmnop.qrstuv",
+        "vault_database_password": "AcaDmY.x~y-z_12",
+    }
+    current = {"DB_NAME": "academy", "DB_USER": "other"}
+    assert plain_settings(values, TABLE, current) == {
+        "database_master_username": "academy_user",
+        "application_r2_endpoint": "https://acc.r2.example.com",
+    }
+
+
+VAULT = "---\n# ours\nvault_a: 'one'\nvault_b: # to be filled in\nother: |\n  two\n  lines\nvault_c: three\n"
+
+
+def merge(wanted: dict[str, str], overwrite: list[str]) -> tuple[Any, list[str], list[str]]:
+    text, names, refused = merged_vault(VAULT, yaml.safe_load(VAULT), wanted, overwrite)
+    assert "# ours" in text
+    return yaml.safe_load(text), names, refused
+
+
+def test_the_vault_gets_what_is_new_and_keeps_the_rest() -> None:
+    before = yaml.safe_load(VAULT)
+    wanted = {"vault_a": "one", "vault_b": "b's: #1", "vault_d": "\\1 'd' {x}"}
+    assert merge(wanted, []) == ({**before, **wanted}, ["vault_b", "vault_d"], [])
+
+
+def test_the_vault_is_not_overwritten_without_consent() -> None:
+    before = yaml.safe_load(VAULT)
+    assert merge({"vault_a": "1", "vault_c": "3", "vault_d": "4"}, ["vault_a"]) == (before, [], ["vault_c"])
+    after = {**before, "vault_a": "1", "vault_c": "3"}
+    assert merge({"vault_a": "1", "vault_c": "3"}, ["vault_a", "vault_c"]) == (after, ["vault_a", "vault_c"], [])
+
+
+@settings(max_examples=500)
+@given(st.text(alphabet=st.characters(min_codepoint=32, max_codepoint=126), max_size=60))
+def test_yaml_reads_a_secret_as_it_was(value: str) -> None:
+    assert yaml.safe_load(f"a: {quoted(value)}") == {"a": value}
+    text, _, _ = merged_vault("a: 'x'\nb: 1\n", {"a": "x", "b": 1}, {"a": value}, ["a"])
+    assert yaml.safe_load(text) == {"a": value, "b": 1}

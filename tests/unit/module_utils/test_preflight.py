@@ -1,0 +1,334 @@
+# Copyright: academy.deploy contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Hundreds of wrong inputs: each is found by the variable to change, with rule and remedy, in both languages."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from plugins.module_utils.findings import Finding, Words, errors, report, texts
+from plugins.module_utils.preflight import (
+    CONTROL_OPTIONS,
+    aws_findings,
+    environment_findings,
+    image_findings,
+    network_findings,
+    placeholder_findings,
+    unreachable_findings,
+    unresolved_findings,
+)
+from plugins.module_utils.rds_password import KOREAN, PASSWORD_LENGTHS
+from tests import support
+from tests.unit.inputs import PASSWORD, ROLES, collected, judged
+
+HANGUL = re.compile("[가-힣]")
+QUEUE = {"name": "academy-video-jobs", "visibility_timeout_seconds": 10800, "max_receive_count": 3}
+NOT_INTEGERS: list[Any] = ["", "a", "1.5", "1e3", "٣", [], {}, True, "0x10", "10 GB", " ", "-", "1_0_"]
+NOT_LISTS: list[Any] = [{}, {"a": 1}]
+NOT_MAPPINGS: list[Any] = ["a", 1, [], ["a"], True, "[]", "{"]
+
+WRONG_JOBS: list[Any] = [
+    {**QUEUE, "name": ""}, {**QUEUE, "name": "a b"}, {**QUEUE, "name": "a" * 77}, {**QUEUE, "name": "큐"},
+    {**QUEUE, "name": 5}, {**QUEUE, "name": None}, {**QUEUE, "name": "a.fifo"},
+    {**QUEUE, "visibility_timeout_seconds": -1}, {**QUEUE, "visibility_timeout_seconds": 43201},
+    {**QUEUE, "visibility_timeout_seconds": "long"}, {**QUEUE, "visibility_timeout_seconds": True},
+    {**QUEUE, "max_receive_count": 0}, {**QUEUE, "max_receive_count": 1001},
+    {**QUEUE, "max_receive_count": []},
+    {}, [], "academy-video-jobs", None, {"name": "academy-video-jobs"},
+]  # fmt: skip
+
+WRONG: dict[str, list[Any]] = {
+    "aws_account_id": ["", "12345678901", "1234567890123", "12345678901a", "123456789012 ", 12345678901, "CHANGE"],
+    "aws_region": ["", "us-east-1", "ap-northeast-1", "Seoul", "ap-northeast-2a", "ap_northeast_2", "AP-NORTHEAST-2"],
+    "stage": ["", "prod", "Open", "TEST", "closed"],
+    "deployment_name": [
+        "", "Academy", "1academy", "-academy", "academy-", "a--b", "a_b", "아카데미", "a b", "a" * 25, "a.b",
+    ],
+    "operator_cidrs": [
+        [], ["0.0.0.0/0"], ["::/0"], ["10.0.0.0/8"], ["203.0.113.7"], ["203.0.113.7/24"], ["my address"],
+        ["2001:db8::/32"],
+        ["203.0.113.7/33"], ["203.0.113.256/32"], "0.0.0.0/0", ["203.0.113.7/32", "0.0.0.0/0"],
+        ["203.0.113.7/32 "], [""],
+    ],
+    "database_identifier": ["", "Academy-DB", "1db", "db-", "a--b", "a_b", "디비", "a" * 64, "a.b", "db "],
+    "database_name": ["", "1db", "_db", "a-b", "a b", "디비", "a" * 64],
+    "database_subnet_group_name": ["", "default", "Academy", "a" * 256, "서브넷", "-a"],
+    "database_port": [0, 22, 1149, 65536, -1, "80", 10**12],
+    "database_engine_major": [9, 14, 17, "16.3", "sixteen"],
+    "database_allocated_storage_gib": [0, 19, -20, 65537, "19"],
+    "database_max_allocated_storage_gib": [0, 20, 21, 65537, "20"],
+    "database_backup_retention_days": [0, 1, 6, 36, -7, "3"],
+    "logs_retention_days": [0, 1, 3, 10, 30, 365, "10"],
+    "queues_receive_wait_seconds": [-1, 21, 60],
+    "alarms_worker_running_hours": [0, -1, 169, 10000],
+    "alarms_emails": [["nobody"], ["a b"], "nobody"],
+    "worker_wait_seconds": [0, -1, 21, 3600],
+    "release": ["", "latest", "-x", ".x", "a b", "릴리스", "a" * 129, "a/b", "a:b"],
+    "image_platform": ["", "arm64", "linux/arm", "windows/amd64", "linux/arm64 ", "linux/ARM64"],
+    "database_master_username": ["", "admin", "rdsadmin", "1a", "a-b", "a" * 17, "user", "pg_a", "관리자", "a b"],
+    "database_password": [
+        "", "short1A", "sla/sh-Abcdef1", "quo'te-Abcdef1",
+        'quo"te-Abcdef1', "a@t-Abcdefgh1", "blank Abcdef1", "$dollar-Abc1",
+        "back\\slash-A1", "back`tick-Abc1", "#hash-Abcdef1", "academy_user-A1", "abcdefghijkl",
+        "aaaaaaaaaaaaA1.", "비밀번호-Abcdef1",
+        "tab\tAbcdefg1", "new\nline-Abc1", "{{ braces }}A1", "{#comment-Abc1", "A1." + "x" * 126, "AbcAbcAbc111",
+    ],
+    "database_apply_immediately": ["maybe", 2, [], {}],
+    "network_security_group_names": [
+        {}, {"api": "a"}, {"alb": "sg-a", "api": "b", "worker": "c", "database": "d"},
+        {"alb": "로드", "api": "b", "worker": "c", "database": "d"},
+        {"alb": "a", "api": "a", "worker": "c", "database": "d"},
+        {"alb": "a" * 256, "api": "b", "worker": "c", "database": "d"},
+        {"alb": "", "api": "b", "worker": "c", "database": "d"},
+        {"alb": ["a"], "api": "b", "worker": "c", "database": "d"},
+    ],
+    "queues_jobs": [*({"video": job} for job in WRONG_JOBS), {"video": QUEUE, "ai": QUEUE}],
+    "images_definitions": [["api"], [{}], [{"name": "a"}], [{"dockerfile": "b"}]],
+}  # fmt: skip
+WRONG_AT_A_HOST: dict[str, list[Any]] = {
+    "instance_root_volume_size_gib": [0, 7, -8, 16385, "4"],
+    "transcode_volume_size_gib": [0, 8, 99, 16385, "50"],
+    "instance_kind": ["", "video", "Video-Worker", "api "],
+    "instance_cpu_credits": ["", "none", "Unlimited"],
+}
+VIDEO = "academy-video-worker-1"
+
+
+def tables() -> list[tuple[str, str, Any]]:
+    """(host, variable, value): those above, and what is not of its type, for every input of every role."""
+    control, hosts, _, _ = collected()
+    rows = [("", name, value) for name, values in WRONG.items() for value in values]
+    rows += [(VIDEO, name, value) for name, values in WRONG_AT_A_HOST.items() for value in values]
+    bad = {"int": NOT_INTEGERS, "list": NOT_LISTS, "dict": NOT_MAPPINGS, "str": [[], {}, ["a"]], "bool": ["maybe", []]}
+    for host, options in (("", {**control.options, **CONTROL_OPTIONS}), (VIDEO, hosts[VIDEO].options)):
+        for name, spec in options.items():
+            rows += [(host, name, value) for value in bad.get(spec.get("type", "str"), [])]
+            if spec.get("required"):
+                rows.append((host, name, None))
+    return rows
+
+
+def check(finding: Finding) -> None:
+    """A finding that lets somebody act."""
+    assert finding.subject
+    assert finding.rule.en
+    assert finding.remedy.en.endswith(".") or finding.remedy.en.endswith(".)")
+    assert finding.text_en.startswith(f"{finding.subject}: ")
+    assert finding.text_ko.startswith(f"{finding.subject}: ")
+    assert HANGUL.search(finding.rule.ko)
+    assert HANGUL.search(finding.remedy.ko)
+    assert finding.rule.en != finding.rule.ko
+
+
+def test_there_are_hundreds() -> None:
+    assert len(tables()) > 400
+
+
+def test_the_inventory_itself_is_right() -> None:
+    assert judged({}) == []
+
+
+def test_each_is_found_by_its_variable() -> None:
+    missed = []
+    for host, variable, value in tables():
+        found = errors(judged({variable: value}, host=host))
+        for finding in found:
+            check(finding)
+        if not any(variable in finding.subject for finding in found):
+            missed.append((variable, value))
+        if variable == "database_password" and isinstance(value, str) and len(value) > 4:
+            assert all(value not in finding.text_en + finding.text_ko for finding in found)
+    assert missed == []
+
+
+def test_what_passes_passes() -> None:
+    right: dict[str, list[Any]] = {
+        "operator_cidrs": [["203.0.113.7/32"], "203.0.113.7/32", ["2001:db8::1/128"]],
+        "database_backup_retention_days": [7, 35, "14"],
+        "database_allocated_storage_gib": [20, 30, "20"],
+        "database_max_allocated_storage_gib": [26, 50, 100, "100"],
+        "logs_retention_days": [7, "14"],
+        "database_apply_immediately": [True, "yes", "false", 0],
+        "queues_receive_wait_seconds": [0, 20, "20"],
+        "release": ["0.1.0", "4f1c2d9", "_x"],
+        "stage": ["open"],
+        "image_platform": ["linux/arm64"],
+    }
+    for variable, values in right.items():
+        for value in values:
+            assert judged({variable: value}) == [], (variable, value)
+
+
+def test_what_is_not_wise_stops_nothing() -> None:
+    for variable, value in {
+        "operator_cidrs": ["203.0.113.0/24"],
+        "database_max_allocated_storage_gib": 23,
+        "database_password": "AcaDm#x~",
+    }.items():
+        findings = judged({variable: value})
+        assert findings
+        assert errors(findings) == []
+        assert texts(findings) == []
+        for finding in findings:
+            check(finding)
+
+
+def test_all_are_found_at_once() -> None:
+    wrong = {name: values[0] for name, values in WRONG.items() if name != "deployment_name"}
+    subjects = " ".join(finding.subject for finding in judged(wrong))
+    assert [name for name in wrong if name not in subjects] == []
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=40),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=8,
+)
+INPUTS = sorted({**collected()[0].options, **CONTROL_OPTIONS})
+
+
+@settings(max_examples=1500, deadline=None)
+@given(st.dictionaries(st.sampled_from(INPUTS), ANYTHING, min_size=1, max_size=6))
+def test_no_input_breaks_the_judgement(change: dict[str, Any]) -> None:
+    for finding in judged(change):
+        assert finding.text_en
+        assert finding.text_ko
+        json.dumps(finding.as_dict())
+
+
+@settings(max_examples=800, deadline=None)
+@given(st.text(min_size=6, max_size=140))
+def test_no_password_is_told(password: str) -> None:
+    findings = judged({"database_password": password})
+    # A password that is made of the rules' own words proves nothing.
+    told = [finding for finding in findings if password in finding.text_en]
+    assert all(password in " ".join(KOREAN) + finding.rule.en + finding.remedy.en for finding in told)
+    assert {finding.found for finding in findings} <= {""}
+    if len(password) not in PASSWORD_LENGTHS:
+        assert "password_length" in {finding.id for finding in findings}
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.integers(min_value=-(10**6), max_value=10**6), st.integers(min_value=-(10**6), max_value=10**6))
+def test_storage_passes_exactly_where_rds_takes_it(allocated: int, maximum: int) -> None:
+    change = {"database_allocated_storage_gib": allocated, "database_max_allocated_storage_gib": maximum}
+    taken = 20 <= allocated <= 65536 and allocated * 1.1 <= maximum <= 65536
+    assert (errors(judged(change)) == []) is taken
+
+
+def test_a_host_is_named_where_only_it_is_wrong() -> None:
+    (finding,) = judged({"instance_kind": "video"}, host=VIDEO)
+    assert VIDEO in finding.found
+    (finding,) = judged({"transcode_volume_size_gib": 50}, host=VIDEO)
+    assert VIDEO in finding.rule.en
+    assert "100 GiB" in finding.rule.en
+
+
+def test_a_variable_that_refers_to_nothing_names_what_is_missing() -> None:
+    vault, other = unresolved_findings({"database_password": "vault_database_password", "owner": ""})
+    assert vault.subject == "vault_database_password"
+    assert "env_import" in vault.remedy.en
+    assert other.subject == "owner"
+    for finding in (vault, other, *placeholder_findings(["owner", "release"])):
+        check(finding)
+
+
+STATE: dict[str, Any] = {
+    "caller": {"account": "123456789012", "arn": "arn:aws:iam::123456789012:user/me"},
+    "network": {"vpc_id": "vpc-1", "subnets": [{"subnet_id": "subnet-a", "vpc_id": "vpc-1", "zone": "a"}]},
+    "instance_types": {
+        "t4g.medium": {"memory_mib": 4096, "zones": ["a"]},
+        "t4g.small": {"memory_mib": 2048, "zones": ["b"]},
+    },
+}
+HOST: dict[str, Any] = {
+    "deployment_name": "academy", "instance_type": "t4g.medium", "root_volume_size_gib": 20,
+    "data_volume_size_gib": 100, "memory_min_mib": 0, "groups": ["instances", "video_worker"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("account", "host", "ids"),
+    [
+        ("123456789012", HOST, []),
+        ("000000000000", HOST, ["account"]),
+        ("123456789012", {**HOST, "instance_type": "t4g.small"}, ["instance_type_offered", "instance_memory"]),
+        ("123456789012", {**HOST, "instance_type": "t9.none"}, ["instance_type_offered"]),
+        ("123456789012", {**HOST, "memory_min_mib": 8192}, ["instance_memory"]),
+    ],
+)
+def test_what_aws_says_against_it(account: str, host: dict[str, Any], ids: list[str]) -> None:
+    findings = aws_findings(STATE, account, {VIDEO: host})
+    assert [finding.id for finding in findings] == ids
+    for finding in findings:
+        check(finding)
+
+
+def test_a_video_host_cannot_be_talked_below_the_guides_minimum() -> None:
+    (finding,) = aws_findings(
+        {**STATE, "instance_types": {"t4g.small": {"memory_mib": 2048, "zones": ["a"]}}},
+        "123456789012",
+        {VIDEO: {**HOST, "instance_type": "t4g.small", "memory_min_mib": 1024}},
+    )
+    assert "4096" in finding.rule.en
+
+
+def test_images() -> None:
+    images: dict[str, dict[str, Any]] = {
+        "academy-api": {"found": True, "platforms": ["linux/amd64"]},
+        "academy-worker": {"found": False},
+    }
+    wrong, missing = image_findings(images, "1a2b3c4", "linux/arm64")
+    assert (wrong.id, missing.id) == ("image_platform", "image")
+    assert image_findings({"academy-api": images["academy-api"]}, "1a2b3c4", "linux/amd64") == []
+    for finding in (wrong, missing, *network_findings("vpc_id: no VPC. Make one."), *unreachable_findings("no", "r")):
+        check(finding)
+
+
+def test_the_applications_values() -> None:
+    _, _, rows, values = collected()
+    services = ["api", "video_worker"]
+    assert errors(environment_findings(rows, services, {**values, "SECRET_KEY": "x"}, {})) == []
+    for name, value in {
+        "SECRET_KEY": "a$b", "R2_SECRET_KEY": "", "R2_ENDPOINT": "acc.r2.example.com", "DEBUG": "true",
+        "R2_AI_BUCKET": "A B",
+        "API_BASE_URL": "http://52.78.10.20:8000", "DB_SSLMODE": "disable", "INTERNAL_WORKER_TOKEN": "a #b",
+        "DB_CONN_MAX_AGE": "-1", "AWS_REGION": "", "R2_PUBLIC_BASE_URL": "ftp://x",
+        "VIDEO_SQS_QUEUE_NAME": "https://sqs/q",
+    }.items():  # fmt: skip
+        (finding,) = environment_findings(rows, services, {name: value}, {})
+        check(finding)
+        assert finding.subject.startswith(name)
+        assert value == "" or len(value) < 5 or not rows[name].get("secret") or value not in finding.text_en
+    (finding,) = environment_findings(rows, services, {}, {"SECRET_KEY": "vault_secret_key"})
+    assert finding.subject == "vault_secret_key"
+
+
+def test_every_role_is_judged() -> None:
+    named = {role for roles in ROLES.values() for role in roles}
+    # Given values by others or by AWS, without inputs, this one itself, or the one that asks for itself: the last.
+    others = {"container", "hold", "placement", "preflight", "teardown"}
+    assert {path.name for path in (support.ROOT / "roles").iterdir()} - named == others
+
+
+def test_the_report_puts_errors_first_and_speaks_both_languages() -> None:
+    one = Finding("a", "x", "1", Words("must be 2", "2여야 합니다"), Words("Set 2.", "2로 설정하십시오."), "warning")
+    two = Finding("b", "y", "", Words("is required", "필요합니다"), Words("Set it.", "설정하십시오."))
+    assert report([one, two]) == [
+        "[ERROR] y: is required. Set it.",
+        "[오류] y: 필요합니다. 설정하십시오.",
+        "",
+        "[WARNING] x: must be 2, found 1. Set 2.",
+        "[주의] x: 2여야 합니다 (현재 값: 1). 2로 설정하십시오.",
+    ]
+    assert errors([one, two]) == [two]
+
+
+def test_the_secret_of_the_tests_passes() -> None:
+    assert judged({"database_password": PASSWORD}) == []

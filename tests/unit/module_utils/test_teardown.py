@@ -1,0 +1,167 @@
+# Copyright: academy.deploy contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a teardown is refused, what it removes in which order, what it leaves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from plugins.module_utils.deployment_state import KINDS
+from plugins.module_utils.teardown import (
+    KEPT,
+    WORDS,
+    confirmation_problems,
+    costs,
+    data_volumes,
+    remains,
+    teardown_refusals,
+    teardown_steps,
+    unsaved_volumes,
+)
+
+NOTHING: dict[str, list[dict[str, Any]]] = {kind.name: [] for kind in KINDS}
+OPTIONS = {"disk_snapshots": True, "final_snapshot": True, "delete_images": True}
+DISKS = {
+    "/dev/xvda": {"id": "vol-root", "ends_with_it": True},
+    "/dev/sdf": {"id": "vol-data", "ends_with_it": False},
+}
+HOST: dict[str, Any] = {
+    "id": "i-1", "name": "academy-video-worker-1", "protected": False, "root_device": "/dev/xvda", "disks": DISKS
+}  # fmt: skip
+DATABASE = {"name": "academy-db", "status": "available", "protected": True}
+VOLUME = {"id": "vol-data", "name": "academy-video-worker-1", "ends_with_instance": False}
+
+
+def there(**found: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    return {**NOTHING, **found}
+
+
+def test_every_kind_that_is_found_is_removed_or_named_as_kept() -> None:
+    assert {kind.name for kind in KINDS} == {*WORDS, *KEPT}
+
+
+@pytest.mark.parametrize("confirm", ["", "academ", "academy-b", "ACADEMY", "true"])
+def test_only_the_whole_name_confirms(confirm: str) -> None:
+    (problem,) = confirmation_problems(confirm, "academy")
+    assert "-e confirm=academy." in problem
+    assert confirmation_problems("academy", "academy") == []
+
+
+def test_a_deployment_as_it_should_be_is_not_refused() -> None:
+    whole = there(instances=[HOST], databases=[DATABASE], queues=[{"name": "jobs", "messages": 0}])
+    assert teardown_refusals(whole, [], disk_snapshots=True, final_snapshot=True) == []
+
+
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        (
+            {"queues": [{"name": "jobs", "messages": 3}]},
+            ["jobs: must be empty", '{"teardown_purge_queues": ["named", "jobs"]}'],
+        ),
+        (
+            {"databases": [{**DATABASE, "status": "stopped"}]},
+            ["found stopped", "teardown_final_database_snapshot=false"],
+        ),
+        (
+            {"instances": [{**HOST, "protected": True}]},
+            ["academy-video-worker-1 (i-1)", "--no-disable-api-termination"],
+        ),
+        (
+            {"instances": [{**HOST, "disks": {**DISKS, "/dev/sdf": {"id": "vol-data", "ends_with_it": True}}}]},
+            ["vol-data at /dev/sdf", '"DeleteOnTermination": false', "teardown_snapshot_data_disks=false"],
+        ),
+        (
+            {"load_balancers": [{"name": "academy-alb", "id": "arn:alb", "protected": True}]},
+            ["academy-alb", "deletion_protection.enabled,Value=false"],
+        ),
+    ],
+)  # fmt: skip
+def test_refusals(found: dict[str, list[dict[str, Any]]], words: list[str]) -> None:
+    (problem,) = teardown_refusals(there(**found), ["named"], disk_snapshots=True, final_snapshot=True)
+    assert all(word in problem for word in words)
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        {"queues": [{"name": "named", "messages": 3}]},
+        {"databases": [{**DATABASE, "status": "stopped"}]},
+        {"instances": [{**HOST, "disks": {"/dev/sdf": {"id": "vol-data", "ends_with_it": True}}}]},
+    ],
+)
+def test_consent(found: dict[str, list[dict[str, Any]]]) -> None:
+    assert teardown_refusals(there(**found), ["named"], disk_snapshots=False, final_snapshot=False) == []
+
+
+def test_a_database_that_is_already_being_deleted_is_not_refused() -> None:
+    found = there(databases=[{**DATABASE, "status": "deleting"}])
+    assert teardown_refusals(found, [], disk_snapshots=True, final_snapshot=True) == []
+
+
+def test_steps_are_in_the_order_of_removal_and_say_how() -> None:
+    found = there(
+        security_groups=[{"name": "academy-api-sg", "id": "sg-1"}],
+        queues=[{"name": "jobs", "messages": 2}],
+        repositories=[{"name": "academy-api", "images": 4}],
+        volumes=[VOLUME, {**VOLUME, "id": "vol-root", "ends_with_instance": True}],
+        databases=[DATABASE],
+        spot_requests=[{"name": "", "id": "sir-1"}],
+        instances=[HOST],
+        load_balancers=[{"name": "academy-alb", "id": "arn:aws:alb"}],
+        snapshots=[{"id": "snap-1", "volume_id": "vol-data", "state": "completed", "tags": {}}],
+    )
+    lines = [
+        "load balancer academy-alb",
+        "Spot request sir-1",
+        "instance academy-video-worker-1 (i-1)",
+        "database academy-db, after a final snapshot",
+        "volume academy-video-worker-1 (vol-data), after a snapshot",
+        "volume academy-video-worker-1 (vol-root), with its instance",
+        "queue jobs, with 2 messages",
+        "repository academy-api, with 4 images",
+        "security group academy-api-sg (sg-1)",
+    ]
+    assert teardown_steps(found, OPTIONS) == lines
+    assert remains(found, OPTIONS) == [f"{line}: still there" for line in lines]
+    assert data_volumes(found) == [VOLUME]
+    without = teardown_steps(found, {"disk_snapshots": False, "final_snapshot": False, "delete_images": False})
+    assert [line for line in without if "without a snapshot" in line or "repository" in line] == [
+        "database academy-db, without a snapshot",
+        "volume academy-video-worker-1 (vol-data), without a snapshot",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("state", "role", "saved"),
+    [
+        ("completed", "teardown", True),
+        ("pending", "teardown", True),
+        ("error", "teardown", False),
+        ("completed", "backup", False),
+    ],
+)
+def test_only_a_teardown_s_own_snapshot_saves_a_disk(state: str, role: str, saved: bool) -> None:
+    snapshot = {"id": "snap-1", "volume_id": "vol-data", "state": state, "tags": {"Role": role}}
+    found = there(volumes=[VOLUME], snapshots=[snapshot])
+    assert unsaved_volumes(found, "teardown") == ([] if saved else [VOLUME])
+
+
+def test_what_still_costs_money_comes_with_its_end() -> None:
+    found = there(
+        snapshots=[{"id": "snap-1", "volume_id": "vol-data", "size_gib": 100}],
+        database_snapshots=[{"name": "academy-db-final-x", "size_gib": 20}],
+        addresses=[{"id": "eipalloc-1", "address": "203.0.113.7"}],
+        repositories=[{"name": "academy-api", "images": 2}, {"name": "academy-none", "images": 0}],
+    )
+    lines = costs(found, delete_images=False, region="r")
+    assert [line.partition(": ")[2] for line in lines] == [
+        "aws ec2 delete-snapshot --region r --snapshot-id snap-1",
+        "aws rds delete-db-snapshot --region r --db-snapshot-identifier academy-db-final-x",
+        "aws ec2 release-address --region r --allocation-id eipalloc-1",
+        "aws ecr delete-repository --region r --force --repository-name academy-api",
+    ]
+    assert len(costs(found, delete_images=True, region="r")) == 3
+    assert costs(NOTHING, delete_images=True, region="r") == []

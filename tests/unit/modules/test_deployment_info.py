@@ -1,0 +1,119 @@
+# Copyright: academy.deploy contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reading a deployment, against what botocore's models of the services allow; nothing leaves the process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+import yaml
+from ansible_collections.academy.deploy.plugins.module_utils.aws_state import ReadError
+from ansible_collections.academy.deploy.plugins.module_utils.deployment_state import (
+    KINDS,
+    Deployment,
+    _read_kind,
+    read_deployment,
+)
+from ansible_collections.academy.deploy.plugins.modules import deployment_info
+from botocore.stub import Stubber
+
+WHOSE = Deployment("academy", {"queues": ["jobs"], "topics": ["academy-alarms"]})
+BY_NAME = {kind.name: kind for kind in KINDS}
+PROJECT = [{"Key": "Project", "Value": "academy"}]
+URL = "https://sqs.ap-northeast-2.amazonaws.com/123456789012"
+
+
+@pytest.fixture
+def stubs() -> Iterator[dict[str, Stubber]]:
+    make_client: Any = boto3.client  # typed for the names of services that are written out
+    made = {
+        service: Stubber(
+            make_client(
+                service,
+                region_name="ap-northeast-2",
+                aws_access_key_id="only-for-tests",
+                aws_secret_access_key="only-for-tests",
+            )
+        )
+        for service in {kind.service for kind in KINDS}
+    }
+    for stub in made.values():
+        stub.activate()
+    yield made
+    for stub in made.values():
+        stub.assert_no_pending_responses()
+
+
+def read(stubs: dict[str, Stubber], kind: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = _read_kind(BY_NAME[kind], stubs[BY_NAME[kind].service].client, WHOSE)
+    return found
+
+
+def test_queues_by_tag_or_by_their_exact_name(stubs: dict[str, Stubber]) -> None:
+    sqs = stubs["sqs"]
+    names = ["academy-b-jobs", "academy-jobs", "jobs", "jobs-of-others", "academy-gone"]
+    sqs.add_response("list_queues", {"QueueUrls": [f"{URL}/{name}" for name in names]})
+    counts = {"ApproximateNumberOfMessages": "1", "ApproximateNumberOfMessagesNotVisible": "2"}
+    for name, tags in (
+        ("academy-b-jobs", {"Project": "academy-b"}),
+        ("academy-jobs", {"Project": "academy"}),
+        ("jobs", {}),
+    ):
+        sqs.add_response("list_queue_tags", {"Tags": tags}, {"QueueUrl": f"{URL}/{name}"})
+        sqs.add_response("get_queue_attributes", {"Attributes": {**counts, "ApproximateNumberOfMessagesDelayed": "3"}})
+    # Listed for a while after its end.
+    for operation in ("list_queue_tags", "get_queue_attributes"):
+        sqs.add_client_error(operation, "AWS.SimpleQueueService.NonExistentQueue")
+    assert [(queue["name"], queue["messages"]) for queue in read(stubs, "queues")] == [("academy-jobs", 6), ("jobs", 6)]
+
+
+def test_an_alarm_without_tags_belongs_to_whose_topic_it_tells(stubs: dict[str, Stubber]) -> None:
+    topics = {"academy-x": "academy-alarms", "academy-y": "academy-alarms-of-others", "academy-b-z": "academy-b-alarms"}
+    alarms = [
+        {"AlarmName": name, "AlarmArn": f"arn:alarm:{name}", "AlarmActions": [f"arn:aws:sns:r:1:{topic}"]}
+        for name, topic in topics.items()
+    ]
+    stubs["cloudwatch"].add_response("describe_alarms", {"MetricAlarms": alarms})
+    for _ in alarms:
+        stubs["cloudwatch"].add_response("list_tags_for_resource", {"Tags": []})
+    assert [alarm["name"] for alarm in read(stubs, "alarms")] == ["academy-x"]
+
+
+def test_load_balancers_are_asked_for_their_tags_twenty_at_a_time(stubs: dict[str, Stubber]) -> None:
+    groups = [{"TargetGroupName": f"g-{n:02}", "TargetGroupArn": f"arn:{n}"} for n in range(21)]
+    elbv2 = stubs["elbv2"]
+    elbv2.add_response("describe_target_groups", {"TargetGroups": groups})
+    for part in (groups[:20], groups[20:]):
+        arns = [group["TargetGroupArn"] for group in part]
+        elbv2.add_response(
+            "describe_tags",
+            {"TagDescriptions": [{"ResourceArn": arn, "Tags": PROJECT} for arn in arns]},
+            {"ResourceArns": arns},
+        )
+    assert len(read(stubs, "target_groups")) == 21
+
+
+def test_an_error_names_what_was_read(stubs: dict[str, Stubber]) -> None:
+    stubs["iam"].add_client_error("list_roles", "AccessDenied")
+    with pytest.raises(ReadError) as error:
+        read(stubs, "roles")
+    assert (error.value.section, error.value.action) == ("roles", "iam:ListRoles")
+
+
+def test_all_kinds_are_read_and_documented(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = "ansible_collections.academy.deploy.plugins.module_utils.deployment_state"
+    monkeypatch.setattr(f"{module}._read_kind", lambda kind, client, whose: [kind.name, client, whose.name])
+    made: list[str] = []
+
+    def client(service: str) -> str:
+        made.append(service)
+        return service
+
+    found = read_deployment(WHOSE, client)
+    assert found == {kind.name: [kind.name, kind.service, "academy"] for kind in KINDS}
+    assert made == sorted(set(made))
+    (told,) = [text for text in yaml.safe_load(deployment_info.RETURN)["resources"]["description"] if "By kind" in text]
+    assert [kind.name for kind in KINDS if f"C({kind.name})" not in told] == []
