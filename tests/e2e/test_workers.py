@@ -43,7 +43,7 @@ def starts() -> Counter[str]:
     """How often the starter has started each host, from its own log."""
     events = demo.client("logs").filter_log_events(logGroupName="/academy/starter")["events"]
     decisions = [json.loads(line.group()) for event in events if (line := re.search(r"\{.*\}", event["message"]))]
-    return Counter(name for decision in decisions for name in decision.get("started", []))
+    return Counter(decision["host"] for decision in decisions if decision["action"] == "start")
 
 
 def messages(queue: str) -> dict[str, int]:
