@@ -46,7 +46,7 @@ class Measurement:
 
 
 # Hosts that stop themselves between two measurements would not be measured.
-AWAKE = ("-e", "worker_idle_stop_threshold=100000")
+AWAKE = ("-e", "worker_idle_stop_threshold=1000")
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ MOMENT_TIMEOUT_SECONDS = 240
 # Nobody reads it.
 QUEUE = "academy-video-jobs-dlq"
 # Hosts that stop themselves between two kills would have to be woken.
-AWAKE = "--extra-vars=worker_idle_stop_threshold=100000"
+AWAKE = "--extra-vars=worker_idle_stop_threshold=1000"
 KEPT_FILE = "/mnt/transcode/kept"
 VIDEO_HOSTS = (VIDEO_HOST, STOPPED_WORKER)
 ROW = "written between two kills"
