@@ -49,7 +49,7 @@ class Moment:
 MOMENTS = (
     Moment("between security groups", r"changed: \[localhost\] => \(item=academy-api-sg"),
     Moment("between IAM roles", r"changed: \[localhost\] => \(item=academy-messaging-worker-role"),
-    Moment("with roles, without profiles", support.task("Make or mend the instance profile of each role")),
+    Moment("with roles, without profiles", support.task("Make or mend the instance profile of each kind of host")),
     Moment("between queues", r"changed: \[localhost\] => \(item=academy-messaging-jobs-dlq"),
     Moment("while the database is created", support.task("apply | Wait until the instance has settled")),
     Moment("between repositories", r"changed: \[localhost\] => \(item=academy-messaging-worker:"),
