@@ -111,7 +111,10 @@ def test_a_teardown_that_was_killed_is_finished_by_the_next_one() -> None:
     assert QUEUE in refused.output
     listed = support.playbook(*teardown, *consent, "--check", name="teardown-check").expect()
     assert all(host in listed.output for host in HOSTS)
-    assert support.calls(writes_only=True) == {}
+    written = support.calls(writes_only=True)
+    # The hosts are at work meanwhile.
+    theirs = support.calls(writes_only=True, hosts_only=True)
+    assert [call for call, count in written.items() if count > theirs.get(call, 0)] == []
 
     with support.background_playbook(*teardown, *consent, name="teardown-killed") as run:
         run.wait_for_line(support.task("hosts | Terminate the instances and wait"), MOMENT_TIMEOUT_SECONDS)
