@@ -13,6 +13,9 @@ if ! grep -q '"state": "down"' <<<"$state"; then
   exit 1
 fi
 
+# What a killed one left would otherwise count as the machine's own.
+python -m localcloud down
+
 mkdir -p build/test-logs
 integration_log=build/test-logs/integration.log
 pytest --exitfirst --verbose --durations=5 tests/integration >"$integration_log" 2>&1 &
