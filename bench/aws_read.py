@@ -30,7 +30,8 @@ def roles(iam: Any) -> Iterator[Read]:
     for role in (found["RoleName"] for found in iam.list_roles()["Roles"]):
         yield partial(iam.get_role, RoleName=role)
         yield partial(iam.list_attached_role_policies, RoleName=role)
-        yield partial(iam.get_instance_profile, InstanceProfileName=role)
+        # A function's role has none.
+        yield partial(iam.list_instance_profiles_for_role, RoleName=role)
         for policy in iam.list_role_policies(RoleName=role)["PolicyNames"]:
             yield partial(iam.get_role_policy, RoleName=role, PolicyName=policy)
 
@@ -67,6 +68,18 @@ def alarms(cloudwatch: Any) -> Iterator[Read]:
     yield partial(cloudwatch.describe_alarms, AlarmNamePrefix="academy-")
 
 
+def functions(lambda_: Any) -> Iterator[Read]:
+    for function in (found["FunctionName"] for found in lambda_.list_functions()["Functions"]):
+        yield partial(lambda_.get_function, FunctionName=function)
+        yield partial(lambda_.get_policy, FunctionName=function)
+
+
+def schedules(events: Any) -> Iterator[Read]:
+    for rule in events.list_rules()["Rules"]:
+        yield partial(events.list_targets_by_rule, Rule=rule["Name"])
+        yield partial(events.list_tags_for_resource, ResourceARN=rule["Arn"])
+
+
 def topics(sns: Any) -> Iterator[Read]:
     for topic in (found["TopicArn"] for found in sns.list_topics()["Topics"]):
         yield partial(sns.get_topic_attributes, TopicArn=topic)
@@ -76,8 +89,8 @@ def topics(sns: Any) -> Iterator[Read]:
 
 def main() -> None:
     sections = {
-        "cloudwatch": alarms, "ec2": hosts, "ecr": repositories, "iam": roles, "logs": log_groups, "rds": database,
-        "sns": topics, "sqs": queues,
+        "cloudwatch": alarms, "ec2": hosts, "ecr": repositories, "events": schedules, "iam": roles,
+        "lambda": functions, "logs": log_groups, "rds": database, "sns": topics, "sqs": queues,
     }  # fmt: skip
     clients = {service: demo.client(service) for service in sections}
     with ThreadPoolExecutor(THREADS) as pool:
