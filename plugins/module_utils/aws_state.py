@@ -59,12 +59,13 @@ def _call(client: Client, operation: str, call: Callable[[], Any], missing: Sequ
         raise ReadError(f"{service}:{action}", error) from error
 
 
-def _ask(client: Client, operation: str, *missing: str, **parameters: Any) -> Any:
+def ask(client: Client, operation: str, *missing: str, **parameters: Any) -> Any:
+    """The answer to one call; None where AWS gives one of these codes for a thing that is missing. Raises ReadError."""
     return _call(client, operation, partial(getattr(client, operation), **parameters), missing)
 
 
-def _ask_all(client: Client, operation: str, key: str, *missing: str, **parameters: Any) -> list[Record]:
-    """All pages of a list, which is empty where there is no such thing."""
+def ask_all(client: Client, operation: str, key: str, *missing: str, **parameters: Any) -> list[Record]:
+    """All pages of a list, which is empty where there is no such thing. Raises ReadError."""
 
     def pages() -> Record:
         answer: Record = client.get_paginator(operation).paginate(**parameters).build_full_result()
@@ -75,14 +76,16 @@ def _ask_all(client: Client, operation: str, key: str, *missing: str, **paramete
     return found
 
 
-def _filters(values: Mapping[str, Any]) -> list[Record]:
+def filters_of(values: Mapping[str, Any]) -> list[Record]:
+    """Filters as EC2 takes them, of names and one value or several."""
     return [
         {"Name": name, "Values": list(value) if isinstance(value, (list, tuple)) else [value]}
         for name, value in values.items()
     ]
 
 
-def _tags(tags: Sequence[Mapping[str, str]]) -> dict[str, str]:
+def tags_of(tags: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    """Tags as a dictionary, of AWS's list."""
     return {tag["Key"]: tag["Value"] for tag in tags}
 
 
@@ -93,7 +96,7 @@ def _snake(record: Record) -> Record:
 
 
 def _tagged(record: Record, tags_key: str = "Tags") -> Record:
-    tags = _tags(record.get(tags_key, []))
+    tags = tags_of(record.get(tags_key, []))
     return {**_snake({key: value for key, value in record.items() if key != tags_key}), "tags": tags}
 
 
@@ -101,7 +104,7 @@ def _tagged(record: Record, tags_key: str = "Tags") -> Record:
 
 
 def read_caller(sts: Client, _: bool) -> Record:
-    answer = _ask(sts, "get_caller_identity")
+    answer = ask(sts, "get_caller_identity")
     return {"account": answer["Account"], "arn": answer["Arn"]}
 
 
@@ -111,14 +114,14 @@ NO_ENTITY = "NoSuchEntity"
 
 
 def read_role(iam: Client, name: str) -> Record | None:
-    answer = _ask(iam, "get_role", NO_ENTITY, RoleName=name)
+    answer = ask(iam, "get_role", NO_ENTITY, RoleName=name)
     if answer is None:
         return None
     role = answer["Role"]
-    attached = _ask_all(iam, "list_attached_role_policies", "AttachedPolicies", NO_ENTITY, RoleName=name)
+    attached = ask_all(iam, "list_attached_role_policies", "AttachedPolicies", NO_ENTITY, RoleName=name)
     inline: Record = {}
-    for policy in _ask_all(iam, "list_role_policies", "PolicyNames", NO_ENTITY, RoleName=name):
-        found = _ask(iam, "get_role_policy", NO_ENTITY, RoleName=name, PolicyName=policy)
+    for policy in ask_all(iam, "list_role_policies", "PolicyNames", NO_ENTITY, RoleName=name):
+        found = ask(iam, "get_role_policy", NO_ENTITY, RoleName=name, PolicyName=policy)
         if found is not None:
             inline[str(policy)] = found["PolicyDocument"]
     return {
@@ -127,19 +130,19 @@ def read_role(iam: Client, name: str) -> Record | None:
         "trust_policy": role["AssumeRolePolicyDocument"],
         "managed_policies": sorted(policy["PolicyArn"] for policy in attached),
         "inline_policies": inline,
-        "tags": _tags(role.get("Tags", [])),
+        "tags": tags_of(role.get("Tags", [])),
     }
 
 
 def read_instance_profile(iam: Client, name: str) -> Record | None:
-    answer = _ask(iam, "get_instance_profile", NO_ENTITY, InstanceProfileName=name)
+    answer = ask(iam, "get_instance_profile", NO_ENTITY, InstanceProfileName=name)
     if answer is None:
         return None
     profile = answer["InstanceProfile"]
     return {
         "arn": profile["Arn"],
         "roles": [role["RoleName"] for role in profile["Roles"]],
-        "tags": _tags(profile.get("Tags", [])),
+        "tags": tags_of(profile.get("Tags", [])),
     }
 
 
@@ -149,12 +152,12 @@ NO_QUEUE = ("AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist")
 
 
 def read_queue(sqs: Client, name: str) -> Record | None:
-    answer = _ask(sqs, "get_queue_url", *NO_QUEUE, QueueName=name)
+    answer = ask(sqs, "get_queue_url", *NO_QUEUE, QueueName=name)
     if answer is None:
         return None
     url = answer["QueueUrl"]
-    found = _ask(sqs, "get_queue_attributes", *NO_QUEUE, QueueUrl=url, AttributeNames=["All"])
-    tags = _ask(sqs, "list_queue_tags", *NO_QUEUE, QueueUrl=url)
+    found = ask(sqs, "get_queue_attributes", *NO_QUEUE, QueueUrl=url, AttributeNames=["All"])
+    tags = ask(sqs, "list_queue_tags", *NO_QUEUE, QueueUrl=url)
     if found is None or tags is None:  # deleted meanwhile
         return None
     attributes = found["Attributes"]
@@ -173,22 +176,22 @@ NO_REPOSITORY = "RepositoryNotFoundException"
 
 
 def read_repository(ecr: Client, name: str) -> Record | None:
-    found = _ask_all(ecr, "describe_repositories", "repositories", NO_REPOSITORY, repositoryNames=[name])
+    found = ask_all(ecr, "describe_repositories", "repositories", NO_REPOSITORY, repositoryNames=[name])
     if not found:
         return None
     (repository,) = found
     arn = repository["repositoryArn"]
-    lifecycle = _ask(
+    lifecycle = ask(
         ecr, "get_lifecycle_policy", "LifecyclePolicyNotFoundException", NO_REPOSITORY, repositoryName=name
     )
-    tags = _ask(ecr, "list_tags_for_resource", NO_REPOSITORY, resourceArn=arn) or {}
+    tags = ask(ecr, "list_tags_for_resource", NO_REPOSITORY, resourceArn=arn) or {}
     return {
         "arn": arn,
         "uri": repository["repositoryUri"],
         "image_tag_mutability": repository["imageTagMutability"],
         "scan_on_push": repository.get("imageScanningConfiguration", {}).get("scanOnPush", False),
         "lifecycle_policy": json.loads(lifecycle["lifecyclePolicyText"]) if lifecycle else None,
-        "tags": _tags(tags.get("tags", [])),
+        "tags": tags_of(tags.get("tags", [])),
     }
 
 
@@ -197,9 +200,9 @@ def read_repository(ecr: Client, name: str) -> Record | None:
 
 def read_log_groups(logs: Client, prefix: str) -> Record:
     groups = {}
-    for group in _ask_all(logs, "describe_log_groups", "logGroups", logGroupNamePrefix=prefix):
+    for group in ask_all(logs, "describe_log_groups", "logGroups", logGroupNamePrefix=prefix):
         arn = group["arn"].removesuffix(":*")
-        tags = _ask(logs, "list_tags_for_resource", "ResourceNotFoundException", resourceArn=arn) or {}
+        tags = ask(logs, "list_tags_for_resource", "ResourceNotFoundException", resourceArn=arn) or {}
         groups[group["logGroupName"]] = {
             "arn": arn,
             "retention_days": group.get("retentionInDays"),
@@ -213,22 +216,22 @@ def read_log_groups(logs: Client, prefix: str) -> Record:
 
 def read_alarms(cloudwatch: Client, prefix: str) -> Record:
     """As CloudWatch tells them, because what an alarm says is told to the service in the same words; and their tags."""
-    found = _ask_all(cloudwatch, "describe_alarms", "MetricAlarms", AlarmNamePrefix=prefix, AlarmTypes=["MetricAlarm"])
+    found = ask_all(cloudwatch, "describe_alarms", "MetricAlarms", AlarmNamePrefix=prefix, AlarmTypes=["MetricAlarm"])
     alarms = {}
     for alarm in found:
         arn = alarm["AlarmArn"]
-        tags = _ask(cloudwatch, "list_tags_for_resource", "ResourceNotFoundException", ResourceARN=arn) or {}
-        alarms[alarm["AlarmName"]] = {**alarm, "tags": _tags(tags.get("Tags", []))}
+        tags = ask(cloudwatch, "list_tags_for_resource", "ResourceNotFoundException", ResourceARN=arn) or {}
+        alarms[alarm["AlarmName"]] = {**alarm, "tags": tags_of(tags.get("Tags", []))}
     return alarms
 
 
 def read_topic(sns: Client, arn: str) -> Record | None:
     missing = ("NotFound", "NotFoundException")
-    found = _ask(sns, "get_topic_attributes", *missing, TopicArn=arn)
+    found = ask(sns, "get_topic_attributes", *missing, TopicArn=arn)
     if found is None:
         return None
-    subscriptions = _ask_all(sns, "list_subscriptions_by_topic", "Subscriptions", *missing, TopicArn=arn)
-    tags = _ask(sns, "list_tags_for_resource", "ResourceNotFound", "ResourceNotFoundException", ResourceArn=arn) or {}
+    subscriptions = ask_all(sns, "list_subscriptions_by_topic", "Subscriptions", *missing, TopicArn=arn)
+    tags = ask(sns, "list_tags_for_resource", "ResourceNotFound", "ResourceNotFoundException", ResourceArn=arn) or {}
     return {
         "policy": json.loads(found["Attributes"].get("Policy") or "null"),
         "subscriptions": [
@@ -240,7 +243,7 @@ def read_topic(sns: Client, arn: str) -> Record | None:
             }
             for subscription in subscriptions
         ],
-        "tags": _tags(tags.get("Tags", [])),
+        "tags": tags_of(tags.get("Tags", [])),
     }
 
 
@@ -250,11 +253,11 @@ NO_RESOURCE = "ResourceNotFoundException"
 
 
 def read_function(functions: Client, name: str) -> Record | None:
-    answer = _ask(functions, "get_function", NO_RESOURCE, FunctionName=name)
+    answer = ask(functions, "get_function", NO_RESOURCE, FunctionName=name)
     if answer is None:
         return None
     found = answer["Configuration"]
-    policy = _ask(functions, "get_policy", NO_RESOURCE, FunctionName=name)
+    policy = ask(functions, "get_policy", NO_RESOURCE, FunctionName=name)
     return {
         "arn": found["FunctionArn"],
         "description": found.get("Description", ""),
@@ -273,11 +276,11 @@ def read_function(functions: Client, name: str) -> Record | None:
 
 
 def read_schedule(events: Client, name: str) -> Record | None:
-    found = _ask(events, "describe_rule", NO_RESOURCE, Name=name)
+    found = ask(events, "describe_rule", NO_RESOURCE, Name=name)
     if found is None:
         return None
-    targets = _ask_all(events, "list_targets_by_rule", "Targets", NO_RESOURCE, Rule=name)
-    tags = _ask(events, "list_tags_for_resource", NO_RESOURCE, ResourceARN=found["Arn"]) or {}
+    targets = ask_all(events, "list_targets_by_rule", "Targets", NO_RESOURCE, Rule=name)
+    tags = ask(events, "list_tags_for_resource", NO_RESOURCE, ResourceARN=found["Arn"]) or {}
     return {
         "arn": found["Arn"],
         "description": found.get("Description", ""),
@@ -286,7 +289,7 @@ def read_schedule(events: Client, name: str) -> Record | None:
         "state": found["State"],
         "role": found.get("RoleArn"),
         "targets": targets,
-        "tags": _tags(tags.get("Tags", [])),
+        "tags": tags_of(tags.get("Tags", [])),
     }
 
 
@@ -294,7 +297,7 @@ def read_schedule(events: Client, name: str) -> Record | None:
 
 
 def read_database(rds: Client, identifier: str) -> Record | None:
-    found = _ask_all(
+    found = ask_all(
         rds,
         "describe_db_instances",
         "DBInstances",
@@ -306,20 +309,20 @@ def read_database(rds: Client, identifier: str) -> Record | None:
 
 
 def read_subnet_group(rds: Client, name: str) -> Record | None:
-    found = _ask_all(
+    found = ask_all(
         rds, "describe_db_subnet_groups", "DBSubnetGroups", "DBSubnetGroupNotFoundFault", DBSubnetGroupName=name
     )
     if not found:
         return None
     group = found[0]
     arn = group["DBSubnetGroupArn"]
-    tags = _ask(rds, "list_tags_for_resource", "DBSubnetGroupNotFoundFault", ResourceName=arn) or {}
+    tags = ask(rds, "list_tags_for_resource", "DBSubnetGroupNotFoundFault", ResourceName=arn) or {}
     return {
         "arn": arn,
         "vpc_id": group["VpcId"],
         "description": group["DBSubnetGroupDescription"],
         "subnet_ids": sorted(subnet["SubnetIdentifier"] for subnet in group["Subnets"]),
-        "tags": _tags(tags.get("TagList", [])),
+        "tags": tags_of(tags.get("TagList", [])),
     }
 
 
@@ -327,7 +330,7 @@ def read_subnet_group(rds: Client, name: str) -> Record | None:
 
 
 def read_subnets(ec2: Client, filters: Mapping[str, Any]) -> list[Subnet]:
-    found = _ask_all(ec2, "describe_subnets", "Subnets", Filters=_filters(filters))
+    found = ask_all(ec2, "describe_subnets", "Subnets", Filters=filters_of(filters))
     return [Subnet(subnet["SubnetId"], subnet["VpcId"], subnet["AvailabilityZone"]) for subnet in found]
 
 
@@ -335,7 +338,7 @@ def read_security_groups(ec2: Client, names: Sequence[str]) -> list[Record]:
     """Of every VPC: a name means one group in each."""
     if not names:
         return []
-    found = _ask_all(ec2, "describe_security_groups", "SecurityGroups", Filters=_filters({"group-name": names}))
+    found = ask_all(ec2, "describe_security_groups", "SecurityGroups", Filters=filters_of({"group-name": names}))
     return [_tagged(group) for group in found]
 
 
@@ -343,8 +346,8 @@ def read_instance_types(ec2: Client, types: Sequence[str]) -> Record:
     """Those that exist in the region, with the zones that offer them."""
     if not types:
         return {}
-    filters = _filters({"instance-type": types})
-    offerings = _ask_all(
+    filters = filters_of({"instance-type": types})
+    offerings = ask_all(
         ec2,
         "describe_instance_type_offerings",
         "InstanceTypeOfferings",
@@ -358,13 +361,13 @@ def read_instance_types(ec2: Client, types: Sequence[str]) -> Record:
                 offering["Location"] for offering in offerings if offering["InstanceType"] == found["InstanceType"]
             ),
         }
-        for found in _ask_all(ec2, "describe_instance_types", "InstanceTypes", Filters=filters)
+        for found in ask_all(ec2, "describe_instance_types", "InstanceTypes", Filters=filters)
     }
 
 
 def _read_shutdown_behavior(ec2: Client, instance_id: str) -> str | None:
     attribute = "instanceInitiatedShutdownBehavior"
-    answer = _ask(
+    answer = ask(
         ec2, "describe_instance_attribute", "InvalidInstanceID.NotFound", InstanceId=instance_id, Attribute=attribute
     )
     behavior: str | None = (answer or {}).get("InstanceInitiatedShutdownBehavior", {}).get("Value")
@@ -372,12 +375,12 @@ def _read_shutdown_behavior(ec2: Client, instance_id: str) -> str | None:
 
 
 def _read_volumes(ec2: Client, instance_ids: Sequence[str]) -> list[Record]:
-    filters = _filters({"attachment.instance-id": instance_ids})
-    return [_tagged(volume) for volume in _ask_all(ec2, "describe_volumes", "Volumes", Filters=filters)]
+    filters = filters_of({"attachment.instance-id": instance_ids})
+    return [_tagged(volume) for volume in ask_all(ec2, "describe_volumes", "Volumes", Filters=filters)]
 
 
 def read_spot_requests(ec2: Client, filters: Mapping[str, Any]) -> list[Record]:
-    found = _ask_all(ec2, "describe_spot_instance_requests", "SpotInstanceRequests", Filters=_filters(filters))
+    found = ask_all(ec2, "describe_spot_instance_requests", "SpotInstanceRequests", Filters=filters_of(filters))
     return [_tagged(request) for request in found]
 
 
@@ -394,10 +397,10 @@ def read_launch_templates(ec2: Client, names: Sequence[str]) -> Record:
     """Those that there are, each with what its default version says."""
     if not names:
         return {}
-    filters = _filters({"launch-template-name": names})
+    filters = filters_of({"launch-template-name": names})
     templates = {}
-    for template in _ask_all(ec2, "describe_launch_templates", "LaunchTemplates", Filters=filters):
-        versions = _ask_all(
+    for template in ask_all(ec2, "describe_launch_templates", "LaunchTemplates", Filters=filters):
+        versions = ask_all(
             ec2,
             "describe_launch_template_versions",
             "LaunchTemplateVersions",
@@ -411,14 +414,14 @@ def read_launch_templates(ec2: Client, names: Sequence[str]) -> Record:
                 "default_version": template["DefaultVersionNumber"],
                 "latest_version": template["LatestVersionNumber"],
                 "data": _snake(versions[0]["LaunchTemplateData"]),
-                "tags": _tags(template.get("Tags", [])),
+                "tags": tags_of(template.get("Tags", [])),
             }
     return templates
 
 
 def read_instances(ec2: Client, filters: Mapping[str, Any]) -> list[Record]:
     """Each with its volumes by device, what becomes of it when it shuts itself down, and the request behind it."""
-    reservations = _ask_all(ec2, "describe_instances", "Reservations", Filters=_filters(filters))
+    reservations = ask_all(ec2, "describe_instances", "Reservations", Filters=filters_of(filters))
     instances = [_tagged(instance) for reservation in reservations for instance in reservation["Instances"]]
     ids = [instance["instance_id"] for instance in instances]
     volumes = _read_volumes(ec2, ids) if ids else []

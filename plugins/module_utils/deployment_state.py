@@ -13,11 +13,19 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from .aws_state import NO_ENTITY, NO_QUEUE, NO_REPOSITORY, THREADS, Client, ReadError, Record
-from .aws_state import _ask as ask
-from .aws_state import _ask_all as ask_all
-from .aws_state import _filters as filters_of
-from .aws_state import _tags as tags_of
+from .aws_state import (
+    NO_ENTITY,
+    NO_QUEUE,
+    NO_REPOSITORY,
+    THREADS,
+    Client,
+    ReadError,
+    Record,
+    ask,
+    ask_all,
+    filters_of,
+    tags_of,
+)
 from .queues import MESSAGE_COUNTS, message_count
 
 PROJECT = "Project"

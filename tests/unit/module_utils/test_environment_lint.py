@@ -148,14 +148,14 @@ def test_findings_stand_in_the_order_of_the_lines() -> None:
     assert [finding.subject for finding in findings] == ["line 1", "line 2: EXTRA", "line 3"]
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=1500)
 @given(st.binary(max_size=200))
 def test_no_file_breaks_it(data: bytes) -> None:
     _, findings = lint(data, TABLE)
     assert all(finding.text_en and finding.text_ko for finding in findings)
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=1000)
 @given(st.sampled_from(sorted(TABLE)), st.text(min_size=6, max_size=60).filter(lambda text: "\n" not in text))
 def test_no_value_is_told(name: str, value: str) -> None:
     marked = f"q7W{value}9zK"
@@ -163,7 +163,7 @@ def test_no_value_is_told(name: str, value: str) -> None:
     assert all("q7W" not in finding.text_en + finding.text_ko for finding in findings)
 
 
-@settings(max_examples=800, deadline=None)
+@settings(max_examples=800)
 @given(st.dictionaries(st.sampled_from(sorted(TABLE)), st.text(alphabet=st.characters(codec="ascii"), max_size=30)))
 def test_what_passes_is_read_as_it_stands(values: dict[str, str]) -> None:
     data = "".join(f"{name}={value}\n" for name, value in values.items()).encode()

@@ -193,7 +193,7 @@ ANYTHING = st.recursive(
 INPUTS = sorted({**collected()[0].options, **CONTROL_OPTIONS})
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=1500)
 @given(st.dictionaries(st.sampled_from(INPUTS), ANYTHING, min_size=1, max_size=6))
 def test_no_input_breaks_the_judgement(change: dict[str, Any]) -> None:
     for finding in judged(change):
@@ -202,7 +202,7 @@ def test_no_input_breaks_the_judgement(change: dict[str, Any]) -> None:
         json.dumps(finding.as_dict())
 
 
-@settings(max_examples=800, deadline=None)
+@settings(max_examples=800)
 @given(st.text(min_size=6, max_size=140))
 def test_no_password_is_told(password: str) -> None:
     findings = judged({"database_password": password})
@@ -214,7 +214,7 @@ def test_no_password_is_told(password: str) -> None:
         assert "password_length" in {finding.id for finding in findings}
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.integers(min_value=-(10**6), max_value=10**6), st.integers(min_value=-(10**6), max_value=10**6))
 def test_storage_passes_exactly_where_rds_takes_it(allocated: int, maximum: int) -> None:
     change = {"database_allocated_storage_gib": allocated, "database_max_allocated_storage_gib": maximum}
