@@ -61,11 +61,13 @@ def hosts(ec2: Any) -> Iterator[Read]:
 
 def database(rds: Any) -> Iterator[Read]:
     yield rds.describe_db_instances
-    yield rds.describe_db_subnet_groups
+    for group in rds.describe_db_subnet_groups()["DBSubnetGroups"]:
+        yield partial(rds.list_tags_for_resource, ResourceName=group["DBSubnetGroupArn"])
 
 
 def alarms(cloudwatch: Any) -> Iterator[Read]:
-    yield partial(cloudwatch.describe_alarms, AlarmNamePrefix="academy-")
+    for alarm in cloudwatch.describe_alarms(AlarmNamePrefix="academy-")["MetricAlarms"]:
+        yield partial(cloudwatch.list_tags_for_resource, ResourceARN=alarm["AlarmArn"])
 
 
 def functions(lambda_: Any) -> Iterator[Read]:

@@ -25,12 +25,17 @@ if "video" in host.name:
     files.directory(path="/mnt/transcode", mode="1777", **AS_ROOT)
 
 dnf.packages(packages=["docker", "amazon-ecr-credential-helper", "python3-requests"], _sudo=True)
-for path, mode in (("/etc/docker", "755"), ("/root/.docker", "700"), ("/etc/systemd/system/docker.service.d", "755")):
+for path, mode in (("/etc/docker", "755"), ("/root/.docker", "700"), ("/etc/academy", "700")):
     files.directory(path=path, mode=mode, **AS_ROOT)
-for path, mode in (("/etc/docker/daemon.json", "644"), ("/root/.docker/config.json", "600")):
-    content = host.data.contents[host.name][path]
+for path, content in host.data.contents[host.name].items():
+    mode = "600" if path.endswith("config.json") else "644"
     files.put(src=StringIO(content), dest=path, mode=mode, **AS_ROOT)
 systemd.service(service="docker.service", running=True, enabled=True, _sudo=True)
+
+if "/etc/academy/watchdog.json" in host.data.contents[host.name]:
+    files.directory(path="/usr/local/lib/academy", mode="755", **AS_ROOT)
+    for unit in ("academy-release.service", "academy-watchdog.timer", "academy-spot-notice.service"):
+        systemd.service(service=unit, running=True, enabled=True, _sudo=True)
 
 CONTAINERS = {
     "-api-": "academy-api",
@@ -41,6 +46,8 @@ CONTAINERS = {
 for part, container in CONTAINERS.items():
     if part in host.name:
         files.file(path=f"/etc/academy/{container}.env", mode="600", **AS_ROOT)
+        if "worker" in container:
+            files.directory(path=f"/run/academy/{container}", mode="1777", **AS_ROOT)
         server.shell(commands=[f"docker inspect {container} | grep --quiet '\"Running\": true'"], _sudo=True)
 
 if "-api-" in host.name:

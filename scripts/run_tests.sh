@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
 # The tests that take minutes: the whole story on one embedded cloud, in order, another that is killed and killed again, and
-# beside them the AWS roles on a control plane of their own, which has no hosts and shares nothing with the cloud.
+# beside them the AWS roles on a control plane of their own, which has no hosts and shares nothing with the cloud. They fill
+# what the others leave of the processors while these wait for hosts.
 set -euo pipefail
 
 # Its exit status says only whether the cloud is ready.
@@ -18,7 +19,7 @@ python -m localcloud down
 
 mkdir -p build/test-logs
 integration_log=build/test-logs/integration.log
-pytest --exitfirst --verbose --durations=5 tests/integration >"$integration_log" 2>&1 &
+nice -n 5 pytest --exitfirst --verbose --durations=20 tests/integration >"$integration_log" 2>&1 &
 integration=$!
 
 # Whatever happens, nothing of it stays. After a successful run this finds nothing to do.

@@ -21,6 +21,8 @@ ENVIRONMENT = {
     # molecule reads neither ansible.cfg's collections path nor anybody's activated environment.
     "ANSIBLE_COLLECTIONS_PATH": str(support.ROOT / ".collections"),
     "ANSIBLE_CONFIG": str(support.ROOT / "ansible.cfg"),
+    # What a scenario alone would make for itself is there already.
+    "MOLECULE_CREATE": "create",
 }
 
 
