@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
@@ -48,9 +48,14 @@ def parse_units(systemctl_show: str, asked: Sequence[str]) -> dict[str, dict[str
     return {name: _unit(block) for name, block in zip(asked, blocks)}
 
 
-def parse_containers(inspected: Iterable[Mapping[str, Any]], now: datetime) -> dict[str, dict[str, Any]]:
-    """Containers by name, from what the engine says of each of them."""
-    return {container["Name"].lstrip("/"): _container(container, now) for container in inspected}
+def parse_containers(
+    inspected: Iterable[Mapping[str, Any]], now: datetime, identity: Callable[[str], object]
+) -> dict[str, dict[str, Any]]:
+    """Containers by name, from what the engine says of each of them.
+
+    `identity` tells what lies at a path of the host, None for nothing, so that two paths to one thing can be known.
+    """
+    return {container["Name"].lstrip("/"): _container(container, now, identity) for container in inspected}
 
 
 def parse_images(listed: Iterable[Mapping[str, Any]], asked: Iterable[str]) -> dict[str, str | None]:
@@ -113,7 +118,7 @@ def _unit(block: str) -> dict[str, Any]:
     }
 
 
-def _container(container: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+def _container(container: Mapping[str, Any], now: datetime, identity: Callable[[str], object]) -> dict[str, Any]:
     state, settings = container["State"], container["HostConfig"]
     return {
         "id": container["Id"],
@@ -128,7 +133,18 @@ def _container(container: Mapping[str, Any], now: datetime) -> dict[str, Any]:
         "restart_policy": settings["RestartPolicy"]["Name"],
         "memory_limit_mib": settings["Memory"] // BYTES_PER_MIB,
         "running_seconds": _seconds_since(state["StartedAt"], now) if state["Running"] else None,
+        "stale_mounts": _stale_mounts(container, identity) if state["Running"] else [],
     }
+
+
+def _stale_mounts(container: Mapping[str, Any], identity: Callable[[str], object]) -> list[str]:
+    """Where a running container holds on to what lay at the source when it was started, and no longer lies there."""
+    root = f"/proc/{container['State']['Pid']}/root"
+    return sorted(
+        mount["Destination"]
+        for mount in container["Mounts"]
+        if mount["Type"] == "bind" and identity(mount["Source"]) != identity(root + mount["Destination"])
+    )
 
 
 def _seconds_since(started_at: str, now: datetime) -> int:

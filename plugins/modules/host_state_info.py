@@ -250,6 +250,12 @@ containers:
     running_seconds:
       description: For how long it has been running. V(null) when it is not.
       type: int
+    stale_mounts:
+      description:
+        - Where in a running container something is mounted that no longer lies at that path of the host, because a disk
+          was mounted there or a directory was made anew since the container was started.
+      type: list
+      elements: str
 images:
   description: Id of each image that was asked for, V(null) for one that is not there.
   type: dict
@@ -353,6 +359,15 @@ def read_path(path: str) -> dict[str, Any]:
     return found
 
 
+def identity(path: str) -> tuple[int, int] | None:
+    """What lies at a path, links followed; None for nothing."""
+    try:
+        status = os.stat(path)
+    except (FileNotFoundError, NotADirectoryError, ProcessLookupError):
+        return None
+    return status.st_dev, status.st_ino
+
+
 def user_name(number: int) -> str:
     try:
         return pwd.getpwuid(number).pw_name
@@ -389,7 +404,7 @@ def read_docker(containers: bool, images: list[str]) -> tuple[dict[str, dict[str
     # One that ends and is removed meanwhile is not found any more.
     inspected = [docker.get(f"/containers/{container['Id']}/json") for container in listed]
     return (
-        parse_containers(filter(None, inspected), datetime.now(timezone.utc)),
+        parse_containers(filter(None, inspected), datetime.now(timezone.utc), identity),
         parse_images(docker.get("/images/json"), images) if images else {},
     )
 

@@ -57,9 +57,17 @@ INSPECTED: dict[str, Any] = {
         "ExitCode": 0,
         "OOMKilled": False,
         "StartedAt": "2026-11-23T12:00:00.123456789Z",
+        "Pid": 7,
         "Health": {"Status": "healthy", "Log": [{"Output": SECRET}]},
     },
+    "Mounts": [
+        {"Type": "bind", "Source": "/mnt/transcode", "Destination": "/tmp"},
+        {"Type": "bind", "Source": "/run/academy/academy-api", "Destination": "/run/academy"},
+        {"Type": "volume", "Name": "v1", "Source": "/var/lib/docker/volumes/v1/_data", "Destination": "/data"},
+    ],
 }
+# What lies at each path of the host: a disk that came after the container had been started, and what has not changed.
+LIES_AT = {"/mnt/transcode": 1, "/proc/7/root/tmp": 2, "/run/academy/academy-api": 3, "/proc/7/root/run/academy": 3}
 STOPPED = {
     **INSPECTED,
     "Name": "/once",
@@ -70,6 +78,7 @@ STOPPED = {
         "ExitCode": 137,
         "OOMKilled": True,
         "StartedAt": "0001-01-01T00:00:00Z",
+        "Pid": 0,
     },
 }
 
@@ -131,7 +140,7 @@ def test_units_that_cannot_be_told_apart_are_refused() -> None:
 
 
 def test_containers() -> None:
-    containers = parse_containers([INSPECTED, STOPPED], NOW)
+    containers = parse_containers([INSPECTED, STOPPED], NOW, LIES_AT.get)
     assert containers == {
         "academy-api": {
             "id": "c1",
@@ -145,6 +154,7 @@ def test_containers() -> None:
             "restart_policy": "unless-stopped",
             "memory_limit_mib": 1400,
             "running_seconds": 30,
+            "stale_mounts": ["/tmp"],
         },
         "once": {
             "id": "c1",
@@ -158,10 +168,25 @@ def test_containers() -> None:
             "restart_policy": "no",
             "memory_limit_mib": 0,
             "running_seconds": None,
+            "stale_mounts": [],
         },
     }
     assert SECRET in json.dumps(INSPECTED)
     assert SECRET not in json.dumps(containers)
+
+
+@pytest.mark.parametrize(
+    ("lies_at", "stale"),
+    [
+        pytest.param({}, [], id="as it was started"),
+        pytest.param({"/run/academy/academy-api": None}, ["/run/academy"], id="removed"),
+        pytest.param({"/run/academy/academy-api": 4, "/mnt/transcode": 5}, ["/run/academy", "/tmp"], id="made anew"),
+        pytest.param(dict.fromkeys(LIES_AT), [], id="ended while it was looked at"),
+    ],
+)
+def test_what_a_container_holds_on_to(lies_at: dict[str, int | None], stale: list[str]) -> None:
+    found = {**LIES_AT, "/proc/7/root/tmp": 1, **lies_at}
+    assert parse_containers([INSPECTED], NOW, found.get)["academy-api"]["stale_mounts"] == stale
 
 
 def test_images() -> None:
