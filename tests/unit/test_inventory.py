@@ -23,7 +23,7 @@ INVENTORIES = ["production", "local"]
 SHOWN = [
     "ai_worker_job_max_seconds", "ai_worker_lease_seconds", "ai_worker_memory_mib", "ai_worker_visibility_seconds",
     "aws_region", "container_expected_limits_mib", "container_heartbeat", "container_idle_stop_threshold",
-    "container_log_group", "container_name", "container_names", "database_allocated_storage_gib",
+    "container_log_group", "container_name", "container_names", "container_unwanted", "database_allocated_storage_gib",
     "database_backup_retention_days", "database_engine_major", "database_identifier", "database_instance_class",
     "database_max_allocated_storage_gib", "deployment_name", "drill_queue_names", "drill_threshold", "host_services",
     "identity_kinds", "images_definitions", "instance_ami_parameter", "instance_data_volume_size_gib", "instance_kind",
@@ -146,6 +146,7 @@ def test_each_service_has_a_host_of_its_own_and_only_video_and_ai_stop_it(
     assert values["host_services"] == [service]
     assert (values["container_name"], values["container_log_group"]) == (name, f"/academy/{name}")
     assert values["container_expected_limits_mib"] == {name: limit_mib}
+    assert values["container_unwanted"] == [other for other in values["container_names"].values() if other != name]
     assert values["container_idle_stop_threshold"] == threshold
     assert values["container_heartbeat"] is values["instance_may_be_stopped"] is (threshold > 0)
     assert name in {image["name"] for image in values["images_definitions"]}
@@ -175,6 +176,7 @@ def test_a_shared_host_is_the_larger_machine_and_stops_only_when_nobody_works(re
     assert api["container_idle_stop_threshold"] == video["container_idle_stop_threshold"] == 0
     assert hosts["academy-video-worker-1"]["container_idle_stop_threshold"] == 5
     assert video["container_heartbeat"] is True
+    assert video["container_unwanted"] == ["academy-api", "academy-messaging-worker"]
     assert video["container_expected_limits_mib"] == {"academy-video-worker": 3200, "academy-ai-worker-cpu": 1200}
     kinds = api["identity_kinds"]
     assert kinds["api"]["receives_from"] == ["academy-messaging-jobs"]
