@@ -3,7 +3,7 @@
 """What a host shows of itself, from the output of its own tools, and where that differs from what is wanted.
 
 Nothing here starts a command or opens a file. What is returned is made for results that anybody may see: never the
-content of a file, never the environment or the command of a container.
+content of a file, never the command of a container or a value of its environment.
 """
 
 from __future__ import annotations
@@ -124,6 +124,7 @@ def _container(container: Mapping[str, Any], now: datetime, identity: Callable[[
         "id": container["Id"],
         "image": container["Config"]["Image"],
         "image_id": container["Image"],
+        "environment_names": sorted(setting.partition("=")[0] for setting in container["Config"]["Env"] or []),
         "status": state["Status"],
         # Empty where the container has no health check.
         "health": (state.get("Health") or {}).get("Status", ""),

@@ -14,7 +14,7 @@ description:
     swap and C(/etc/fstab), so that a role can act on what differs instead of starting one module for each thing it
     keeps.
   - Reads only. Each kind is read once, however many are asked for, and nothing is started for what is not asked for.
-  - Never returns the content of a file, or the environment or command of a container.
+  - Never returns the content of a file, or the command of a container or a value of its environment.
 version_added: 0.1.0
 author:
   - academy.deploy contributors (@academy)
@@ -225,6 +225,11 @@ containers:
     image_id:
       description: Id of the image.
       type: str
+    environment_names:
+      description: Names of the variables of its environment.
+      type: list
+      elements: str
+      sample: [DEBUG, SECRET_KEY]
     status:
       description: As Docker says it, V(running) or V(exited) for example.
       type: str
