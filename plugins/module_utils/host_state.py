@@ -68,6 +68,29 @@ def parse_images(listed: Iterable[Mapping[str, Any]], asked: Iterable[str]) -> d
     return {reference: found.get(reference) for reference in asked}
 
 
+def parse_repository(listed: Iterable[Mapping[str, Any]], repository: str) -> list[dict[str, Any]]:
+    """The images of one repository, from the engine's list."""
+    images = ((image, [*(image.get("RepoTags") or []), *(image.get("RepoDigests") or [])]) for image in listed)
+    return [
+        {"id": str(image["Id"]), "references": references, "created_seconds": int(image["Created"])}
+        for image, references in images
+        if any(re.match(f"{re.escape(repository)}[@:]", reference) for reference in references)
+    ]
+
+
+def outdated_images(
+    images: Iterable[Mapping[str, Any]], current: str, containers: Iterable[Mapping[str, Any]]
+) -> list[str]:
+    """Ids of a repository's images that nobody needs beside the current one.
+
+    Not the newest other one, to which somebody may go back, and none of which a container was made.
+    """
+    used = {container["image_id"] for container in containers}
+    others = [image for image in images if current not in image["references"]]
+    others.sort(key=lambda image: (image["created_seconds"], image["id"]))
+    return [image["id"] for image in others[:-1] if image["id"] not in used]
+
+
 def meminfo_bytes(proc_meminfo: str, name: str) -> int:
     """One line of /proc/meminfo; 0 where it is missing."""
     found = re.search(rf"^{re.escape(name)}:\s+(\d+) kB$", proc_meminfo, re.MULTILINE)

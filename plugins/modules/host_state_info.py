@@ -45,6 +45,11 @@ options:
     type: list
     elements: str
     default: []
+  repositories:
+    description: Repositories of which all images in Docker are told.
+    type: list
+    elements: str
+    default: []
 """
 
 EXAMPLES = r"""
@@ -208,7 +213,7 @@ units:
 docker_running:
   description:
     - Whether Docker's daemon runs.
-    - While it does not, containers and images are unknown, and so empty or V(null).
+    - While it does not, containers, images and repositories are unknown, and so empty or V(null).
   type: bool
   returned: success
 containers:
@@ -265,6 +270,21 @@ images:
   description: Id of each image that was asked for, V(null) for one that is not there.
   type: dict
   returned: success
+repositories:
+  description: The images of each repository that was asked for.
+  type: dict
+  returned: success
+  contains:
+    id:
+      description: Id of the image.
+      type: str
+    references:
+      description: Its names, with tag or digest.
+      type: list
+      elements: str
+    created_seconds:
+      description: When it was built, in seconds since the epoch.
+      type: int
 """
 
 import grp
@@ -291,6 +311,7 @@ from ..module_utils.host_state import (
     parse_containers,
     parse_images,
     parse_packages,
+    parse_repository,
     parse_units,
 )
 from ..module_utils.swap import parse_swaps
@@ -402,16 +423,18 @@ def read_units(module: AnsibleModule, names: list[str]) -> dict[str, dict[str, A
     return parse_units(module.run_command(command, check_rc=True)[1], names)
 
 
-def read_docker(containers: bool, images: list[str]) -> tuple[dict[str, dict[str, Any]], dict[str, str | None]]:
-    """Containers and images, as far as they are asked for."""
+def read_docker(asked: dict[str, Any]) -> dict[str, Any]:
+    """Containers, images and repositories, as far as they are asked for."""
     docker = DockerConnection()
-    listed = docker.get("/containers/json?all=true") if containers else []
+    listed = docker.get("/containers/json?all=true") if asked["containers"] else []
     # One that ends and is removed meanwhile is not found any more.
     inspected = [docker.get(f"/containers/{container['Id']}/json") for container in listed]
-    return (
-        parse_containers(filter(None, inspected), datetime.now(timezone.utc), identity),
-        parse_images(docker.get("/images/json"), images) if images else {},
-    )
+    images = docker.get("/images/json") if asked["images"] or asked["repositories"] else []
+    return {
+        "containers": parse_containers(filter(None, inspected), datetime.now(timezone.utc), identity),
+        "images": parse_images(images, asked["images"]),
+        "repositories": {name: parse_repository(images, name) for name in asked["repositories"]},
+    }
 
 
 def main() -> None:
@@ -423,17 +446,21 @@ def main() -> None:
             "units": names,
             "containers": {"type": "bool", "default": False},
             "images": names,
+            "repositories": names,
         },
         supports_check_mode=True,
     )
     asked = module.params
     module.run_command_environ_update = {"LC_ALL": "C"}
     running = docker_runs()
-    containers: dict[str, dict[str, Any]] = {}
-    images: dict[str, str | None] = dict.fromkeys(asked["images"])
+    docker = {
+        "containers": {},
+        "images": dict.fromkeys(asked["images"]),
+        "repositories": {name: [] for name in asked["repositories"]},
+    }
     try:
-        if running and (asked["containers"] or asked["images"]):
-            containers, images = read_docker(asked["containers"], asked["images"])
+        if running and any(asked[name] for name in docker):
+            docker = read_docker(asked)
         state = {
             "architecture": platform.machine(),
             "memory_total_mib": meminfo_bytes(read_text("/proc/meminfo"), "MemTotal") // BYTES_PER_MIB,
@@ -444,8 +471,7 @@ def main() -> None:
             "paths": {path: read_path(path) for path in asked["paths"]},
             "units": read_units(module, asked["units"]),
             "docker_running": running,
-            "containers": containers,
-            "images": images,
+            **docker,
         }
     except (OSError, ValueError, http.client.HTTPException) as error:
         module.fail_json(msg=f"cannot see the state of this host: {error}")

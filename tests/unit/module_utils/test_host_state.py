@@ -14,9 +14,11 @@ import pytest
 from plugins.module_utils.host_state import (
     meminfo_bytes,
     missing_packages,
+    outdated_images,
     parse_containers,
     parse_images,
     parse_packages,
+    parse_repository,
     parse_units,
     path_differences,
 )
@@ -201,6 +203,36 @@ def test_images() -> None:
         "api:1": "sha256:1",
         "api:2": None,
     }
+
+
+def test_repository() -> None:
+    listed: list[dict[str, Any]] = [
+        {"Id": "1", "Created": 9, "RepoTags": ["<none>:<none>"], "RepoDigests": ["registry/api@sha256:a"]},
+        {"Id": "2", "Created": 8, "RepoTags": ["registry/api:2"], "RepoDigests": None},
+        {"Id": "3", "Created": 7, "RepoTags": ["registry/api-two:1", "api:1"], "RepoDigests": ["other/registry/api@b"]},
+        {"Id": "4", "Created": 6, "RepoTags": None, "RepoDigests": None},
+    ]
+    assert parse_repository(listed, "registry/api") == [
+        {"id": "1", "references": ["<none>:<none>", "registry/api@sha256:a"], "created_seconds": 9},
+        {"id": "2", "references": ["registry/api:2"], "created_seconds": 8},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("images", "used", "outdated"),
+    [
+        pytest.param({}, [], [], id="the first one"),
+        pytest.param({"new": 3}, [], [], id="nothing else"),
+        pytest.param({"new": 3, "before": 2}, [], [], id="the one before"),
+        pytest.param({"new": 3, "before": 2, "b": 1, "a": 0}, [], ["a", "b"], id="older ones"),
+        pytest.param({"new": 1, "before": 3, "a": 2}, [], ["a"], id="gone back"),
+        pytest.param({"before": 2, "a": 1}, [], ["a"], id="the new one was not there yet"),
+        pytest.param({"new": 3, "before": 2, "b": 1, "a": 0}, ["a"], ["b"], id="somebody else uses it"),
+    ],
+)
+def test_outdated_images(images: dict[str, int], used: list[str], outdated: list[str]) -> None:
+    listed = [{"id": name, "references": [f"api@{name}"], "created_seconds": made} for name, made in images.items()]
+    assert outdated_images(listed, "api@new", [{"image_id": name} for name in used]) == outdated
 
 
 def test_meminfo() -> None:
