@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ..module_utils.docker import plan_docker
-from ..module_utils.host_state import missing_packages, path_differences
+from ..module_utils.host_state import missing_packages, outdated_images, path_differences
 from ..module_utils.volume import mount_differences
 from ..module_utils.watchdog import plan_watchdog, watchdog_problems
 
@@ -32,6 +32,7 @@ class FilterModule:
             "docker_changes": docker_changes,
             "missing_packages": missing_packages,
             "mount_differences": mount_differences,
+            "outdated_images": outdated_images,
             "path_differences": path_differences,
             "watchdog_changes": watchdog_changes,
             "watchdog_problems": watchdog_problems,

@@ -3,14 +3,14 @@
 """What a host shows of itself, from the output of its own tools, and where that differs from what is wanted.
 
 Nothing here starts a command or opens a file. What is returned is made for results that anybody may see: never the
-content of a file, never the environment or the command of a container.
+content of a file, never the command of a container or a value of its environment.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
@@ -48,9 +48,14 @@ def parse_units(systemctl_show: str, asked: Sequence[str]) -> dict[str, dict[str
     return {name: _unit(block) for name, block in zip(asked, blocks)}
 
 
-def parse_containers(inspected: Iterable[Mapping[str, Any]], now: datetime) -> dict[str, dict[str, Any]]:
-    """Containers by name, from what the engine says of each of them."""
-    return {container["Name"].lstrip("/"): _container(container, now) for container in inspected}
+def parse_containers(
+    inspected: Iterable[Mapping[str, Any]], now: datetime, identity: Callable[[str], object]
+) -> dict[str, dict[str, Any]]:
+    """Containers by name, from what the engine says of each of them.
+
+    `identity` tells what lies at a path of the host, None for nothing, so that two paths to one thing can be known.
+    """
+    return {container["Name"].lstrip("/"): _container(container, now, identity) for container in inspected}
 
 
 def parse_images(listed: Iterable[Mapping[str, Any]], asked: Iterable[str]) -> dict[str, str | None]:
@@ -61,6 +66,29 @@ def parse_images(listed: Iterable[Mapping[str, Any]], asked: Iterable[str]) -> d
         for reference in [*(image.get("RepoTags") or []), *(image.get("RepoDigests") or [])]
     }
     return {reference: found.get(reference) for reference in asked}
+
+
+def parse_repository(listed: Iterable[Mapping[str, Any]], repository: str) -> list[dict[str, Any]]:
+    """The images of one repository, from the engine's list."""
+    images = ((image, [*(image.get("RepoTags") or []), *(image.get("RepoDigests") or [])]) for image in listed)
+    return [
+        {"id": str(image["Id"]), "references": references, "created_seconds": int(image["Created"])}
+        for image, references in images
+        if any(re.match(f"{re.escape(repository)}[@:]", reference) for reference in references)
+    ]
+
+
+def outdated_images(
+    images: Iterable[Mapping[str, Any]], current: str, containers: Iterable[Mapping[str, Any]]
+) -> list[str]:
+    """Ids of a repository's images that nobody needs beside the current one.
+
+    Not the newest other one, to which somebody may go back, and none of which a container was made.
+    """
+    used = {container["image_id"] for container in containers}
+    others = [image for image in images if current not in image["references"]]
+    others.sort(key=lambda image: (image["created_seconds"], image["id"]))
+    return [image["id"] for image in others[:-1] if image["id"] not in used]
 
 
 def meminfo_bytes(proc_meminfo: str, name: str) -> int:
@@ -113,12 +141,13 @@ def _unit(block: str) -> dict[str, Any]:
     }
 
 
-def _container(container: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+def _container(container: Mapping[str, Any], now: datetime, identity: Callable[[str], object]) -> dict[str, Any]:
     state, settings = container["State"], container["HostConfig"]
     return {
         "id": container["Id"],
         "image": container["Config"]["Image"],
         "image_id": container["Image"],
+        "environment_names": sorted(setting.partition("=")[0] for setting in container["Config"]["Env"] or []),
         "status": state["Status"],
         # Empty where the container has no health check.
         "health": (state.get("Health") or {}).get("Status", ""),
@@ -128,7 +157,18 @@ def _container(container: Mapping[str, Any], now: datetime) -> dict[str, Any]:
         "restart_policy": settings["RestartPolicy"]["Name"],
         "memory_limit_mib": settings["Memory"] // BYTES_PER_MIB,
         "running_seconds": _seconds_since(state["StartedAt"], now) if state["Running"] else None,
+        "stale_mounts": _stale_mounts(container, identity) if state["Running"] else [],
     }
+
+
+def _stale_mounts(container: Mapping[str, Any], identity: Callable[[str], object]) -> list[str]:
+    """Where a running container holds on to what lay at the source when it was started, and no longer lies there."""
+    root = f"/proc/{container['State']['Pid']}/root"
+    return sorted(
+        mount["Destination"]
+        for mount in container["Mounts"]
+        if mount["Type"] == "bind" and identity(mount["Source"]) != identity(root + mount["Destination"])
+    )
 
 
 def _seconds_since(started_at: str, now: datetime) -> int:

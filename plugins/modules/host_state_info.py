@@ -14,7 +14,7 @@ description:
     swap and C(/etc/fstab), so that a role can act on what differs instead of starting one module for each thing it
     keeps.
   - Reads only. Each kind is read once, however many are asked for, and nothing is started for what is not asked for.
-  - Never returns the content of a file, or the environment or command of a container.
+  - Never returns the content of a file, or the command of a container or a value of its environment.
 version_added: 0.1.0
 author:
   - academy.deploy contributors (@academy)
@@ -42,6 +42,11 @@ options:
     default: false
   images:
     description: Images in Docker, as C(name:tag) or C(name@digest).
+    type: list
+    elements: str
+    default: []
+  repositories:
+    description: Repositories of which all images in Docker are told.
     type: list
     elements: str
     default: []
@@ -208,7 +213,7 @@ units:
 docker_running:
   description:
     - Whether Docker's daemon runs.
-    - While it does not, containers and images are unknown, and so empty or V(null).
+    - While it does not, containers, images and repositories are unknown, and so empty or V(null).
   type: bool
   returned: success
 containers:
@@ -225,6 +230,11 @@ containers:
     image_id:
       description: Id of the image.
       type: str
+    environment_names:
+      description: Names of the variables of its environment.
+      type: list
+      elements: str
+      sample: [DEBUG, SECRET_KEY]
     status:
       description: As Docker says it, V(running) or V(exited) for example.
       type: str
@@ -250,10 +260,31 @@ containers:
     running_seconds:
       description: For how long it has been running. V(null) when it is not.
       type: int
+    stale_mounts:
+      description:
+        - Where in a running container something is mounted that no longer lies at that path of the host, because a disk
+          was mounted there or a directory was made anew since the container was started.
+      type: list
+      elements: str
 images:
   description: Id of each image that was asked for, V(null) for one that is not there.
   type: dict
   returned: success
+repositories:
+  description: The images of each repository that was asked for.
+  type: dict
+  returned: success
+  contains:
+    id:
+      description: Id of the image.
+      type: str
+    references:
+      description: Its names, with tag or digest.
+      type: list
+      elements: str
+    created_seconds:
+      description: When it was built, in seconds since the epoch.
+      type: int
 """
 
 import grp
@@ -280,6 +311,7 @@ from ..module_utils.host_state import (
     parse_containers,
     parse_images,
     parse_packages,
+    parse_repository,
     parse_units,
 )
 from ..module_utils.swap import parse_swaps
@@ -353,6 +385,15 @@ def read_path(path: str) -> dict[str, Any]:
     return found
 
 
+def identity(path: str) -> tuple[int, int] | None:
+    """What lies at a path, links followed; None for nothing."""
+    try:
+        status = os.stat(path)
+    except (FileNotFoundError, NotADirectoryError, ProcessLookupError):
+        return None
+    return status.st_dev, status.st_ino
+
+
 def user_name(number: int) -> str:
     try:
         return pwd.getpwuid(number).pw_name
@@ -382,16 +423,18 @@ def read_units(module: AnsibleModule, names: list[str]) -> dict[str, dict[str, A
     return parse_units(module.run_command(command, check_rc=True)[1], names)
 
 
-def read_docker(containers: bool, images: list[str]) -> tuple[dict[str, dict[str, Any]], dict[str, str | None]]:
-    """Containers and images, as far as they are asked for."""
+def read_docker(asked: dict[str, Any]) -> dict[str, Any]:
+    """Containers, images and repositories, as far as they are asked for."""
     docker = DockerConnection()
-    listed = docker.get("/containers/json?all=true") if containers else []
+    listed = docker.get("/containers/json?all=true") if asked["containers"] else []
     # One that ends and is removed meanwhile is not found any more.
     inspected = [docker.get(f"/containers/{container['Id']}/json") for container in listed]
-    return (
-        parse_containers(filter(None, inspected), datetime.now(timezone.utc)),
-        parse_images(docker.get("/images/json"), images) if images else {},
-    )
+    images = docker.get("/images/json") if asked["images"] or asked["repositories"] else []
+    return {
+        "containers": parse_containers(filter(None, inspected), datetime.now(timezone.utc), identity),
+        "images": parse_images(images, asked["images"]),
+        "repositories": {name: parse_repository(images, name) for name in asked["repositories"]},
+    }
 
 
 def main() -> None:
@@ -403,17 +446,21 @@ def main() -> None:
             "units": names,
             "containers": {"type": "bool", "default": False},
             "images": names,
+            "repositories": names,
         },
         supports_check_mode=True,
     )
     asked = module.params
     module.run_command_environ_update = {"LC_ALL": "C"}
     running = docker_runs()
-    containers: dict[str, dict[str, Any]] = {}
-    images: dict[str, str | None] = dict.fromkeys(asked["images"])
+    docker = {
+        "containers": {},
+        "images": dict.fromkeys(asked["images"]),
+        "repositories": {name: [] for name in asked["repositories"]},
+    }
     try:
-        if running and (asked["containers"] or asked["images"]):
-            containers, images = read_docker(asked["containers"], asked["images"])
+        if running and any(asked[name] for name in docker):
+            docker = read_docker(asked)
         state = {
             "architecture": platform.machine(),
             "memory_total_mib": meminfo_bytes(read_text("/proc/meminfo"), "MemTotal") // BYTES_PER_MIB,
@@ -424,8 +471,7 @@ def main() -> None:
             "paths": {path: read_path(path) for path in asked["paths"]},
             "units": read_units(module, asked["units"]),
             "docker_running": running,
-            "containers": containers,
-            "images": images,
+            **docker,
         }
     except (OSError, ValueError, http.client.HTTPException) as error:
         module.fail_json(msg=f"cannot see the state of this host: {error}")

@@ -23,14 +23,14 @@ INVENTORIES = ["production", "local"]
 SHOWN = [
     "ai_worker_job_max_seconds", "ai_worker_lease_seconds", "ai_worker_memory_mib", "ai_worker_visibility_seconds",
     "aws_region", "container_expected_limits_mib", "container_heartbeat", "container_idle_stop_threshold",
-    "container_log_group", "container_name", "container_names", "database_allocated_storage_gib",
-    "database_backup_retention_days", "database_engine_major", "database_identifier", "database_instance_class",
-    "database_max_allocated_storage_gib", "deployment_name", "drill_queue_names", "drill_threshold", "host_services",
-    "identity_kinds", "images_definitions", "instance_ami_parameter", "instance_data_volume_size_gib", "instance_kind",
-    "instance_may_be_stopped", "instance_memory_min_mib", "instance_root_volume_size_gib", "instance_security_group",
-    "instance_type", "logs_groups", "logs_retention_days", "messaging_worker_memory_mib",
-    "network_security_group_names", "queues_jobs", "registry_repositories", "stage", "starter_workers",
-    "transcode_volume_mount_point", "transcode_volume_size_gib", "video_worker_memory_mib",
+    "container_log_group", "container_name", "container_names", "container_stopping_neighbours", "container_unwanted",
+    "database_allocated_storage_gib", "database_backup_retention_days", "database_engine_major", "database_identifier",
+    "database_instance_class", "database_max_allocated_storage_gib", "deployment_name", "drill_queue_names",
+    "drill_threshold", "host_services", "identity_kinds", "images_definitions", "instance_ami_parameter",
+    "instance_data_volume_size_gib", "instance_kind", "instance_may_be_stopped", "instance_memory_min_mib",
+    "instance_root_volume_size_gib", "instance_security_group", "instance_type", "logs_groups", "logs_retention_days",
+    "messaging_worker_memory_mib", "network_security_group_names", "queues_jobs", "registry_repositories", "stage",
+    "starter_workers", "transcode_volume_mount_point", "transcode_volume_size_gib", "video_worker_memory_mib",
     "video_worker_visibility_seconds", "worker_heartbeat", "worker_idle_stop_threshold",
 ]  # fmt: skip
 # ansible-inventory shows templates; this play shows what they resolve to, as any play would see it.
@@ -146,6 +146,7 @@ def test_each_service_has_a_host_of_its_own_and_only_video_and_ai_stop_it(
     assert values["host_services"] == [service]
     assert (values["container_name"], values["container_log_group"]) == (name, f"/academy/{name}")
     assert values["container_expected_limits_mib"] == {name: limit_mib}
+    assert values["container_unwanted"] == [other for other in values["container_names"].values() if other != name]
     assert values["container_idle_stop_threshold"] == threshold
     assert values["container_heartbeat"] is values["instance_may_be_stopped"] is (threshold > 0)
     assert name in {image["name"] for image in values["images_definitions"]}
@@ -175,6 +176,9 @@ def test_a_shared_host_is_the_larger_machine_and_stops_only_when_nobody_works(re
     assert api["container_idle_stop_threshold"] == video["container_idle_stop_threshold"] == 0
     assert hosts["academy-video-worker-1"]["container_idle_stop_threshold"] == 5
     assert video["container_heartbeat"] is True
+    assert video["container_stopping_neighbours"] == {"ai_worker": "academy-ai-worker-cpu"}
+    assert api["container_stopping_neighbours"] == hosts["academy-ai-worker-1"]["container_stopping_neighbours"] == {}
+    assert video["container_unwanted"] == ["academy-api", "academy-messaging-worker"]
     assert video["container_expected_limits_mib"] == {"academy-video-worker": 3200, "academy-ai-worker-cpu": 1200}
     kinds = api["identity_kinds"]
     assert kinds["api"]["receives_from"] == ["academy-messaging-jobs"]

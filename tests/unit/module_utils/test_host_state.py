@@ -14,9 +14,11 @@ import pytest
 from plugins.module_utils.host_state import (
     meminfo_bytes,
     missing_packages,
+    outdated_images,
     parse_containers,
     parse_images,
     parse_packages,
+    parse_repository,
     parse_units,
     path_differences,
 )
@@ -57,9 +59,17 @@ INSPECTED: dict[str, Any] = {
         "ExitCode": 0,
         "OOMKilled": False,
         "StartedAt": "2026-11-23T12:00:00.123456789Z",
+        "Pid": 7,
         "Health": {"Status": "healthy", "Log": [{"Output": SECRET}]},
     },
+    "Mounts": [
+        {"Type": "bind", "Source": "/mnt/transcode", "Destination": "/tmp"},
+        {"Type": "bind", "Source": "/run/academy/academy-api", "Destination": "/run/academy"},
+        {"Type": "volume", "Name": "v1", "Source": "/var/lib/docker/volumes/v1/_data", "Destination": "/data"},
+    ],
 }
+# What lies at each path of the host: a disk that came after the container had been started, and what has not changed.
+LIES_AT = {"/mnt/transcode": 1, "/proc/7/root/tmp": 2, "/run/academy/academy-api": 3, "/proc/7/root/run/academy": 3}
 STOPPED = {
     **INSPECTED,
     "Name": "/once",
@@ -70,6 +80,7 @@ STOPPED = {
         "ExitCode": 137,
         "OOMKilled": True,
         "StartedAt": "0001-01-01T00:00:00Z",
+        "Pid": 0,
     },
 }
 
@@ -131,12 +142,13 @@ def test_units_that_cannot_be_told_apart_are_refused() -> None:
 
 
 def test_containers() -> None:
-    containers = parse_containers([INSPECTED, STOPPED], NOW)
+    containers = parse_containers([INSPECTED, STOPPED], NOW, LIES_AT.get)
     assert containers == {
         "academy-api": {
             "id": "c1",
             "image": "registry/academy-api@sha256:2",
             "image_id": "sha256:1",
+            "environment_names": ["DB_PASSWORD"],
             "status": "running",
             "health": "healthy",
             "exit_code": 0,
@@ -145,11 +157,13 @@ def test_containers() -> None:
             "restart_policy": "unless-stopped",
             "memory_limit_mib": 1400,
             "running_seconds": 30,
+            "stale_mounts": ["/tmp"],
         },
         "once": {
             "id": "c1",
             "image": "registry/academy-api@sha256:2",
             "image_id": "sha256:1",
+            "environment_names": ["DB_PASSWORD"],
             "status": "exited",
             "health": "",
             "exit_code": 137,
@@ -158,10 +172,25 @@ def test_containers() -> None:
             "restart_policy": "no",
             "memory_limit_mib": 0,
             "running_seconds": None,
+            "stale_mounts": [],
         },
     }
     assert SECRET in json.dumps(INSPECTED)
     assert SECRET not in json.dumps(containers)
+
+
+@pytest.mark.parametrize(
+    ("lies_at", "stale"),
+    [
+        pytest.param({}, [], id="as it was started"),
+        pytest.param({"/run/academy/academy-api": None}, ["/run/academy"], id="removed"),
+        pytest.param({"/run/academy/academy-api": 4, "/mnt/transcode": 5}, ["/run/academy", "/tmp"], id="made anew"),
+        pytest.param(dict.fromkeys(LIES_AT), [], id="ended while it was looked at"),
+    ],
+)
+def test_what_a_container_holds_on_to(lies_at: dict[str, int | None], stale: list[str]) -> None:
+    found = {**LIES_AT, "/proc/7/root/tmp": 1, **lies_at}
+    assert parse_containers([INSPECTED], NOW, found.get)["academy-api"]["stale_mounts"] == stale
 
 
 def test_images() -> None:
@@ -174,6 +203,36 @@ def test_images() -> None:
         "api:1": "sha256:1",
         "api:2": None,
     }
+
+
+def test_repository() -> None:
+    listed: list[dict[str, Any]] = [
+        {"Id": "1", "Created": 9, "RepoTags": ["<none>:<none>"], "RepoDigests": ["registry/api@sha256:a"]},
+        {"Id": "2", "Created": 8, "RepoTags": ["registry/api:2"], "RepoDigests": None},
+        {"Id": "3", "Created": 7, "RepoTags": ["registry/api-two:1", "api:1"], "RepoDigests": ["other/registry/api@b"]},
+        {"Id": "4", "Created": 6, "RepoTags": None, "RepoDigests": None},
+    ]
+    assert parse_repository(listed, "registry/api") == [
+        {"id": "1", "references": ["<none>:<none>", "registry/api@sha256:a"], "created_seconds": 9},
+        {"id": "2", "references": ["registry/api:2"], "created_seconds": 8},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("images", "used", "outdated"),
+    [
+        pytest.param({}, [], [], id="the first one"),
+        pytest.param({"new": 3}, [], [], id="nothing else"),
+        pytest.param({"new": 3, "before": 2}, [], [], id="the one before"),
+        pytest.param({"new": 3, "before": 2, "b": 1, "a": 0}, [], ["a", "b"], id="older ones"),
+        pytest.param({"new": 1, "before": 3, "a": 2}, [], ["a"], id="gone back"),
+        pytest.param({"before": 2, "a": 1}, [], ["a"], id="the new one was not there yet"),
+        pytest.param({"new": 3, "before": 2, "b": 1, "a": 0}, ["a"], ["b"], id="somebody else uses it"),
+    ],
+)
+def test_outdated_images(images: dict[str, int], used: list[str], outdated: list[str]) -> None:
+    listed = [{"id": name, "references": [f"api@{name}"], "created_seconds": made} for name, made in images.items()]
+    assert outdated_images(listed, "api@new", [{"image_id": name} for name in used]) == outdated
 
 
 def test_meminfo() -> None:
