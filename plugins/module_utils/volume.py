@@ -158,8 +158,9 @@ def mount_differences(
         "options": live is None or {"rw", "noexec"} & set(live.options.split(",")) == {"rw"},
         "fstab": [Entry(**found) for found in state["fstab"] if found["target"] == mount_point] == [entry],
         "directory": not path_differences(state["paths"], [opened]),
-        # A unit without a file is systemd's own view of what is mounted; it knows no fstab entry for it.
-        "unit": bool(unit["fragment_path"]) and not unit["need_daemon_reload"],
+        # A unit without a file is systemd's own view of what is mounted; it knows no fstab entry for it. One that is
+        # masked mounts nothing at the next boot.
+        "unit": bool(unit["fragment_path"]) and unit["load_state"] == "loaded" and not unit["need_daemon_reload"],
     }
     return [name for name, as_wanted in wanted.items() if not as_wanted]
 

@@ -188,7 +188,11 @@ def test_description(disk: Disk, line: str) -> None:
 
 
 ENTRY = Entry(f"UUID={OWN}", PLACE.path, "xfs", "defaults,nofail")
-UNIT = {"fragment_path": "/run/systemd/generator/mnt-transcode.mount", "need_daemon_reload": False}
+UNIT = {
+    "fragment_path": "/run/systemd/generator/mnt-transcode.mount",
+    "load_state": "loaded",
+    "need_daemon_reload": False,
+}
 DIRECTORY = {"kind": "directory", "owner": "root", "group": "root", "mode": "1777"}
 BOOT = Entry("UUID=2", "/boot", "xfs", "defaults")
 LIVE = Mount(PLACE.path, "259:1", options="rw,noatime")
@@ -225,6 +229,7 @@ def mount_state(
         pytest.param(mount_state(directory={"mode": "0755"}), ["directory"], id="closed"),
         pytest.param(mount_state(directory={"owner": "ec2-user"}), ["directory"], id="somebody else's"),
         pytest.param(mount_state(unit={"fragment_path": ""}), ["unit"], id="unknown to systemd"),
+        pytest.param(mount_state(unit={"load_state": "masked"}), ["unit"], id="masked"),
         pytest.param(mount_state(unit={"need_daemon_reload": True}), ["unit"], id="fstab not read again"),
         pytest.param(
             mount_state((), {"mode": "0000"}, {"fragment_path": ""}, ()),
