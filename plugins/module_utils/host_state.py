@@ -15,6 +15,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 UNIT_PROPERTIES = (
+    "Id",
     "LoadState",
     "ActiveState",
     "SubState",
@@ -131,6 +132,7 @@ def _unit(block: str) -> dict[str, Any]:
     values = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
     entered = values.get("ActiveEnterTimestamp", "")
     return {
+        "id": values.get("Id", ""),
         "load_state": values.get("LoadState", ""),
         "active_state": values.get("ActiveState", ""),
         "sub_state": values.get("SubState", ""),

@@ -100,7 +100,13 @@ def parse_children(lsblk_json: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 def mounted_device(mounts: tuple[Mount, ...], path: str) -> str:
     """The number of the device that is mounted at exactly this path; empty where none is."""
-    return next((mount.device_number for mount in reversed(mounts) if mount.target == path), "")
+    mount = mounted_at(mounts, path)
+    return mount.device_number if mount else ""
+
+
+def mounted_at(mounts: tuple[Mount, ...], path: str) -> Mount | None:
+    """What is seen at exactly this path: of several mounts the last one."""
+    return next((mount for mount in reversed(mounts) if mount.target == path), None)
 
 
 def places(mounts: tuple[Mount, ...], device_number: str) -> tuple[str, ...]:
@@ -145,12 +151,16 @@ def mount_differences(
     mounts = tuple(Mount(**found) for found in state["mounts"])
     opened = {"path": mount_point, "kind": "directory", "mode": mode}
     unit = state["units"][mount_point]
+    live = mounted_at(mounts, mount_point)
     wanted = {
-        "mount": mounted_device(mounts, mount_point) == disk["device_number"],
+        "mount": live is not None and live.device_number == disk["device_number"],
+        # Whatever fstab says, somebody may have mounted it again in another way.
+        "options": live is None or {"rw", "noexec"} & set(live.options.split(",")) == {"rw"},
         "fstab": [Entry(**found) for found in state["fstab"] if found["target"] == mount_point] == [entry],
         "directory": not path_differences(state["paths"], [opened]),
-        # A unit without a file is systemd's own view of what is mounted; it knows no fstab entry for it.
-        "unit": bool(unit["fragment_path"]) and not unit["need_daemon_reload"],
+        # A unit without a file is systemd's own view of what is mounted; it knows no fstab entry for it. One that is
+        # masked mounts nothing at the next boot.
+        "unit": bool(unit["fragment_path"]) and unit["load_state"] == "loaded" and not unit["need_daemon_reload"],
     }
     return [name for name, as_wanted in wanted.items() if not as_wanted]
 

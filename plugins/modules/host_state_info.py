@@ -189,6 +189,10 @@ units:
   type: dict
   returned: success
   contains:
+    id:
+      description: Its name for systemd, which of a mount point is another one.
+      type: str
+      sample: mnt-transcode.mount
     load_state:
       description: C(LoadState); V(not-found) for a unit that does not exist.
       type: str

@@ -46,6 +46,11 @@ def starts() -> Counter[str]:
     return Counter(decision["host"] for decision in decisions if decision["action"] == "start")
 
 
+def inspected(instance_id: str, template: str) -> str:
+    """What Docker on a host says of its worker."""
+    return support.on_host(instance_id, "docker", "inspect", f"--format={template}", CONTAINER).stdout.strip()
+
+
 def messages(queue: str) -> dict[str, int]:
     sqs = demo.client("sqs")
     url = sqs.get_queue_url(QueueName=queue)["QueueUrl"]
@@ -108,8 +113,14 @@ def test_the_job_of_a_worker_that_dies_comes_back_and_is_finished() -> None:
     job = send(LONG_CLIP_SECONDS)
     support.wait_until(lambda: job_row(job).get("state") == "running", "a worker has taken the job", 180)
     victim = support.instance(str(job_row(job)["worker_id"]))["instance_id"]
-    process = support.on_host(victim, "docker", "inspect", "--format={{.State.Pid}}", CONTAINER).stdout.strip()
+    process, restarts = inspected(victim, "{{.State.Pid}}"), int(inspected(victim, "{{.RestartCount}}"))
     assert support.on_host(victim, "kill", "-KILL", process).returncode == 0
+    support.wait_until(
+        lambda: int(inspected(victim, "{{.RestartCount}}")) == restarts + 1, "Docker has started the worker again", 20
+    )
+    # Its first attempt has ended without a result and the second has not begun: who finishes it has taken it again.
+    row = job_row(job)
+    assert (row["state"], row["attempts"]) == ("running", 1)
     support.wait_until(lambda: is_done(job), "the job is done all the same", 300)
     assert job_row(job)["attempts"] > 1
     wait_until_they_sleep()

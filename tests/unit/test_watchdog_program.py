@@ -45,13 +45,13 @@ def course(
     restarts: Callable[[int], int] = lambda _: 0,
     started: Callable[[int], str] = lambda _: "09:00",
     hangs_after: int = 99,
-    polls: int = 5,
+    polls: Callable[[int], int] = lambda _: 5,
 ) -> Course:
     """A worker's course; its heartbeat changes every minute until it hangs."""
 
     def shown(minute: int) -> Shown:
         container = None if status is None else Container(status, restarts(minute), started(minute))
-        beat = None if beats is None else Beat(float(min(minute, hangs_after)), beats, polls)
+        beat = None if beats is None else Beat(float(min(minute, hangs_after)), beats, polls(minute))
         return container, beat
 
     return shown
@@ -91,6 +91,8 @@ def off_at(
 
 
 RUNNING, EXITED, BUSY, IDLE = course(), course("exited"), course(beats="busy"), course(beats="idle")
+# Idle for less than the threshold, and refused its stop: then it counts anew.
+WAITING, REFUSED = course(beats="idle", polls=lambda _: 4), course(beats="idle", polls=lambda minute: minute % 6)
 ALWAYS = range(99)
 
 
@@ -99,7 +101,13 @@ ALWAYS = range(99)
     [
         pytest.param(RUNNING, None, id="no heartbeat file"),
         pytest.param(BUSY, None, id="works"),
-        pytest.param(IDLE, None, id="a single idle one stops its host itself"),
+        pytest.param(WAITING, None, id="short jobs between the looks"),
+        pytest.param(IDLE, 16, id="idle, and has not stopped its host"),
+        pytest.param(REFUSED, 20, id="idle, refused its stop again and again"),
+        pytest.param(change(10, IDLE, change(11, BUSY, IDLE)), 26, id="work begins the idle time anew"),
+        pytest.param(change(10, IDLE, change(11, BUSY, WAITING)), None, id="idle before its last work"),
+        pytest.param(change(10, IDLE, change(11, RUNNING, IDLE)), 26, id="no heartbeat does, too"),
+        pytest.param(change(10, IDLE, course(beats="unheard of")), None, id="says what nobody knows after it was idle"),
         pytest.param(course(beats="unheard of"), None, id="says what nobody knows"),
         *[
             pytest.param(course(status), 15, id=status or "absent")
@@ -146,12 +154,12 @@ def test_one_worker(worker: Course, minute: int | None) -> None:
         pytest.param([EXITED, RUNNING], None, id="one runs"),
         pytest.param([EXITED, BUSY], None, id="one works"),
         pytest.param([EXITED, IDLE], 16, id="broken beside idle"),
-        pytest.param([EXITED, course(beats="idle", polls=4)], None, id="broken beside one not idle for long enough"),
+        pytest.param([EXITED, WAITING], None, id="broken beside one not idle for long enough"),
         pytest.param([IDLE, IDLE], 10, id="both idle, as soon as the grace is over"),
         pytest.param([IDLE, change(30, BUSY, IDLE)], 30, id="both idle at last"),
         pytest.param([IDLE, BUSY], None, id="one idle, one works"),
         pytest.param([IDLE, RUNNING], None, id="one idle, one without heartbeat"),
-        pytest.param([IDLE, course(beats="idle", polls=4)], None, id="one not idle for long enough"),
+        pytest.param([IDLE, WAITING], None, id="one not idle for long enough"),
         pytest.param([IDLE, course(beats="idle", hangs_after=0)], 19, id="a heartbeat from before the boot is none"),
     ],
 )
@@ -165,11 +173,17 @@ def test_two_workers(workers: list[Course], minute: int | None) -> None:
         pytest.param(RUNNING, {"silent": ALWAYS}, 15, id="Docker does not answer"),
         pytest.param(RUNNING, {"silent": range(5, 12)}, None, id="Docker is restarted"),
         pytest.param(BUSY, {"silent": ALWAYS}, None, id="works on without Docker"),
-        pytest.param(course(beats="idle", hangs_after=20), {"silent": ALWAYS}, 39, id="hangs without Docker"),
+        pytest.param(IDLE, {"silent": ALWAYS}, 16, id="idle without Docker"),
+        pytest.param(course(beats="busy", hangs_after=20), {"silent": ALWAYS}, 39, id="hangs without Docker"),
         pytest.param(EXITED, {"hold": ALWAYS}, None, id="held"),
         pytest.param(EXITED, {"hold": range(20)}, 35, id="a hold's end begins the count"),
         pytest.param(EXITED, {"hold": range(14, 15)}, 30, id="a short hold does, too"),
+        pytest.param(IDLE, {"hold": ALWAYS}, None, id="idle and held"),
+        pytest.param(IDLE, {"hold": range(20)}, 35, id="idle, a hold's end begins the count"),
+        pytest.param(REFUSED, {"hold": range(14, 15)}, 32, id="idle, a short hold does, too"),
         pytest.param(EXITED, {"broken_seconds": 0}, 10, id="not soon after the boot"),
+        pytest.param(IDLE, {"broken_seconds": 0}, 10, id="idle, not soon after the boot"),
+        pytest.param(IDLE, {"looks": [*range(8), *range(11, 30)]}, 26, id="idle, a gap begins it anew"),
         pytest.param(EXITED, {"looks": [*range(8), *range(11, 30)]}, 26, id="a gap between looks begins it anew"),
         pytest.param(EXITED, {"looks": [*range(8), *range(10, 30)]}, 15, id="a look may be late"),
         pytest.param(EXITED, {"looks": [0, 1000, 1001, 1014, 1015]}, None, id="never by two looks far apart"),
@@ -192,6 +206,20 @@ def test_it_says_why_and_how_long_still() -> None:
     held, _ = watchdog.decide(settings(2), Seen(0, "held until 9", "", {}, {}), None)
     assert held.text == "stays on, held until 9: worker-0 does not exist; worker-1 does not exist"
     assert held.broken
+
+
+def test_it_says_that_a_single_worker_has_not_stopped_its_host() -> None:
+    looks = [
+        Seen(60.0 * n, "", "", {"worker-0": Container("running", 0, "")}, {"worker-0": Beat(n, "idle", 5 - n)})
+        for n in range(3)
+    ]
+    wanted = settings(1, idle_polls=4)
+    _, memory = watchdog.decide(wanted, looks[0], None)
+    idle, memory = watchdog.decide(wanted, looks[1], memory)
+    assert idle.text == "powers off in 15 minutes: worker-0 is idle and has not stopped this host"
+    waits, _ = watchdog.decide(wanted, looks[2], memory)
+    assert waits.text == "powers off in 14 minutes: worker-0 waits for work and has not stopped this host"
+    assert not idle.broken
 
 
 # --- what it reads ----------------------------------------------------------------------------------------------------

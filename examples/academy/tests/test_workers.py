@@ -7,11 +7,13 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -298,6 +300,38 @@ def test_a_job_that_fails_comes_back(aws: str, database: Path, ended: threading.
     assert models.Job.objects.get(pk="broken").state == "running"
     assert counted("academy-messaging-jobs") == (0, 1)
     assert RETRY_SECONDS < 300
+
+
+def test_without_its_database_a_worker_gives_its_job_back_and_takes_no_other(
+    aws: str, database: Path, ended: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("apps.workers.loop.POLL_RETRY_SECONDS", 0.2)
+    for number in range(2):
+        send("academy-messaging-jobs", {**SMS, "id": f"sms-{number}"})
+    running, queues = loop(messaging.worker(Environment({})), MESSAGING, ended)
+    hidden: list[int] = []
+    hide = queues.hide
+
+    def noted(message: Message, seconds: int) -> None:
+        hidden.append(seconds)
+        hide(message, seconds)
+
+    monkeypatch.setattr(queues, "hide", noted)
+    meanwhile: list[tuple[int, int]] = []
+
+    def come_back() -> None:
+        meanwhile.append(counted("academy-messaging-jobs"))
+        with closing(sqlite3.connect(database)) as other:
+            other.execute("ALTER TABLE away RENAME TO jobs_job")
+
+    connections["default"].cursor().execute("ALTER TABLE jobs_job RENAME TO away")
+    back = threading.Timer(2, come_back)
+    back.start()
+    running.run()
+    back.join()
+    assert (meanwhile, hidden) == ([(1, 1)], [RETRY_SECONDS])
+    assert [row.state for row in models.Job.objects.all()] == ["done"]
+    assert counted("academy-messaging-jobs") == (0, 1)
 
 
 def test_a_worker_leaves_what_another_has_leased(aws: str, database: Path, ended: threading.Event) -> None:

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a worker host does by itself when its application cannot.
 
-look     powers the host off when its workers are broken for long, or when all of several are idle; a timer calls it
+look     powers the host off when its workers are broken for long, when all of several are idle, or when a single one is
+         idle for long and has not stopped it; a timer calls it
 notice   waits for EC2's notice that a Spot instance is taken away, and has the workers give back their jobs
 release  has the workers give back their jobs; systemd calls it at every shutdown
 
@@ -103,6 +104,8 @@ class Memory:
     began: float
     looked: float
     broken_since: float | None
+    # Since when a single worker, which should have stopped the host by then, has had no work.
+    idle_since: float | None
     workers: Mapping[str, Remembered]
     said: str
 
@@ -114,15 +117,18 @@ class Decision:
     text: str
 
 
-BROKEN, BUSY, IDLE, RUNNING = "broken", "busy", "idle", "running"
+# One that is waiting has found its queues empty, but not often enough in a row to be idle.
+BROKEN, BUSY, IDLE, WAITING, RUNNING = "broken", "busy", "idle", "waiting", "running"
 
 
 def decide(settings: Settings, seen: Seen, memory: Memory | None) -> tuple[Decision, Memory]:
     """Whether the host is powered off now, and what to remember for the next look.
 
     It is when every worker is broken or idle, at least one is broken, and that was so at every look for long enough;
-    and at once when every one of several is idle. Never while one works or merely runs, while somebody holds the host,
-    or soon after the boot. A hold begins the count anew: whoever held the host has as long to mend it.
+    at once when every one of several is idle; and when a single one was idle, which is when it stops its host itself,
+    and has had no work at any look for as long since. If it was refused that, it may count its empty polls anew.
+    Never while one works or merely runs, while somebody holds the host, or soon after the boot. A hold begins the count
+    anew: whoever held the host has as long to mend it.
     """
     known = memory.workers if memory else {}
     began = memory.began if memory else seen.now
@@ -131,17 +137,20 @@ def decide(settings: Settings, seen: Seen, memory: Memory | None) -> tuple[Decis
     kinds = [kind for kind, _ in found.values()]
     said = "; ".join(f"{name} {why}" for name, (_, why) in found.items())
 
-    broken = BROKEN in kinds and not {BUSY, RUNNING} & set(kinds)
+    counts = memory if memory and seen.now - memory.looked <= GAP_SECONDS and not seen.hold else None
+    broken = BROKEN in kinds and not {BUSY, WAITING, RUNNING} & set(kinds)
     idle = len(kinds) > 1 and set(kinds) == {IDLE}
-    since = None
-    if broken and not seen.hold:
-        unbroken = memory is not None and seen.now - memory.looked <= GAP_SECONDS
-        since = memory.broken_since if memory and unbroken and memory.broken_since is not None else seen.now
+    left_on = kinds == [IDLE] or (kinds == [WAITING] and counts is not None and counts.idle_since is not None)
+    broken_since = _since(broken, seen, counts.broken_since if counts else None)
+    idle_since = _since(left_on, seen, counts.idle_since if counts else None)
+    since = broken_since if broken else idle_since
     left = max(
         settings.broken_seconds - (seen.now - since) if since is not None else 0,
         settings.grace_seconds - (seen.now - began),
     )
-    if not broken and not idle:
+    if left_on:
+        said += " and has not stopped this host"
+    if not broken and not idle and not left_on:
         decision = Decision(False, False, f"stays on: {said}")
     elif seen.hold:
         decision = Decision(False, broken, f"stays on, {seen.hold}: {said}")
@@ -149,7 +158,14 @@ def decide(settings: Settings, seen: Seen, memory: Memory | None) -> tuple[Decis
         decision = Decision(False, broken, f"powers off in {math.ceil(left / 60)} minutes: {said}")
     else:
         decision = Decision(True, broken, f"powers off: {said}")
-    return decision, Memory(began, seen.now, since, workers, decision.text)
+    return decision, Memory(began, seen.now, broken_since, idle_since, workers, decision.text)
+
+
+def _since(holds: bool, seen: Seen, before: float | None) -> float | None:
+    """Since when every look has found it so; a host that is held is not counted."""
+    if not holds or seen.hold:
+        return None
+    return seen.now if before is None else before
 
 
 def remember(name: str, seen: Seen, old: Remembered | None) -> Remembered:
@@ -191,8 +207,8 @@ def judge(settings: Settings, seen: Seen, name: str, known: Remembered) -> tuple
         return BROKEN, "is restarted again and again"
     if beat and not fresh:
         return BROKEN, f"gives no sign of life for {settings.heartbeat_seconds:g} seconds"
-    if beating and beating.state == IDLE and beating.empty_polls >= settings.idle_polls:
-        return IDLE, "is idle"
+    if beating and beating.state == IDLE:
+        return (IDLE, "is idle") if beating.empty_polls >= settings.idle_polls else (WAITING, "waits for work")
     return RUNNING, "is running"
 
 

@@ -27,6 +27,7 @@ NOW = datetime(2026, 11, 23, 12, 0, 30, tzinfo=UTC)
 SECRET = "a-secret-of-the-application"
 
 DOCKER_UNIT = """\
+Id=docker.service
 LoadState=loaded
 ActiveState=active
 SubState=running
@@ -37,6 +38,7 @@ ActiveEnterTimestamp=@1795435205
 """
 # systemd answers a mount point under the name of its unit, and what does not exist without a file.
 UNKNOWN_UNIT = """\
+Id=mnt-transcode.mount
 LoadState=not-found
 ActiveState=inactive
 SubState=dead
@@ -116,6 +118,7 @@ def test_units_are_told_by_the_names_that_were_asked_for() -> None:
     units = parse_units(f"{DOCKER_UNIT}\n{UNKNOWN_UNIT}", ["docker.service", "/mnt/transcode"])
     assert units == {
         "docker.service": {
+            "id": "docker.service",
             "load_state": "loaded",
             "active_state": "active",
             "sub_state": "running",
@@ -125,6 +128,7 @@ def test_units_are_told_by_the_names_that_were_asked_for() -> None:
             "active_enter_seconds": 1795435205,
         },
         "/mnt/transcode": {
+            "id": "mnt-transcode.mount",
             "load_state": "not-found",
             "active_state": "inactive",
             "sub_state": "dead",

@@ -188,16 +188,21 @@ def test_description(disk: Disk, line: str) -> None:
 
 
 ENTRY = Entry(f"UUID={OWN}", PLACE.path, "xfs", "defaults,nofail")
-UNIT = {"fragment_path": "/run/systemd/generator/mnt-transcode.mount", "need_daemon_reload": False}
+UNIT = {
+    "fragment_path": "/run/systemd/generator/mnt-transcode.mount",
+    "load_state": "loaded",
+    "need_daemon_reload": False,
+}
 DIRECTORY = {"kind": "directory", "owner": "root", "group": "root", "mode": "1777"}
 BOOT = Entry("UUID=2", "/boot", "xfs", "defaults")
+LIVE = Mount(PLACE.path, "259:1", options="rw,noatime")
 
 
 def mount_state(
     entries: tuple[Entry, ...] = (BOOT, ENTRY),
     directory: dict[str, str] | None = None,
     unit: dict[str, Any] | None = None,
-    mounts: tuple[Mount, ...] = (Mount("/", "259:0"), Mount(PLACE.path, "259:1")),
+    mounts: tuple[Mount, ...] = (Mount("/", "259:0"), LIVE),
 ) -> dict[str, Any]:
     return {
         "mounts": [asdict(mount) for mount in mounts],
@@ -212,8 +217,10 @@ def mount_state(
     [
         pytest.param(mount_state(), [], id="as wanted"),
         pytest.param(mount_state(mounts=()), ["mount"], id="not mounted"),
+        pytest.param(mount_state(mounts=(LIVE, replace(LIVE, device_number="8:1"))), ["mount"], id="covered"),
+        pytest.param(mount_state(mounts=(replace(LIVE, options="ro,noatime"),)), ["options"], id="remounted read-only"),
         pytest.param(
-            mount_state(mounts=(Mount(PLACE.path, "259:1"), Mount(PLACE.path, "8:1"))), ["mount"], id="covered"
+            mount_state(mounts=(replace(LIVE, options="rw,noexec,noatime"),)), ["options"], id="remounted noexec"
         ),
         pytest.param(mount_state(entries=(BOOT,)), ["fstab"], id="lost in fstab"),
         pytest.param(mount_state(entries=(replace(ENTRY, options="defaults"),)), ["fstab"], id="other options"),
@@ -222,6 +229,7 @@ def mount_state(
         pytest.param(mount_state(directory={"mode": "0755"}), ["directory"], id="closed"),
         pytest.param(mount_state(directory={"owner": "ec2-user"}), ["directory"], id="somebody else's"),
         pytest.param(mount_state(unit={"fragment_path": ""}), ["unit"], id="unknown to systemd"),
+        pytest.param(mount_state(unit={"load_state": "masked"}), ["unit"], id="masked"),
         pytest.param(mount_state(unit={"need_daemon_reload": True}), ["unit"], id="fstab not read again"),
         pytest.param(
             mount_state((), {"mode": "0000"}, {"fragment_path": ""}, ()),

@@ -7,6 +7,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.db import Error as DatabaseError
 from django.db import models, transaction
 from django.utils import timezone
 
@@ -53,6 +54,15 @@ def begin(job_id: str, kind: str, worker_id: str, lease_seconds: int) -> Job | N
         job.started_at, job.leased_until = now, now + timedelta(seconds=lease_seconds)
         job.save()
     return job
+
+
+def can_begin() -> bool:
+    """Whether the database answers, and has its tables."""
+    try:
+        Job.objects.exists()
+    except DatabaseError:
+        return False
+    return True
 
 
 def finish(job: Job, state: str, result: dict[str, Any]) -> None:

@@ -154,6 +154,11 @@ class Loop:
             log.warning("left alone: %s", reason)
             self._queues.hide(message, RETRY_SECONDS)
             return
+        except DatabaseError as error:
+            log.error("given back, because the database did not take it: %s", error)
+            self._queues.hide(message, RETRY_SECONDS)
+            self._await_database()
+            return
         if job is None:
             log.info("%s %s was finished before", message.kind, work["id"])
             self._queues.delete(message)
@@ -181,6 +186,13 @@ class Loop:
             models.finish(job, models.DONE, result)
             self._queues.delete(message)
             log.info("%s is done", job)
+
+    def _await_database(self) -> None:
+        """Take nothing until it answers: what is received in vain too often ends in the dead letter queue."""
+        while not self._ended.wait(POLL_RETRY_SECONDS):
+            close_old_connections()
+            if models.can_begin():
+                return
 
     @contextmanager
     def _extended(self, message: Message) -> Iterator[None]:
