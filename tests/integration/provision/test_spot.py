@@ -105,7 +105,8 @@ def test_for_the_rest_it_is_as_an_on_demand_one(account: Account) -> None:
 def test_a_second_run_changes_nothing_and_a_stopped_one_stays_stopped(account: Account) -> None:
     assert unchanged(account, "again")
     account.client("ec2").stop_instances(InstanceIds=[only(account, SPOT)["InstanceId"]])
-    assert request(account)["State"] == "disabled"
+    assert request(account)["State"] == "active"
+    support.wait_until(lambda: request(account)["State"] == "disabled", "its request notices", 30)
     assert unchanged(account, "stopped")
     assert only(account, SPOT)["State"]["Name"] == "stopped"
 
