@@ -12,6 +12,7 @@ from ansible_collections.academy.deploy.plugins.module_utils.hold import (
     hold_epoch,
     hold_until,
     is_brought_up,
+    is_too_soon,
     wake_plan,
 )
 
@@ -23,5 +24,6 @@ class FilterModule:
             "hold_epoch": hold_epoch,
             "hold_until": hold_until,
             "is_brought_up": is_brought_up,
+            "is_too_soon": is_too_soon,
             "wake_plan": wake_plan,
         }

@@ -15,6 +15,11 @@ HOLD_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 # Or on their way there: a host that is about to stop cannot be configured, and cannot be started yet.
 ASLEEP = ("pending", "stopping", "stopped")
 NO_RELEASE = "none"
+# EC2's answers to a start that comes too soon: the instance is still stopping, or has stopped and its Spot request does not
+# know it yet.
+TOO_SOON = ("IncorrectInstanceState", "IncorrectSpotRequestState")
+# Why an instance stopped that EC2 itself interrupted, which gets the same answer for as long as EC2 wants.
+INTERRUPTED = "Server.SpotInstance"
 
 
 def hold_until(now: datetime, minutes: int) -> str:
@@ -55,6 +60,12 @@ def wake_plan(hosts: Sequence[str], seen: Mapping[str, Mapping[str, Any]], relea
         "left": left,
         "behind": {host: found for host, found in releases.items() if found != release},
     }
+
+
+def is_too_soon(refusal: str, instance: Mapping[str, Any]) -> bool:
+    """Whether EC2, which refused to start the stopped instance, will do so in a moment."""
+    reason = str((instance.get("state_reason") or {}).get("code"))
+    return any(code in refusal for code in TOO_SOON) and not reason.startswith(INTERRUPTED)
 
 
 def containers_on(

@@ -9,7 +9,15 @@ from typing import Any
 
 import pytest
 
-from plugins.module_utils.hold import containers_on, hold_end, hold_epoch, hold_until, is_brought_up, wake_plan
+from plugins.module_utils.hold import (
+    containers_on,
+    hold_end,
+    hold_epoch,
+    hold_until,
+    is_brought_up,
+    is_too_soon,
+    wake_plan,
+)
 
 NOW = datetime(2026, 1, 31, 23, 30, 0, 999999)
 HOST = "academy-video-worker-1"
@@ -67,6 +75,24 @@ def test_what_becomes_of_a_host(seen: dict[str, Any], wake: bool, becomes: str, 
     plan = wake_plan([HOST], {HOST: seen, "academy-other-1": host("stopped")}, RELEASE, wake)
     assert {name for name in (HOLD, WAKE, LEFT) if plan[name]} == ({becomes} if becomes else set())
     assert plan["behind"] == ({HOST: behind} if behind else {})
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "again"),
+    [
+        ("IncorrectSpotRequestState", "Client.UserInitiatedShutdown", True),
+        ("IncorrectSpotRequestState", "Client.InstanceInitiatedShutdown", True),
+        ("IncorrectSpotRequestState", None, True),
+        ("IncorrectInstanceState", "Client.UserInitiatedShutdown", True),
+        # Only EC2 starts it, in minutes or in days.
+        ("IncorrectSpotRequestState", "Server.SpotInstanceShutdown", False),
+        ("InsufficientInstanceCapacity", "Client.UserInitiatedShutdown", False),
+        ("UnauthorizedOperation", None, False),
+    ],
+)
+def test_what_is_refused_too_soon_is_tried_again(code: str, reason: str | None, again: bool) -> None:
+    refusal = f"Unable to start instances: An error occurred ({code}) when calling the StartInstances operation: No."
+    assert is_too_soon(refusal, {"state_reason": {"code": reason}} if reason else {}) == again
 
 
 GROUPS = {"all": ["a", "b", "c"], "api": ["a"], "messaging_worker": ["a"], "video_worker": ["b", "c"]}
