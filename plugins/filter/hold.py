@@ -10,6 +10,7 @@ from typing import Any
 from ansible_collections.academy.deploy.plugins.module_utils.hold import (
     containers_on,
     hold_epoch,
+    hold_runs_out,
     hold_until,
     is_brought_up,
     is_too_soon,
@@ -22,6 +23,7 @@ class FilterModule:
         return {
             "containers_on": containers_on,
             "hold_epoch": hold_epoch,
+            "hold_runs_out": hold_runs_out,
             "hold_until": hold_until,
             "is_brought_up": is_brought_up,
             "is_too_soon": is_too_soon,

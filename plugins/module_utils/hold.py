@@ -12,6 +12,8 @@ from .tags import RELEASE_TAG
 
 # The tag's value, in UTC.
 HOLD_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
+# What must be left of a hold when the workers' turn comes: pulling an image and getting healthy take their time.
+LEFT_MIN = timedelta(minutes=30)
 # Or on their way there: a host that is about to stop cannot be configured, and cannot be started yet.
 ASLEEP = ("pending", "stopping", "stopped")
 NO_RELEASE = "none"
@@ -35,6 +37,11 @@ def hold_end(value: str) -> datetime:
 def hold_epoch(value: str) -> int:
     """The same for the host, in seconds since 1970."""
     return int(hold_end(value).timestamp())
+
+
+def hold_runs_out(value: str, now: datetime) -> bool:
+    """Whether a hold, now in UTC, may end before its host is configured."""
+    return hold_end(value) - now.replace(tzinfo=UTC) < LEFT_MIN
 
 
 def wake_plan(hosts: Sequence[str], seen: Mapping[str, Mapping[str, Any]], release: str, wake: bool) -> dict[str, Any]:

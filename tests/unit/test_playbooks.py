@@ -27,3 +27,10 @@ def test_workers_are_held_and_let_go_for_every_role_that_configures_a_host() -> 
     tags = {"hold", *(tag for role in roles for tag in role["tags"])}
     assert set(found["Keep the workers awake"]["tags"]) == set(found["Let the workers go"]["tags"]) == tags
     assert list(found)[-1] == "Let the workers go"
+
+
+def test_a_hold_is_renewed_for_every_role_of_a_worker() -> None:
+    play = plays("configure.yml")["Run the workers, each host at its own pace"]
+    (renew,) = [task for task in play["pre_tasks"] if task["ansible.builtin.include_role"]["tasks_from"] == "renew"]
+    tags = [tag for role in play["roles"] for tag in role["tags"]]
+    assert renew["tags"] == renew["ansible.builtin.include_role"]["apply"]["tags"] == tags

@@ -13,6 +13,7 @@ from plugins.module_utils.hold import (
     containers_on,
     hold_end,
     hold_epoch,
+    hold_runs_out,
     hold_until,
     is_brought_up,
     is_too_soon,
@@ -42,6 +43,20 @@ def test_a_hold_is_written_in_utc_for_people_and_in_seconds_for_the_host(now: da
 def test_what_is_no_time_ends_never(value: str) -> None:
     with pytest.raises(ValueError, match=r"does not match format|day is out of range"):
         hold_end(value)
+
+
+@pytest.mark.parametrize(
+    ("value", "runs_out"),
+    [
+        ("2026-02-01T00:30:00Z", False),
+        ("2026-02-01T00:00:01Z", False),
+        ("2026-02-01T00:00:00Z", True),
+        ("2026-01-31T23:30:00Z", True),
+    ],
+)
+@pytest.mark.parametrize("now", [NOW, NOW.replace(tzinfo=UTC)], ids=["naive", "aware"])
+def test_a_hold_is_renewed_only_when_little_of_it_is_left(now: datetime, value: str, runs_out: bool) -> None:
+    assert hold_runs_out(value, now) == runs_out
 
 
 HOLD, WAKE, LEFT = "hold", "wake", "left"
