@@ -9,6 +9,7 @@ from typing import Any
 
 from ansible_collections.academy.deploy.plugins.module_utils.hold import (
     containers_on,
+    heartbeats,
     hold_epoch,
     hold_runs_out,
     hold_until,
@@ -22,6 +23,7 @@ class FilterModule:
     def filters(self) -> dict[str, Callable[..., Any]]:
         return {
             "containers_on": containers_on,
+            "heartbeats": heartbeats,
             "hold_epoch": hold_epoch,
             "hold_runs_out": hold_runs_out,
             "hold_until": hold_until,

@@ -17,8 +17,8 @@ LEFT_MIN = timedelta(minutes=30)
 # Or on their way there: a host that is about to stop cannot be configured, and cannot be started yet.
 ASLEEP = ("pending", "stopping", "stopped")
 NO_RELEASE = "none"
-# EC2's answers to a start that comes too soon: the instance is still stopping, or has stopped and its Spot request does not
-# know it yet.
+# EC2's answers to a start that comes too soon: the instance is still stopping, or its Spot request does not know yet
+# that it has stopped.
 TOO_SOON = ("IncorrectInstanceState", "IncorrectSpotRequestState")
 # Why an instance stopped that EC2 itself interrupted, which gets the same answer for as long as EC2 wants.
 INTERRUPTED = "Server.SpotInstance"
@@ -73,6 +73,16 @@ def is_too_soon(refusal: str, instance: Mapping[str, Any]) -> bool:
     """Whether EC2, which refused to start the stopped instance, will do so in a moment."""
     reason = str((instance.get("state_reason") or {}).get("code"))
     return any(code in refusal for code in TOO_SOON) and not reason.startswith(INTERRUPTED)
+
+
+def heartbeats(lines: Sequence[str]) -> dict[str, bool]:
+    """The containers that were found alive, and whether each has a job.
+
+    A line is a finding, `alive` or `busy`, and the directory that is named after the container.
+    """
+    found = [line.partition(" ") for line in lines]
+    busy = {directory for finding, _, directory in found if finding == "busy"}
+    return {directory.rpartition("/")[2]: directory in busy for _, _, directory in found}
 
 
 def containers_on(

@@ -4,13 +4,19 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from jinja2.nativetypes import NativeEnvironment
 
 from plugins.module_utils.hold import (
     containers_on,
+    heartbeats,
     hold_end,
     hold_epoch,
     hold_runs_out,
@@ -20,6 +26,7 @@ from plugins.module_utils.hold import (
     wake_plan,
 )
 
+ROLE = Path(__file__).resolve().parents[3] / "roles" / "hold"
 NOW = datetime(2026, 1, 31, 23, 30, 0, 999999)
 HOST = "academy-video-worker-1"
 RELEASE = "new"
@@ -108,6 +115,40 @@ def test_what_becomes_of_a_host(seen: dict[str, Any], wake: bool, becomes: str, 
 def test_what_is_refused_too_soon_is_tried_again(code: str, reason: str | None, again: bool) -> None:
     refusal = f"Unable to start instances: An error occurred ({code}) when calling the StartInstances operation: No."
     assert is_too_soon(refusal, {"state_reason": {"code": reason}} if reason else {}) == again
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({}, {}),
+        ({"a": '{"state": "idle", "at": 1, "empty_polls": 3}'}, {"a": False}),
+        ({"a": '{"state": "busy", "at": 1}', "b": '{"state":"idle"}'}, {"a": True, "b": False}),
+        ({"a": '{"at": 1,\n"state"\n:\t"busy"}', "b": '{"state":"busy"}'}, {"a": True, "b": True}),
+        ({"a": '{"state": "busybody"}', "b": "", "c": '{"estate": "busy"}'}, {"a": False, "b": False, "c": False}),
+    ],
+)
+def test_who_is_alive_and_who_has_a_job(tmp_path: Path, files: dict[str, str], expected: dict[str, bool]) -> None:
+    for name, content in files.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "heartbeat.json").write_text(content, encoding="utf-8")
+    # Ended in the middle of a job, elsewhere, or only pretending.
+    for name in ("old", "deep/er", "link", "other"):
+        (tmp_path / name).mkdir(parents=True)
+    busy = tmp_path / "other" / "other.json"
+    for path in (busy, tmp_path / "deep" / "er" / "heartbeat.json", tmp_path / "old" / "heartbeat.json"):
+        path.write_text('{"state": "busy"}', encoding="utf-8")
+    os.utime(tmp_path / "old" / "heartbeat.json", (1, 1))
+    (tmp_path / "link" / "heartbeat.json").symlink_to(busy)
+    found = subprocess.run(look(str(tmp_path)), check=True, capture_output=True, text=True)
+    assert heartbeats(found.stdout.splitlines()) == expected
+
+
+def look(directory: str) -> list[str]:
+    """The role's own command, for another directory."""
+    values = yaml.safe_load((ROLE / "vars" / "main.yml").read_text(encoding="utf-8"))
+    values["__hold_heartbeat_directory"] = directory
+    made = NativeEnvironment().from_string(values.pop("__hold_find")).render(values)
+    return [str(part) for part in made]
 
 
 GROUPS = {"all": ["a", "b", "c"], "api": ["a"], "messaging_worker": ["a"], "video_worker": ["b", "c"]}
