@@ -23,6 +23,7 @@ from localcloud import settings
 from localcloud.api import Api
 from localcloud.events import ContainerEnd, ContainerEnds
 from localcloud.shell import CommandError, docker, docker_succeeds, labels
+from localcloud.spot import request_of
 from localcloud.volumes import Attachment, Volumes, disks_file, switch_off_swap
 from localcloud.wire import ApiError, Call
 
@@ -356,6 +357,9 @@ class Instances:
             if host.goal is not goal or host.instance.state == goal.value:
                 return
             _set_state(host.instance, goal.value)
+            request = request_of(self.api.backends("ec2"), host.id)
+            if goal is Goal.STOPPED and request is not None:
+                request.instance_stopped()
             if goal is Goal.TERMINATED:
                 del self._hosts[host.id]
         log.info("%s is %s", host.id, goal.value)

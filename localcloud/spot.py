@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -36,6 +37,8 @@ log = logging.getLogger(__name__)
 NOTICE_SECONDS = 120
 # How long EC2 takes to launch the next instance of a persistent request.
 RELAUNCH_SECONDS = 5.0
+# How long a request stays active after its instance has stopped. EC2 says no number.
+SETTLE_SECONDS = 5.0
 REQUEST_TAGS = "spot-instances-request"
 PERSISTENT, ONE_TIME = "persistent", "one-time"
 TERMINATE = "terminate"
@@ -102,20 +105,25 @@ def request_tags(*layers: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def standing(kind: str, instance_state: str, *, cancelled: bool, notice: Notice | None) -> tuple[str, str]:
-    """State and status code of a request. An instance that went down by itself was stopped by its user."""
+def standing(
+    kind: str, instance_state: str, *, cancelled: bool, notice: Notice | None, settling: bool = False
+) -> tuple[str, str]:
+    """State and status code of a request. An instance that went down by itself was stopped by its user.
+
+    A request that settles has not noticed yet that its instance has stopped.
+    """
     reason = "no-capacity" if notice is not None and notice.done else "by-user"
     announced = None if notice is None or notice.done else notice.action
     if instance_state in GONE:
         over = kind == ONE_TIME or cancelled
         state, code = ("closed", f"instance-terminated-{reason}") if over else ("open", "pending-evaluation")
-    elif instance_state == "stopped":
+    elif instance_state == "stopped" and not settling:
         state, code = "disabled", f"instance-stopped-{reason}"
     elif cancelled:
         state, code = "cancelled", "request-canceled-and-instance-running"
     elif announced == TERMINATE:
         state, code = "closed", "instance-terminated-no-capacity"
-    elif announced or instance_state == "stopping":
+    elif announced or instance_state in ("stopping", "stopped"):
         state, code = "active", "marked-for-stop"
     else:
         state, code = "active", "fulfilled"
@@ -128,7 +136,7 @@ def standing(kind: str, instance_state: str, *, cancelled: bool, notice: Notice 
 class Request(TaggedEC2Resource):  # type: ignore[misc]  # moto is not typed
     """A Spot Instance request as DescribeSpotInstanceRequests shows it. moto keeps it beside its own."""
 
-    def __init__(self, ec2: Any, instance: Any, asked: Wish, tags: Mapping[str, str]) -> None:
+    def __init__(self, ec2: Any, instance: Any, asked: Wish, tags: Mapping[str, str], settle_seconds: float) -> None:
         self.ec2_backend = ec2
         self.id: str = random_spot_request_id()
         self.instance = instance
@@ -142,6 +150,8 @@ class Request(TaggedEC2Resource):  # type: ignore[misc]  # moto is not typed
         self.profile = association.iam_instance_profile if association else None
         self.cancelled = False
         self.notice: Notice | None = None
+        self._settle_seconds = settle_seconds
+        self._settled_at = 0.0
         self.add_tags(dict(tags))
 
     @property
@@ -186,12 +196,17 @@ class Request(TaggedEC2Resource):  # type: ignore[misc]  # moto is not typed
         return specification
 
     def _standing(self) -> tuple[str, str]:
-        return standing(self.type, self.instance.state, cancelled=self.cancelled, notice=self.notice)
+        settling = time.monotonic() < self._settled_at
+        return standing(self.type, self.instance.state, cancelled=self.cancelled, notice=self.notice, settling=settling)
+
+    def instance_stopped(self) -> None:
+        """Its instance has just stopped, which it takes a while to notice."""
+        self._settled_at = time.monotonic() + self._settle_seconds
 
     @property
     def startable(self) -> bool:
-        """Whether its user may start the stopped instance: not what EC2 itself stopped, nor once it is cancelled."""
-        return not self.cancelled and (self.notice is None or not self.notice.done)
+        """Whether its user may start the stopped instance: neither at once, nor what EC2 itself stopped."""
+        return self.state == "disabled" and (self.notice is None or not self.notice.done)
 
 
 def request_of(ec2: Any, instance_id: str) -> Request | None:
@@ -232,15 +247,23 @@ class OrderError(ValueError):
 class Spot:
     """All Spot requests, the API's reactions that concern them, and the page that takes orders."""
 
-    def __init__(self, api: Api, hosts: Hosts, relaunch_seconds: float = RELAUNCH_SECONDS) -> None:
+    def __init__(
+        self,
+        api: Api,
+        hosts: Hosts,
+        relaunch_seconds: float = RELAUNCH_SECONDS,
+        settle_seconds: float = SETTLE_SECONDS,
+    ) -> None:
         self._api = api
         self._hosts = hosts
         self._relaunch_seconds = relaunch_seconds
+        self._settle_seconds = settle_seconds
         self._launches: dict[str, Callable[[], Any]] = {}  # instance → how another one like it is launched
         self._remember_launches(api.backends("ec2"))
         hooks = api.hooks
         hooks.register("ec2", "RunInstances", after=self._launched)
         hooks.register("ec2", "StartInstances", after=self._started)
+        hooks.register("ec2", "StopInstances", after=self._stopped)
         hooks.register("ec2", "TerminateInstances", after=self._terminated)
         hooks.register("ec2", "CancelSpotInstanceRequests", instead=self._cancel)
         hooks.register("ec2", "RequestSpotInstances", before=self._refuse_request)
@@ -268,7 +291,7 @@ class Spot:
         tags = request_tags(template_data(ec2, call.parameters), call.parameters)
         for launched in result["Instances"]:
             instance = ec2.get_instance(launched["InstanceId"])
-            request = Request(ec2, instance, asked, tags)
+            request = Request(ec2, instance, asked, tags, self._settle_seconds)
             ec2.spot_instance_requests[request.id] = request
             instance.spot_instance_request_id = launched["SpotInstanceRequestId"] = request.id
         return result
@@ -283,6 +306,13 @@ class Spot:
             request = request_of(self._api.backends("ec2"), changed["InstanceId"])
             if request is not None:
                 request.notice = None
+
+    def _stopped(self, call: Call, result: Mapping[str, Any]) -> None:
+        """Where there are hosts, they take their time, and tell when they are down."""
+        for changed in result["StoppingInstances"]:
+            request = request_of(self._api.backends("ec2"), changed["InstanceId"])
+            if request is not None and changed["PreviousState"]["Name"] != "stopped":
+                request.instance_stopped()
 
     def _terminated(self, call: Call, result: Mapping[str, Any]) -> None:
         for changed in result["TerminatingInstances"]:

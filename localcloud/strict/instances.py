@@ -270,7 +270,7 @@ def _unstoppable_spot(call: Call, account: Account) -> ApiError | None:
 def _unstartable_spot(call: Call, account: Account) -> ApiError | None:
     for name in call.parameters.get("InstanceIds") or []:
         request = request_of(account.backends("ec2"), name)
-        if request is not None and request.state == "disabled" and not request.startable:
+        if request is not None and request.instance.state == "stopped" and not request.startable:
             message = (
                 f"You can't start the Spot Instance '{name}' because the associated Spot Instance request is not in an "
                 "appropriate state to support start."
@@ -402,8 +402,8 @@ RULES = (
     Rule(
         "ec2-spot-start",
         ("ec2.StartInstances",),
-        "starting a Spot instance that EC2 stopped itself",
-        "facts 2.3, ec2-ug spot-interruptions, hashicorp/terraform-provider-aws#33399",
+        "starting a Spot instance that EC2 stopped itself, or one whose request is still `active` after its stop",
+        "facts 2.3, ec2-ug spot-interruptions, hashicorp/terraform-provider-aws#33399; for how long not verified",
         _unstartable_spot,
     ),
     Rule(

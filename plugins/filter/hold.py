@@ -9,9 +9,12 @@ from typing import Any
 
 from ansible_collections.academy.deploy.plugins.module_utils.hold import (
     containers_on,
+    heartbeats,
     hold_epoch,
+    hold_runs_out,
     hold_until,
     is_brought_up,
+    is_too_soon,
     wake_plan,
 )
 
@@ -20,8 +23,11 @@ class FilterModule:
     def filters(self) -> dict[str, Callable[..., Any]]:
         return {
             "containers_on": containers_on,
+            "heartbeats": heartbeats,
             "hold_epoch": hold_epoch,
+            "hold_runs_out": hold_runs_out,
             "hold_until": hold_until,
             "is_brought_up": is_brought_up,
+            "is_too_soon": is_too_soon,
             "wake_plan": wake_plan,
         }

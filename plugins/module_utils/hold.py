@@ -12,9 +12,16 @@ from .tags import RELEASE_TAG
 
 # The tag's value, in UTC.
 HOLD_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
+# What must be left of a hold when the workers' turn comes: pulling an image and getting healthy take their time.
+LEFT_MIN = timedelta(minutes=30)
 # Or on their way there: a host that is about to stop cannot be configured, and cannot be started yet.
 ASLEEP = ("pending", "stopping", "stopped")
 NO_RELEASE = "none"
+# EC2's answers to a start that comes too soon: the instance is still stopping, or its Spot request does not know yet
+# that it has stopped.
+TOO_SOON = ("IncorrectInstanceState", "IncorrectSpotRequestState")
+# Why an instance stopped that EC2 itself interrupted, which gets the same answer for as long as EC2 wants.
+INTERRUPTED = "Server.SpotInstance"
 
 
 def hold_until(now: datetime, minutes: int) -> str:
@@ -30,6 +37,11 @@ def hold_end(value: str) -> datetime:
 def hold_epoch(value: str) -> int:
     """The same for the host, in seconds since 1970."""
     return int(hold_end(value).timestamp())
+
+
+def hold_runs_out(value: str, now: datetime) -> bool:
+    """Whether a hold, now in UTC, may end before its host is configured."""
+    return hold_end(value) - now.replace(tzinfo=UTC) < LEFT_MIN
 
 
 def wake_plan(hosts: Sequence[str], seen: Mapping[str, Mapping[str, Any]], release: str, wake: bool) -> dict[str, Any]:
@@ -55,6 +67,22 @@ def wake_plan(hosts: Sequence[str], seen: Mapping[str, Mapping[str, Any]], relea
         "left": left,
         "behind": {host: found for host, found in releases.items() if found != release},
     }
+
+
+def is_too_soon(refusal: str, instance: Mapping[str, Any]) -> bool:
+    """Whether EC2, which refused to start the stopped instance, will do so in a moment."""
+    reason = str((instance.get("state_reason") or {}).get("code"))
+    return any(code in refusal for code in TOO_SOON) and not reason.startswith(INTERRUPTED)
+
+
+def heartbeats(lines: Sequence[str]) -> dict[str, bool]:
+    """The containers that were found alive, and whether each has a job.
+
+    A line is a finding, `alive` or `busy`, and the directory that is named after the container.
+    """
+    found = [line.partition(" ") for line in lines]
+    busy = {directory for finding, _, directory in found if finding == "busy"}
+    return {directory.rpartition("/")[2]: directory in busy for _, _, directory in found}
 
 
 def containers_on(

@@ -7,7 +7,7 @@ What cannot be told is unknown, and unknown is never a pass.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -24,6 +24,8 @@ JUDGED_VARIABLES = (THRESHOLD_VARIABLE, HEARTBEAT_VARIABLE)
 RESTART_POLICIES = ("unless-stopped", "always")
 # Containers are one hop further away from the metadata service than their host.
 HOP_LIMIT_MIN = 2
+# They can take away what a role's policies allow.
+NOT_READ = "; service control policies are not read"
 ANOTHER_INSTANCE = "i-0ffffffffffffffff"
 QUEUE_ACTIONS = ("sqs:GetQueueUrl", "sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility")
 
@@ -47,6 +49,8 @@ class Observation:
     co_tenants: Sequence[Record] | None = None
     # Whether the host's watchdog runs, which decides for several workers.
     arbiter: bool | None = None
+    # The containers that were seen to write their heartbeats.
+    heartbeats: Collection[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -122,7 +126,7 @@ def _role_checks(seen: Observation) -> list[Check]:
         Check(
             "role_may_stop",
             {ALLOWED: PASS, DENIED: FAIL}.get(may.outcome, UNKNOWN),
-            f"ec2:StopInstances on {own}: {may.outcome} ({may.because})",
+            f"ec2:StopInstances on {own}: {may.outcome} ({may.because}){NOT_READ if may.outcome == ALLOWED else ''}",
             f"The role must be allowed ec2:StopInstances on itself. {MEND_IDENTITY}",
         ),
         _refused(
@@ -251,7 +255,7 @@ def _co_tenants(seen: Observation) -> Check:
     silent = [one for one in everybody if HEARTBEAT_VARIABLE not in environment(one)]
     names = ", ".join(_container_name(one) for one in everybody)
     if seen.container is not None and not counting and not silent:
-        return Check(check, PASS, f"{names}: all write heartbeats, none stops the host by itself")
+        return _heartbeats(check, [_container_name(one) for one in everybody], seen.heartbeats)
     if not counting and silent:
         evidence = f"no heartbeat from {', '.join(_container_name(one) for one in silent)}"
     elif counting:
@@ -267,6 +271,25 @@ def _co_tenants(seen: Observation) -> Check:
         f"An idle neighbour would kill a running job. Several containers need {HEARTBEAT_VARIABLE} each and no "
         f"{THRESHOLD_VARIABLE}, or a host each.",
     )
+
+
+def _heartbeats(check: str, names: Sequence[str], beating: Collection[str] | None) -> Check:
+    """Whether containers that are told where to write a heartbeat do so: an application may know nothing of it."""
+    evidence = f"{', '.join(names)}: told to write heartbeats, none stops the host by itself"
+    if beating is None:
+        return Check(
+            check, UNKNOWN, f"{evidence}; whether they do was not looked at", "Look while the host is running."
+        )
+    if missing := [name for name in names if name not in beating]:
+        return Check(
+            check,
+            UNKNOWN,
+            f"{evidence}; no fresh heartbeat from {', '.join(missing)}",
+            "It writes none before its first poll: look again a minute later. Without heartbeats the watchdog takes a "
+            f"running container for one that works, and the host never stops: let the application write "
+            f"{HEARTBEAT_VARIABLE}, or give each worker a host.",
+        )
+    return Check(check, PASS, f"{', '.join(names)}: all write heartbeats, none stops the host by itself")
 
 
 # --- the queues -----------------------------------------------------------------------------------------------------

@@ -12,6 +12,8 @@ short_description: Judge whether a worker host will stop itself, and watch it ha
 description:
   - Reads what decides whether a host stops itself when there is nothing to do, and judges each of it with its evidence.
     What cannot be told is V(unknown), and unknown is never a pass.
+  - Of a role it judges its own policies and those attached to it. A permissions boundary makes what they allow
+    V(unknown); service control policies are not read, and the evidence says so.
   - With O(watch=true) it then follows the hosts and the queues until they have stopped, and tells when what happened.
     That a step does not come is an answer (RV(watched.ok)), not an error.
   - Changes nothing, and takes no message from any queue. Runs on the control node.
@@ -55,6 +57,12 @@ options:
       - Whether the host's watchdog runs, which decides for several workers on one host.
       - Without it, whether anything stops such a host is unknown.
     type: bool
+  heartbeats:
+    description:
+      - The containers on the host that were seen to write their heartbeats.
+      - Without it, whether several workers on one host ever let it stop is unknown.
+    type: list
+    elements: str
   watch:
     description:
       - Follow the hosts until all of them have stopped. Check mode does so too, because it only reads.
@@ -274,6 +282,7 @@ def observe(module: AnsibleAWSModule) -> Observation:
         container=asked["container"],
         co_tenants=asked["co_tenants"],
         arbiter=asked["arbiter"],
+        heartbeats=asked["heartbeats"],
     )
 
 
@@ -339,6 +348,7 @@ def main() -> None:
             "container": {"type": "dict"},
             "co_tenants": {"type": "list", "elements": "dict"},
             "arbiter": {"type": "bool"},
+            "heartbeats": {"type": "list", "elements": "str"},
             "watch": {"type": "bool", "default": False},
             "watch_job": {"type": "bool", "default": False},
             "watch_instance_ids": {"type": "list", "elements": "str"},

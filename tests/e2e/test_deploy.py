@@ -20,10 +20,12 @@ from tests.e2e.test_story import API_HOST, HOSTS, MESSAGING_HOST, STOPPED_WORKER
 from tests.policies import Credentials, Host
 
 WORKERS = HOSTS - {API_HOST, MESSAGING_HOST}
+BUSY_WORKER = "academy-ai-worker-1"
 VIDEO_CONTAINER = "academy-video-worker"
 # The source tree is the same; only the name differs, and with it the image.
 RELEASE = f"e2e-{secrets.token_hex(4)}"
 THIS_RELEASE = ("--extra-vars", f"release={RELEASE}")
+HEARTBEATS = "/run/academy"
 HOLD_FILE = "/run/academy/hold-until"
 MOMENT_TIMEOUT_SECONDS = 240
 
@@ -70,10 +72,14 @@ def test_a_host_cannot_stop_itself_while_it_is_deployed_to() -> None:
     assert tags(STOPPED_WORKER)["Release"] != RELEASE
 
 
-def test_the_next_run_makes_up_for_it_and_everybody_stops_again() -> None:
-    support.playbook("playbooks/deploy.yml", *THIS_RELEASE, name="deploy").expect()
+def test_the_next_run_makes_up_for_it_but_for_who_has_a_job_and_everybody_stops_again() -> None:
+    old = tags(BUSY_WORKER)["Release"]
+    say_busy(BUSY_WORKER)
+    run = support.playbook("playbooks/deploy.yml", *THIS_RELEASE, name="deploy").expect()
+    assert f"{BUSY_WORKER} is busy with a job, so it is left with release {old}" in " ".join(run.output.split())
+    assert run.changed()[BUSY_WORKER] == 0
     for name in HOSTS:
-        assert tags(name)["Release"] == RELEASE, name
+        assert tags(name)["Release"] == (old if name == BUSY_WORKER else RELEASE), name
         assert "HoldUntil" not in tags(name), name
     # What they stopped with is what they start with.
     support.wait_until(lambda: states() == dict.fromkeys(WORKERS, "stopped"), "the workers stop their hosts", 180)
@@ -100,6 +106,15 @@ def test_a_worker_that_stops_just_before_it_is_held_is_left() -> None:
     assert set(done.changed().values()) == {0}
     assert states()[STOPPED_WORKER] == "stopped"
     assert "HoldUntil" not in tags(STOPPED_WORKER)
+
+
+def say_busy(name: str) -> None:
+    """Let a host look as if one more worker there had a job, until its next boot."""
+    script = (
+        """mkdir --parents "$1"; cd "$1"; echo '{"state": "busy"}' > heartbeat.json; touch -d '1 hour' heartbeat.json"""
+    )
+    command = ("sh", "-euc", script, "sh", f"{HEARTBEATS}/one-more")
+    assert support.on_host(instance_id(name), *command).returncode == 0
 
 
 def sleep(name: str) -> None:

@@ -27,3 +27,22 @@ def test_workers_are_held_and_let_go_for_every_role_that_configures_a_host() -> 
     tags = {"hold", *(tag for role in roles for tag in role["tags"])}
     assert set(found["Keep the workers awake"]["tags"]) == set(found["Let the workers go"]["tags"]) == tags
     assert list(found)[-1] == "Let the workers go"
+
+
+def test_a_hold_is_renewed_for_every_role_of_a_worker() -> None:
+    play = plays("configure.yml")["Run the workers, each host at its own pace"]
+    (renew,) = [task for task in play["pre_tasks"] if "ansible.builtin.include_role" in task]
+    tags = [tag for role in play["roles"] for tag in role["tags"]]
+    assert renew["ansible.builtin.include_role"]["tasks_from"] == "renew"
+    assert renew["tags"] == renew["ansible.builtin.include_role"]["apply"]["tags"] == tags
+
+
+def test_a_host_with_a_job_is_left_by_every_play_that_changes_workers() -> None:
+    found = plays("configure.yml")
+    looked = found["Leave alone who has a job"]
+    assert looked["tags"] == found["Keep the workers awake"]["tags"]
+    after = list(found.values())[list(found).index(looked["name"]) + 1 :]
+    left = [play["name"] for play in after if play.get("pre_tasks", [{}])[0].get("ansible.builtin.meta") == "end_host"]
+    assert left == [play["name"] for play in after if "roles" in play and play["hosts"] != "api:&running"]
+    note = found["Let the workers go"]["tasks"][0]
+    assert "not __configure_is_busy" in note["when"]

@@ -31,6 +31,8 @@ from localcloud.registry import Registry
 from localcloud.spot import NoHosts, Spot
 from localcloud.wire import Call
 
+# Longer than Ansible takes to start what it has just stopped.
+SETTLE_SECONDS = 20.0
 MANIFEST = {
     "schemaVersion": 2,
     "mediaType": "application/vnd.docker.distribution.manifest.v2+json",
@@ -95,7 +97,7 @@ def main(port: int) -> None:
     api = Api()
     fixes.install(api)
     strict.install(api)
-    Spot(api, NoHosts())
+    Spot(api, NoHosts(), settle_seconds=SETTLE_SECONDS)
     Registry(api, Proxy(), Guard(api))  # for those of ECR's API calls that moto lacks
     show_gp3_performance(api)
     serve_metadata(api)

@@ -8,6 +8,7 @@ One account, one story: each test finds what the one before left.
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,6 +26,34 @@ OWN = {
     "NetworkInterfaces", "Placement", "PrivateDnsName", "PrivateIpAddress", "PublicDnsName", "PublicIpAddress",
     "SubnetId", "Tags",
 }  # fmt: skip
+# What a deploy does with hosts that sleep; the rest of it needs hosts.
+WAKE_PLAY = [
+    {
+        "name": "Wake",
+        "hosts": "video_worker",
+        "connection": "local",
+        "strategy": "free",
+        "gather_facts": False,
+        "module_defaults": {"group/academy.deploy.aws": "{{ aws_module_defaults }}"},
+        "vars": {
+            "ansible_python_interpreter": "{{ ansible_playbook_python }}",
+            "aws_instance_id": "{{ ids[inventory_hostname] }}",
+        },
+        "tasks": [
+            {
+                "name": "Stop",
+                "amazon.aws.ec2_instance": {
+                    "instance_ids": ["{{ aws_instance_id }}"],
+                    "state": "stopped",
+                    "wait": False,
+                },
+                "when": "inventory_hostname == sleeper",
+            },
+            {"name": "Wake", "ansible.builtin.include_role": {"name": "academy.deploy.hold", "tasks_from": "wake"}},
+            {"name": "Go on", "ansible.builtin.debug": {"msg": "{{ inventory_hostname }} goes on"}},
+        ],
+    }
+]
 SPOTS_OWN = {"InstanceLifecycle", "SpotInstanceRequestId"}
 
 
@@ -105,8 +134,8 @@ def test_for_the_rest_it_is_as_an_on_demand_one(account: Account) -> None:
 def test_a_second_run_changes_nothing_and_a_stopped_one_stays_stopped(account: Account) -> None:
     assert unchanged(account, "again")
     account.client("ec2").stop_instances(InstanceIds=[only(account, SPOT)["InstanceId"]])
-    assert request(account)["State"] == "disabled"
     assert unchanged(account, "stopped")
+    support.wait_until(lambda: request(account)["State"] == "disabled", "its request notices", 30)
     assert only(account, SPOT)["State"]["Name"] == "stopped"
 
 
@@ -189,3 +218,29 @@ def test_a_one_time_namesake_is_refused(account: Account) -> None:
     ec2.terminate_instances(InstanceIds=[only(account, SPOT)["InstanceId"]])
     assert provision(account, "replaced").expect().changed()[SPOT] == 1
     assert request(account)["State"] == "active"
+
+
+def test_a_deploy_wakes_one_that_has_just_stopped_and_names_the_one_that_it_cannot_wake(
+    account: Account, tmp_path: Path
+) -> None:
+    ec2 = account.client("ec2")
+    ids = {name: only(account, name)["InstanceId"] for name in (SPOT, PLAIN)}
+    ec2.terminate_instances(InstanceIds=[ids[PLAIN]])
+    play = tmp_path / "wake.yml"
+    play.write_text(json.dumps(WAKE_PLAY), encoding="utf-8")
+    extra = json.dumps({"ids": ids, "sleeper": SPOT, "hold_start_timeout_seconds": 30})
+    run = support.playbook(*account.arguments(str(play)), "-e", extra, name="spot-wake").expect(2)
+    told = " ".join(run.output.split())
+    # It was asked more than once.
+    assert f"RETRYING: [{SPOT} -> localhost]: wake | Start it" in told
+    assert f"{SPOT} goes on" in told
+    assert f"{PLAIN} goes on" not in told
+    assert (
+        f"{PLAIN} ({ids[PLAIN]}) could not be started, and stays as it is: it is terminated, and had 30 seconds" in told
+    )
+    assert f"-e wake_workers=true --limit {PLAIN}" in told
+    reservations = ec2.describe_instances(InstanceIds=list(ids.values()))["Reservations"]
+    found = {host["InstanceId"]: host for one in reservations for host in one["Instances"]}
+    assert {name: found[ids[name]]["State"]["Name"] for name in ids} == {SPOT: "running", PLAIN: "terminated"}
+    assert "HoldUntil" in tags(found[ids[SPOT]])
+    assert "HoldUntil" not in tags(found[ids[PLAIN]])

@@ -94,7 +94,7 @@ class Cloud:
     def __init__(self) -> None:
         self.api = Api()
         fixes.install(self.api)
-        self.spot = Spot(self.api, NoHosts(), relaunch_seconds=2)
+        self.spot = Spot(self.api, NoHosts(), relaunch_seconds=2, settle_seconds=0)
         self.api.start()
         self.ec2: Any = boto3.client(
             "ec2",
@@ -220,6 +220,23 @@ def test_a_stopped_one_is_disabled_and_starts_again(cloud: Cloud) -> None:
     assert cloud.standing(instance) == ("stopped", "disabled", "instance-stopped-by-user")
     cloud.ec2.start_instances(InstanceIds=[instance])
     assert cloud.standing(instance) == ("running", "active", "fulfilled")
+
+
+def test_its_request_settles_before_it_can_be_started_again(cloud: Cloud) -> None:
+    cloud.spot._settle_seconds = 600
+    try:
+        instance = cloud.launch()
+    finally:
+        cloud.spot._settle_seconds = 0
+    cloud.ec2.stop_instances(InstanceIds=[instance])
+    assert cloud.standing(instance) == ("stopped", "active", "marked-for-stop")
+    assert not cloud.own(instance).startable
+    cloud.own(instance)._settled_at = 0  # when its time comes
+    assert cloud.standing(instance) == ("stopped", "disabled", "instance-stopped-by-user")
+    assert cloud.own(instance).startable
+    # Who stops what has stopped changes nothing.
+    cloud.ec2.stop_instances(InstanceIds=[instance])
+    assert cloud.own(instance).startable
 
 
 def test_an_interruption_is_announced_then_stops_it_until_it_is_over(cloud: Cloud) -> None:

@@ -167,7 +167,10 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
     ("market_type", spot(type="persistent", instance_interruption_behavior="stop", state="cancelled"), FAIL),
     ("market_type", spot(type="persistent", instance_interruption_behavior="terminate", state="active"), FAIL),
     ("market_type", spot(type="one-time", instance_interruption_behavior="terminate", state="active"), FAIL),
-    ("co_tenants", SHARED, PASS),
+    ("co_tenants", SHARED, UNKNOWN),
+    ("co_tenants", {**SHARED, "heartbeats": []}, UNKNOWN),
+    ("co_tenants", {**SHARED, "heartbeats": ["ai"]}, UNKNOWN),
+    ("co_tenants", {**SHARED, "heartbeats": ["ai", "academy-video-worker"]}, PASS),
     ("co_tenants", {"container": None, "co_tenants": [container("ai", **HEARTBEAT)]}, UNKNOWN),
     ("co_tenants", {"co_tenants": [container("messaging")]}, FAIL),
     ("co_tenants", {"co_tenants": [container("ai", EC2_IDLE_STOP_THRESHOLD="5")]}, FAIL),
@@ -191,6 +194,18 @@ def test_judgements(identifier: str, change: dict[str, Any], status: str) -> Non
     assert found.status == status
     assert found.evidence
     assert bool(found.remedy) == (status != PASS)
+
+
+def test_what_a_role_may_do_is_told_with_what_was_not_read() -> None:
+    assert "service control policies are not read" in of("role_may_stop", GOOD).evidence
+    bounded = of("role_may_stop", replace(GOOD, boundary="arn:aws:iam::123456789012:policy/boundary"))
+    assert "permissions boundary arn:aws:iam::123456789012:policy/boundary" in bounded.evidence
+
+
+def test_a_worker_without_a_heartbeat_is_named() -> None:
+    seen = of("co_tenants", replace(GOOD, **SHARED, heartbeats=["academy-video-worker"]))
+    assert "no fresh heartbeat from ai" in seen.evidence
+    assert "the host never stops" in seen.remedy
 
 
 def test_a_container_is_judged_without_its_secrets() -> None:

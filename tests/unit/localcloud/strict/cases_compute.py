@@ -39,6 +39,14 @@ def interrupted(world: World, instance: str) -> str:
     return instance
 
 
+def settled(world: World, instance: str) -> str:
+    """Stopped for so long that its request knows."""
+    request = request_of(world.api.backends("ec2"), stop(world, instance))
+    assert request is not None
+    request._settled_at = 0
+    return instance
+
+
 def change(world: World, instance: str) -> None:
     world.ec2.modify_instance_attribute(InstanceId=instance, InstanceType={"Value": "t4g.medium"})
 
@@ -185,7 +193,13 @@ CASES = [
         "ec2-spot-start",
         "IncorrectSpotRequestState",
         lambda w: start(w, interrupted(w, w.run(InstanceMarketOptions=spot(**STOPS)))),
+        lambda w: start(w, settled(w, w.run(InstanceMarketOptions=spot(**STOPS)))),
+    ),
+    Case(
+        "ec2-spot-start",
+        "IncorrectSpotRequestState",
         lambda w: start(w, stop(w, w.run(InstanceMarketOptions=spot(**STOPS)))),
+        lambda w: start(w, w.stopped()),
     ),
     Case(
         "ec2-spot-type",

@@ -52,7 +52,7 @@ class World:
         self.api = Api()
         fixes.install(self.api)
         strict.install(self.api, [self._switchable(rule) for rule in strict.RULES], clock=lambda: self.now)
-        self.spot = Spot(self.api, NoHosts())
+        self.spot = Spot(self.api, NoHosts(), settle_seconds=600)
         self.api.start()
 
     def _switchable(self, rule: Rule) -> Rule:
