@@ -17,21 +17,13 @@ import pytest
 from localcloud import demo, direct, settings
 from localcloud.grants import unused
 from tests import policies, support
-from tests.policies import KINDS, Credentials, Host, Use
+from tests.policies import KINDS, Host, Use
 
 HOST_OF = {kind: f"academy-{kind}-1" for kind in KINDS}
 VIDEO_HOST = HOST_OF["video-worker"]
 NEIGHBOUR = "academy-video-worker-2"
 # Guide §4.1 grants them to look at instances: an application may do so before it stops its own. The example does not.
 STOPPING_ROLES = {"academy-video-worker-role", "academy-ai-worker-role"}
-METADATA_SCRIPT = """
-set -eu
-base=http://169.254.169.254/latest
-credentials=$base/meta-data/iam/security-credentials
-token=$(curl --silent --fail --request PUT --header 'X-aws-ec2-metadata-token-ttl-seconds: 60' $base/api/token)
-ask() { curl --silent --fail --header "X-aws-ec2-metadata-token: $token" "$1"; }
-ask "$credentials/$(ask $credentials/)"
-"""
 
 
 def grants() -> dict[str, Any]:
@@ -93,9 +85,7 @@ def host_of(name: str) -> Iterator[tuple[str, Host]]:
     if before["state"] == "stopped":
         ec2.start_instances(InstanceIds=[instance_id])
     ec2.get_waiter("instance_running").wait(**waiting)
-    done = support.on_host(instance_id, "sh", "-c", METADATA_SCRIPT)
-    assert done.returncode == 0, done.stderr
-    yield instance_id, Host(Credentials.read(done.stdout), settings.API_URL)
+    yield instance_id, Host(policies.credentials_of(instance_id), settings.API_URL)
     if before["state"] == "stopped":
         ec2.stop_instances(InstanceIds=[instance_id])
         ec2.get_waiter("instance_stopped").wait(**waiting)
