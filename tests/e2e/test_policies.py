@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from localcloud import demo, direct, settings
-from localcloud.grants import unused
+from localcloud.grants import Denial, denials, unused
 from tests import policies, support
 from tests.policies import KINDS, Host, Use
 
@@ -32,12 +32,12 @@ def grants() -> dict[str, Any]:
         return dict(json.load(answer))
 
 
-def denied() -> dict[str, set[str]]:
-    """Role → what it was denied, but for a stop of itself: EC2 refuses that to a worker that a deployment holds."""
+def denied() -> set[Denial]:
+    """What was denied, but for a worker's stop of its own host: EC2 refuses that while a deployment holds the host."""
     return {
-        role: refused
-        for role, actions in grants()["denied"].items()
-        if (refused := set(actions) - ({"ec2:StopInstances"} if role in STOPPING_ROLES else set()))
+        denial
+        for denial in denials(grants()["denied"])
+        if denial.role not in STOPPING_ROLES or denial.action != "ec2:StopInstances" or not denial.is_of_itself
     }
 
 
@@ -69,7 +69,7 @@ def test_the_policies_are_those_that_the_unit_tests_judge() -> None:
 
 def test_no_granted_action_is_unused_and_nothing_was_denied() -> None:
     found, ours = grants(), policies_in_aws()
-    assert denied() == {}
+    assert denied() == set()
     assert unused(ours, found["used"]) == {(role, "SeeInstances", "ec2:DescribeInstances") for role in STOPPING_ROLES}
 
 
@@ -124,4 +124,4 @@ def test_a_worker_stops_itself_and_not_its_neighbour() -> None:
         ec2.get_waiter("instance_stopped").wait(InstanceIds=[instance_id], WaiterConfig=waiter)
     assert support.instance(NEIGHBOUR)["state"] == neighbour["state"]
     assert support.instance(HOST_OF["api"])["state"] == "running"
-    assert denied() == {}, "a host itself was denied something"
+    assert denied() == set(), "a host itself was denied something"
