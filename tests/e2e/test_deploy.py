@@ -59,7 +59,7 @@ def test_a_host_cannot_stop_itself_while_it_is_deployed_to() -> None:
         for name in WORKERS:
             assert watchdog_hold(name) == hold_epoch(tags(name)["HoldUntil"])
             assert own_stop_is_refused(name)
-    # Killed: they stay held, and the application, idle for long enough, is refused too.
+    # Killed: they stay held, and the application, idle for long enough, sees that and goes on.
     logs = ("docker", "logs", f"--since={int(time.time())}", VIDEO_CONTAINER)
     support.wait_until(
         lambda: "this host was not stopped" in support.on_host(instance_id(STOPPED_WORKER), *logs).stdout,
