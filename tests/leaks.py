@@ -72,6 +72,7 @@ def _places(hosts: Mapping[str, str], arguments: Iterable[str]) -> Iterator[tupl
     for name, host in hosts.items():
         yield f"journal of {name}", support.stdout_of("docker", "exec", host, "journalctl", "--no-pager")
         yield from ((f"/{path} of {name}", [content]) for path, content in _files_of(host))
+    # Not the login of a push that was killed (docs/decisions.md).
     ours = [support.ROOT / "build", settings.LOG_DIR, Path.home() / ".ansible" / "tmp"]
     for directory in [*ours, *Path(tempfile.gettempdir()).glob("ansible*")]:
         for file in directory.rglob("*"):
