@@ -7,6 +7,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 from localcloud.policy import read_policy
@@ -16,40 +17,72 @@ EXERCISE_MARK: Final = "academy-exercise"
 
 # Role, statement, action.
 Grant = tuple[str, str, str]
-# Role → statement → action → calls; of what was denied: role → action → resource → calls.
+# Role → statement → action → calls.
 Tally = Mapping[str, Mapping[str, Mapping[str, int]]]
+# Role → action → resource → caller → calls.
+Denials = Mapping[str, Mapping[str, Mapping[str, Mapping[str, int]]]]
+
+
+@dataclass(frozen=True)
+class Denial:
+    """What somebody was denied; the caller is the name of a role's session, of a host its instance's id."""
+
+    role: str
+    action: str
+    resource: str
+    caller: str
+
+    @property
+    def is_of_itself(self) -> bool:
+        """Whether the caller wanted to do it to itself."""
+        return self.resource.endswith(f":instance/{self.caller}")
 
 
 class Ledger:
-    """Counts what was allowed, by role, statement and action, and what was denied, by role, action and resource."""
+    """Counts what was allowed, by role, statement and action, and what was denied, with who wanted what."""
 
     KINDS: Final = ("used", "denied", "exercised", "exercised_denied")
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._counter: Counter[tuple[str, str, str, str]] = Counter()
+        self._counter: Counter[tuple[str, ...]] = Counter()
 
     def allowed(self, role: str, statement: str, action: str, *, exercise: bool) -> None:
         self._count("exercised" if exercise else "used", role, statement, action)
 
-    def denied(self, role: str, action: str, resource: str, *, exercise: bool) -> None:
-        self._count("exercised_denied" if exercise else "denied", role, action, resource)
+    def denied(self, denial: Denial, *, exercise: bool) -> None:
+        kind = "exercised_denied" if exercise else "denied"
+        self._count(kind, denial.role, denial.action, denial.resource, denial.caller)
 
-    def _count(self, kind: str, role: str, first: str, second: str) -> None:
+    def _count(self, *path: str) -> None:
         with self._lock:
-            self._counter[kind, role, first, second] += 1
+            self._counter[path] += 1
 
     def reset(self) -> None:
         with self._lock:
             self._counter.clear()
 
-    def as_dict(self) -> dict[str, dict[str, dict[str, dict[str, int]]]]:
+    def as_dict(self) -> dict[str, dict[str, Any]]:
         with self._lock:
             counted = sorted(self._counter.items())
-        found: dict[str, dict[str, dict[str, dict[str, int]]]] = {kind: {} for kind in self.KINDS}
-        for (kind, role, first, second), calls in counted:
-            found[kind].setdefault(role, {}).setdefault(first, {})[second] = calls
+        found: dict[str, dict[str, Any]] = {kind: {} for kind in self.KINDS}
+        for (*path, last), calls in counted:
+            place: dict[str, Any] = found
+            for key in path:
+                place = place.setdefault(key, {})
+            place[last] = calls
         return found
+
+
+def denials(tally: Denials) -> set[Denial]:
+    """Each of them once, from a part of the ledger."""
+    return {
+        Denial(role, action, resource, caller)
+        for role, actions in tally.items()
+        for action, resources in actions.items()
+        for resource, callers in resources.items()
+        for caller in callers
+    }
 
 
 def granted(policies: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> set[Grant]:

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from localcloud.api import Api, Environ, StartResponse, is_temporary
-from localcloud.grants import EXERCISE_MARK, Ledger
+from localcloud.grants import EXERCISE_MARK, Denial, Ledger
 from localcloud.permissions import needs
 from localcloud.policy import Decision, Need, PolicyError, Statement, decide, read_policy
 from localcloud.wire import ApiError, Call
@@ -86,7 +86,9 @@ class Guard:
         for need in wanted:
             decision = decide(session.statements, need_of(session, need))
             if not decision.allowed:
-                self._ledger.denied(session.role, need.action, need.resource or "*", exercise=exercise)
+                caller = session.arn.rpartition("/")[2]
+                refused = Denial(session.role, need.action, need.resource or "*", caller)
+                self._ledger.denied(refused, exercise=exercise)
                 raise denial(session, need, decision)
             assert decision.statement is not None  # something allowed it
             self._ledger.allowed(session.role, decision.statement.sid, need.action, exercise=exercise)

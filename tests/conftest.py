@@ -18,3 +18,9 @@ hypothesis.settings.load_profile("project")
 def machine_before() -> dict[str, list[str]]:
     """This machine as it was before the first test that touches it."""
     return support.machine()
+
+
+@pytest.fixture(scope="session")
+def every_argument() -> set[str]:
+    """The arguments of every process seen while playbooks ran."""
+    return set()

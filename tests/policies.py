@@ -43,6 +43,14 @@ STARTER_LOG_GROUP = f"/{DEPLOYMENT}/{STARTER}"
 HOLD_TAG = {"Key": "HoldUntil", "Value": "2026-01-31T09:30:00Z"}
 NO_DIGEST = f"sha256:{0:064}"
 DENIED_CODES = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"}
+METADATA_SCRIPT = """
+set -eu
+base=http://169.254.169.254/latest
+credentials=$base/meta-data/iam/security-credentials
+token=$(curl --silent --fail --request PUT --header 'X-aws-ec2-metadata-token-ttl-seconds: 60' $base/api/token)
+ask() { curl --silent --fail --header "X-aws-ec2-metadata-token: $token" "$1"; }
+ask "$credentials/$(ask $credentials/)"
+"""
 
 
 @dataclass(frozen=True)
@@ -80,6 +88,13 @@ class Credentials:
         """From what the metadata service answers."""
         content = json.loads(document)
         return cls(content["AccessKeyId"], content["SecretAccessKey"], content["Token"])
+
+
+def credentials_of(instance_id: str) -> Credentials:
+    """What a host gets of its metadata service, asked for inside of it."""
+    done = support.on_host(instance_id, "sh", "-c", METADATA_SCRIPT)
+    assert done.returncode == 0, done.stderr
+    return Credentials.read(done.stdout)
 
 
 def host_policies() -> dict[str, Policy]:

@@ -1,6 +1,6 @@
 # Copyright: academy.deploy contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The last tests: what was started is removed, after a crash too, and the machine is as it was."""
+"""The last tests: no secret was left, what was started is removed, after a crash too, and the machine is as it was."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from collections.abc import Iterator
 import pytest
 
 from localcloud import demo, engine, settings
-from tests import support
+from tests import leaks, support
+from tests.e2e.test_story import API_HOST, CANARY, ENVIRONMENT_FILE, HOSTS, awake
 
 PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 
@@ -34,6 +35,16 @@ def nobody_reaps() -> Iterator[None]:
             pass
     except ChildProcessError:
         pass  # all of them are taken note of
+
+
+def test_no_secret_is_anywhere_but_in_the_environments(every_argument: set[str]) -> None:
+    # The search finds what is there.
+    values, api_host = leaks.application_secrets(), support.instance(API_HOST)["instance_id"]
+    environment = support.on_host(api_host, "cat", ENVIRONMENT_FILE).stdout.encode()
+    assert support.found_in(values, [environment]) == set(values)
+    assert any("ansible-playbook" in line for line in every_argument)
+    with awake(*HOSTS) as hosts:
+        leaks.require_none(hosts, every_argument, canary=CANARY)
 
 
 def test_down_leaves_nothing(machine_before: dict[str, list[str]]) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -20,8 +21,17 @@ from typing import Any
 import pytest
 
 from localcloud import demo, settings
-from tests import support
-from tests.e2e.test_story import API_HOST, HOSTS, STOPPED_WORKER, VIDEO_HOST, api_status, query_database
+from tests import leaks, support
+from tests.e2e.test_story import (
+    AI_HOST,
+    API_HOST,
+    HOSTS,
+    MESSAGING_HOST,
+    STOPPED_WORKER,
+    VIDEO_HOST,
+    api_status,
+    query_database,
+)
 
 DEPLOYMENT = "academy"
 MOMENT_TIMEOUT_SECONDS = 240
@@ -35,39 +45,92 @@ ROW = "written between two kills"
 INSIDE = "/run/inside"
 
 
+# The last of the playbooks in site.yml: who is killed in it need not repeat those before.
+LAST_PART = "playbooks/configure.yml"
+# Whatever a run could show of a secret, these show.
+TALKATIVE = ("-vvv", "--diff")
+
+
 @dataclass(frozen=True)
 class Moment:
-    """When to kill: some seconds after the run has printed a line, or within a program on a host."""
+    """When to kill: some seconds after the run has printed a line, once a host is so, or within a program on it.
+
+    A run is killed inside of the task whose line it is.
+    """
 
     name: str
     line: str = ""
     seconds: float = 0
     host: str = ""
+    # What a shell there is asked.
+    is_so: str = ""
     program: str = ""
+    playbook: tuple[str, ...] = ("site.yml",)
 
 
+def between(item: str) -> str:
+    """The line that says that this item of a loop was made; others follow."""
+    return rf"changed: \[localhost\] => \(item={item}"
+
+
+def at_host(host: str) -> tuple[str, ...]:
+    """The last part, at one host alone: the others would get further meanwhile."""
+    return (LAST_PART, f"--limit={host}")
+
+
+# One at least in each role that changes something.
 MOMENTS = (
-    Moment("between security groups", r"changed: \[localhost\] => \(item=academy-api-sg"),
-    Moment("between IAM roles", r"changed: \[localhost\] => \(item=academy-messaging-worker-role"),
+    Moment("between security groups", between("academy-api-sg")),
+    Moment("between IAM roles", between("academy-messaging-worker-role")),
     Moment("with roles, without profiles", support.task("Make or mend the instance profile of each kind of host")),
-    Moment("between queues", r"changed: \[localhost\] => \(item=academy-messaging-jobs-dlq"),
+    Moment("between queues", between("academy-messaging-jobs-dlq")),
     Moment("while the database is created", support.task("apply | Wait until the instance has settled")),
-    Moment("between repositories", r"changed: \[localhost\] => \(item=academy-messaging-worker:"),
-    Moment("between log groups", r"changed: \[localhost\] => \(item=/academy/academy-messaging-worker"),
+    Moment("between repositories", between("academy-messaging-worker:")),
+    Moment("between log groups", between("/academy/academy-messaging-worker")),
     Moment("while instances are launched", support.task("create | Launch the instance"), 1.5),
-    Moment("while instances start", support.task("Wait until a new instance runs")),
+    Moment(
+        "with the starter's function, without its rule", support.task("schedule | Let the rule invoke the function")
+    ),
+    Moment("between alarms", between("academy-ai-jobs-lite-dlq-not-empty")),
     Moment("inside docker build", support.task("build | Build what is missing"), 3),
     Moment("inside docker push", support.task("push | Push what is missing"), 1),
     Moment("while hosts boot", support.task("Wait until they can be reached")),
-    Moment("inside mkswap", host=API_HOST, program="mkswap"),
-    Moment("inside mkfs", host=VIDEO_HOST, program="mkfs.xfs"),
-    Moment("before the mount", support.task("mount | Mount it now and at every boot")),
-    Moment("inside dnf", support.task("Install Docker and the credential helper"), 4),
-    Moment("between Docker's files", support.task("Keep the files")),
-    Moment("while Docker starts", support.task("Start Docker, now and at every boot"), 0.5),
-    Moment("inside docker pull", support.task("Pull its image by digest"), 1),
-    Moment("inside the migration", support.task("prepare | Do it with the new image, before it takes over"), 1.5),
-    Moment("while the API starts", support.task("wait | Wait for its answer")),
+    Moment("inside mkswap", host=API_HOST, program="mkswap", playbook=(LAST_PART,)),
+    Moment("inside mkfs", host=VIDEO_HOST, program="mkfs.xfs", playbook=(LAST_PART,)),
+    Moment("before the mount", support.task("mount | Mount it now and at every boot"), playbook=(LAST_PART,)),
+    Moment("inside dnf", support.task("Install Docker and the credential helper"), 4, playbook=(LAST_PART,)),
+    Moment("while Docker starts", support.task("Start Docker, now and at every boot"), 0.5, playbook=(LAST_PART,)),
+    Moment(
+        "with the watchdog's files, without its units",
+        support.task("watchdog : change | Have systemd read its files again"),
+        playbook=(LAST_PART,),
+    ),
+    Moment("inside docker pull", support.task("Pull its image by digest"), 1, playbook=(LAST_PART,)),
+    Moment(
+        "inside the migration",
+        support.task("prepare | Do it with the new image, before it takes over"),
+        host=API_HOST,
+        is_so="docker top academy-api-once | grep --quiet -- --no-input",
+        playbook=(LAST_PART,),
+    ),
+    Moment(
+        "with the messaging worker's environment, without its container",
+        host=MESSAGING_HOST,
+        is_so="test -e /etc/academy/academy-messaging-worker.env && ! docker inspect academy-messaging-worker",
+        playbook=at_host(MESSAGING_HOST),
+    ),
+    Moment(
+        "while the video worker's container is made",
+        host=VIDEO_HOST,
+        is_so="docker inspect academy-video-worker",
+        playbook=at_host(VIDEO_HOST),
+    ),
+    Moment(
+        "while the AI worker starts",
+        host=AI_HOST,
+        is_so='test "$(docker inspect --format={{.State.Running}} academy-ai-worker-cpu)" = true',
+        playbook=at_host(AI_HOST),
+    ),
 )
 
 
@@ -80,14 +143,22 @@ def cloud() -> Iterator[None]:
     support.run("make", "down", name="interruption-down").expect()
 
 
+@pytest.fixture(scope="module")
+def arguments() -> set[str]:
+    """The arguments of every process seen while everything was created."""
+    return set()
+
+
 @pytest.mark.usefixtures("cloud")
-def test_twenty_kills_later_everything_is_there_once() -> None:
+def test_twenty_kills_later_everything_is_there_once(arguments: set[str]) -> None:
     assert len(MOMENTS) >= 20
     kept: dict[str, Any] = {}
-    for number, moment in enumerate(MOMENTS, start=1):
-        kill_at(moment, f"interrupted-{number:02}")
-        leave_behind(kept)
-    support.playbook("site.yml", AWAKE, name="interrupted-last").expect()
+    # Between them these runs create everything.
+    with support.watched_arguments(arguments):
+        for number, moment in enumerate(MOMENTS, start=1):
+            kill_at(moment, f"interrupted-{number:02}")
+            leave_behind(kept)
+        support.playbook("site.yml", AWAKE, *TALKATIVE, name="interrupted-last").expect()
     again = support.playbook("site.yml", AWAKE, name="interrupted-again").expect()
     assert set(again.changed().values()) == {0}
 
@@ -100,6 +171,12 @@ def test_twenty_kills_later_everything_is_there_once() -> None:
         assert support.on_host(instance_id(host), "cat", KEPT_FILE).stdout == f"{host}\n"
     for host in HOSTS:
         assert f"/{host} " in Path("/proc/swaps").read_text(encoding="utf-8")
+
+
+@pytest.mark.usefixtures("cloud")
+def test_no_secret_is_anywhere_but_in_the_environments(arguments: set[str]) -> None:
+    assert any("docker run --rm" in line for line in arguments), "the migration was not seen"
+    leaks.require_none({host["name"]: host["instance_id"] for host in hosts()}, arguments)
 
 
 @pytest.mark.usefixtures("cloud")
@@ -157,23 +234,28 @@ def leave_behind(kept: dict[str, Any]) -> None:
 
 
 def kill_at(moment: Moment, name: str) -> None:
-    """Run site.yml and kill it, with every process that it started here, at that moment."""
+    """Run a playbook and kill it, with every process that it started here, at that moment."""
     if moment.program:
         trap(moment)
     try:
-        with support.background_playbook("site.yml", AWAKE, name=name) as run:
+        with support.background_playbook(*moment.playbook, AWAKE, *TALKATIVE, name=name) as run:
             run.wait_until(lambda: has_come(moment, run), moment.name, MOMENT_TIMEOUT_SECONDS)
             time.sleep(moment.seconds)
-            assert run.process.poll() is None, f"{moment.name}: the run had ended before it was killed"
+            run.signal(signal.SIGKILL)
+            killed = run.finish()
     finally:
         if moment.program:
             release(moment)
+    assert killed.status == -signal.SIGKILL, f"{moment.name}: the run had ended before it was killed"
+    begun = re.findall(r"^TASK \[.*", killed.output, re.MULTILINE)[-1]
+    assert not moment.line.startswith("^TASK") or re.search(moment.line, begun), f"{moment.name}: killed in {begun}"
 
 
 def has_come(moment: Moment, run: support.Background) -> bool:
-    if moment.program:
-        return support.on_host(instance_id(moment.host), "test", "-e", INSIDE).returncode == 0
-    return re.search(moment.line, run.output(), re.MULTILINE) is not None
+    if not re.search(moment.line, run.output(), re.MULTILINE):
+        return False
+    asked = f"test -e {INSIDE}" if moment.program else moment.is_so
+    return not asked or support.on_host(instance_id(moment.host), "sh", "-c", asked).returncode == 0
 
 
 def trap(moment: Moment) -> None:

@@ -15,23 +15,14 @@ from typing import Any
 import pytest
 
 from localcloud import demo, direct, settings
-from localcloud.grants import unused
+from localcloud.grants import Denial, denials, unused
 from tests import policies, support
-from tests.policies import KINDS, Credentials, Host, Use
+from tests.policies import KINDS, Host, Use
 
 HOST_OF = {kind: f"academy-{kind}-1" for kind in KINDS}
 VIDEO_HOST = HOST_OF["video-worker"]
 NEIGHBOUR = "academy-video-worker-2"
-# Guide §4.1 grants them to look at instances: an application may do so before it stops its own. The example does not.
 STOPPING_ROLES = {"academy-video-worker-role", "academy-ai-worker-role"}
-METADATA_SCRIPT = """
-set -eu
-base=http://169.254.169.254/latest
-credentials=$base/meta-data/iam/security-credentials
-token=$(curl --silent --fail --request PUT --header 'X-aws-ec2-metadata-token-ttl-seconds: 60' $base/api/token)
-ask() { curl --silent --fail --header "X-aws-ec2-metadata-token: $token" "$1"; }
-ask "$credentials/$(ask $credentials/)"
-"""
 
 
 def grants() -> dict[str, Any]:
@@ -40,12 +31,12 @@ def grants() -> dict[str, Any]:
         return dict(json.load(answer))
 
 
-def denied() -> dict[str, set[str]]:
-    """Role → what it was denied, but for a stop of itself: EC2 refuses that to a worker that a deployment holds."""
+def denied() -> set[Denial]:
+    """What was denied, but for a worker's stop of its own host: EC2 refuses that while a deployment holds the host."""
     return {
-        role: refused
-        for role, actions in grants()["denied"].items()
-        if (refused := set(actions) - ({"ec2:StopInstances"} if role in STOPPING_ROLES else set()))
+        denial
+        for denial in denials(grants()["denied"])
+        if denial.role not in STOPPING_ROLES or denial.action != "ec2:StopInstances" or not denial.is_of_itself
     }
 
 
@@ -77,8 +68,8 @@ def test_the_policies_are_those_that_the_unit_tests_judge() -> None:
 
 def test_no_granted_action_is_unused_and_nothing_was_denied() -> None:
     found, ours = grants(), policies_in_aws()
-    assert denied() == {}
-    assert unused(ours, found["used"]) == {(role, "SeeInstances", "ec2:DescribeInstances") for role in STOPPING_ROLES}
+    assert denied() == set()
+    assert unused(ours, found["used"]) == set()
 
 
 @contextmanager
@@ -93,9 +84,7 @@ def host_of(name: str) -> Iterator[tuple[str, Host]]:
     if before["state"] == "stopped":
         ec2.start_instances(InstanceIds=[instance_id])
     ec2.get_waiter("instance_running").wait(**waiting)
-    done = support.on_host(instance_id, "sh", "-c", METADATA_SCRIPT)
-    assert done.returncode == 0, done.stderr
-    yield instance_id, Host(Credentials.read(done.stdout), settings.API_URL)
+    yield instance_id, Host(policies.credentials_of(instance_id), settings.API_URL)
     if before["state"] == "stopped":
         ec2.stop_instances(InstanceIds=[instance_id])
         ec2.get_waiter("instance_stopped").wait(**waiting)
@@ -134,4 +123,4 @@ def test_a_worker_stops_itself_and_not_its_neighbour() -> None:
         ec2.get_waiter("instance_stopped").wait(InstanceIds=[instance_id], WaiterConfig=waiter)
     assert support.instance(NEIGHBOUR)["state"] == neighbour["state"]
     assert support.instance(HOST_OF["api"])["state"] == "running"
-    assert denied() == {}, "a host itself was denied something"
+    assert denied() == set(), "a host itself was denied something"

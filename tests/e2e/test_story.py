@@ -18,10 +18,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from localcloud import databases, demo, direct, settings
+from localcloud import databases, demo, direct
 from tests import support
+from tests.leaks import SECRETS_DIR
 from tests.trap import Trap
 
 API_HOST = "academy-api-1"
@@ -47,16 +46,8 @@ MESSAGING_QUEUE = "academy-messaging-jobs"
 CANARY = f"canary{secrets.token_hex(16)}"
 CANARY_FILE = support.ROOT / "build" / "canary.json"
 ROW = "written before the stop"
-SECRETS_DIR = support.ROOT / "build" / "localcloud" / "secrets"
 TOKEN_FILE = SECRETS_DIR / "worker_token"
 ENVIRONMENT_FILE = f"/etc/academy/{CONTAINER}.env"
-BUILDER_DOCKER = ("docker", "--host", settings.BUILDER_URL)
-
-
-@pytest.fixture(scope="module")
-def every_argument() -> set[str]:
-    """The arguments of every process seen while playbooks ran."""
-    return set()
 
 
 def test_up_is_idempotent(machine_before: dict[str, list[str]]) -> None:
@@ -199,34 +190,6 @@ def test_a_changed_secret_recreates_the_container(every_argument: set[str]) -> N
     assert CANARY not in support.on_host(host, "cat", ENVIRONMENT_FILE).stdout
 
 
-def test_no_secret_is_anywhere_but_in_the_environment_file(every_argument: set[str]) -> None:
-    values = {file.name: file.read_text(encoding="utf-8").strip() for file in SECRETS_DIR.iterdir()}
-    assert set(values) == {"database_password", "r2_access_key", "r2_secret_key", "secret_key", "worker_token"}
-    # The search finds what is there.
-    api_host = support.instance(API_HOST)["instance_id"]
-    environment = support.on_host(api_host, "cat", ENVIRONMENT_FILE).stdout.encode()
-    assert support.found_in(values, [environment]) == set(values)
-    assert any("ansible-playbook" in line for line in every_argument)
-
-    values["canary"] = CANARY
-    with awake(*HOSTS) as hosts:
-        journals = {
-            f"{name}'s journal": b"".join(support.stdout_of("docker", "exec", host, "journalctl", "--no-pager"))
-            for name, host in hosts.items()
-        }
-    places = {
-        "arguments of processes": [line.encode() for line in every_argument],
-        "log groups": [event["message"].encode() for event in log_events()],
-        "build machine's images": support.stdout_of(*BUILDER_DOCKER, "save", *builder_images()),
-        **{name: [journal] for name, journal in journals.items()},
-        **{str(file): [file.read_bytes()]
-           for directory in (support.ROOT / "build", settings.LOG_DIR)
-           for file in directory.rglob("*") if file.is_file() and file.parent != SECRETS_DIR},
-    }  # fmt: skip
-    for place, chunks in places.items():
-        assert support.found_in(values, chunks) == set(), place
-
-
 def test_after_stop_and_start_all_is_back_by_itself() -> None:
     with awake(API_HOST, VIDEO_HOST) as hosts:
         assert support.on_host(hosts[VIDEO_HOST], "sh", "-c", f"echo kept > {PROOF_FILE}").returncode == 0
@@ -292,21 +255,6 @@ def logged(container: str, text: str) -> bool:
     """Whether a container's log group has a line with this text."""
     events = demo.client("logs").filter_log_events(logGroupName=f"/academy/{container}")["events"]
     return any(text in event["message"] for event in events)
-
-
-def log_events() -> list[dict[str, Any]]:
-    """Everything in CloudWatch Logs."""
-    logs = demo.client("logs")
-    groups = [group["logGroupName"] for group in logs.describe_log_groups()["logGroups"]]
-    return [event for group in groups for event in logs.filter_log_events(logGroupName=group)["events"]]
-
-
-def builder_images() -> list[str]:
-    """The images of the release on the machine that built them."""
-    lines = support.stdout_of(*BUILDER_DOCKER, "images", "--format={{.Repository}}:{{.Tag}}")
-    found = [line for line in b"".join(lines).decode().splitlines() if "academy" in line]
-    assert found
-    return found
 
 
 def stop(instance_id: str) -> None:

@@ -10,6 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests import support
 
@@ -50,8 +51,21 @@ def runs() -> Iterator[Mapping[str, Future[support.Run]]]:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def test_there_are_scenarios() -> None:
-    assert {"docker", "swap", "transcode_volume"} <= set(SCENARIOS)
+def roles_of_hosts() -> set[str]:
+    """The roles that configure.yml applies on hosts, and what those of the services share."""
+    plays = yaml.safe_load((support.ROOT / "playbooks" / "configure.yml").read_text(encoding="utf-8"))
+    applied = {
+        role["role"].rpartition(".")[2]
+        for play in plays
+        if play.get("connection") != "local"
+        for role in play.get("roles", [])
+    }
+    assert len(applied) >= 8
+    return applied | {"container"}
+
+
+def test_every_role_of_a_host_has_a_scenario() -> None:
+    assert roles_of_hosts() - set(SCENARIOS) == set()
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)

@@ -492,21 +492,53 @@ def test_time_is_up(ended: threading.Event) -> None:
 # --- the host, the API and the process --------------------------------------------------------------------------------
 
 
-def test_it_stops_its_own_host_and_no_other(aws: str, tmp_path: Path) -> None:
+@pytest.fixture
+def instances(aws: str) -> list[str]:
+    """Two hosts that run."""
     ec2 = boto3.client("ec2", region_name=settings.AWS_REGION)
     image = ec2.describe_images(MaxResults=5)["Images"][0]["ImageId"]
-    own, other = (
-        instance["InstanceId"]
-        for instance in ec2.run_instances(ImageId=image, InstanceType="t4g.medium", MinCount=2, MaxCount=2)["Instances"]
-    )
-    with metadata_service(own) as url:
+    launched = ec2.run_instances(ImageId=image, InstanceType="t4g.medium", MinCount=2, MaxCount=2)["Instances"]
+    return [instance["InstanceId"] for instance in launched]
+
+
+def states(instances: list[str]) -> list[str]:
+    ec2 = boto3.client("ec2", region_name=settings.AWS_REGION)
+    (found,) = ec2.describe_instances(InstanceIds=instances)["Reservations"]
+    return [instance["State"]["Name"] for instance in found["Instances"]]
+
+
+def test_it_stops_its_own_host_and_no_other(instances: list[str]) -> None:
+    with metadata_service(instances[0]) as url:
         assert stop_itself(settings.AWS_REGION, url)
-    states = {
-        instance["InstanceId"]: instance["State"]["Name"]
-        for found in ec2.describe_instances(InstanceIds=[own, other])["Reservations"]
-        for instance in found["Instances"]
-    }
-    assert states == {own: "stopped", other: "running"}
+    assert states(instances) == ["stopped", "running"]
+
+
+def test_a_host_that_is_held_is_not_stopped(instances: list[str], caplog: pytest.LogCaptureFixture) -> None:
+    ec2, tag = boto3.client("ec2", region_name=settings.AWS_REGION), {"Key": "HoldUntil"}
+    ec2.create_tags(Resources=instances[:1], Tags=[{**tag, "Value": "2026-01-31T09:30:00Z"}])
+    with metadata_service(instances[0]) as url, caplog.at_level("INFO"):
+        assert not stop_itself(settings.AWS_REGION, url)
+        assert states(instances) == ["running", "running"]
+        assert "HoldUntil: 2026-01-31T09:30:00Z" in caplog.text
+        ec2.delete_tags(Resources=instances[:1], Tags=[tag])
+        assert stop_itself(settings.AWS_REGION, url)
+    assert states(instances) == ["stopped", "running"]
+
+
+def test_a_host_that_cannot_be_looked_at_is_stopped(instances: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    session = boto3.Session(region_name=settings.AWS_REGION)
+    refusals: list[object] = []
+
+    def refuse(**_: object) -> None:
+        refusals.append(None)
+        raise ClientError({"Error": {"Code": "UnauthorizedOperation"}}, "DescribeInstances")
+
+    session.events.register("before-call.ec2.DescribeInstances", refuse)
+    with metadata_service(instances[0]) as url, monkeypatch.context() as patch:
+        patch.setattr(boto3, "DEFAULT_SESSION", session)
+        assert stop_itself(settings.AWS_REGION, url)
+    assert refusals == [None]
+    assert states(instances) == ["stopped", "running"]
 
 
 def test_without_a_metadata_service_nothing_is_stopped(aws: str) -> None:

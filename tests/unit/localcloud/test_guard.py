@@ -218,7 +218,8 @@ def test_what_was_used_and_what_was_denied_can_be_read(cloud: Cloud) -> None:
         sqs.get_queue_url(QueueName="jobs")
     found = cloud.grants()
     assert found["used"] == {"host": {"Only": {"sqs:ListQueues": 1}}}
-    assert list(found["denied"]["host"]) == ["sqs:GetQueueUrl"]
+    queue = f"arn:aws:sqs:{settings.REGION}:{settings.ACCOUNT_ID}:jobs"
+    assert found["denied"] == {"host": {"sqs:GetQueueUrl": {queue: {"i-1": 1}}}}
     request = urllib.request.Request(f"{cloud.url}/_localcloud/grants/reset", method="POST")
     with direct.urlopen(request) as answer:
         assert json.load(answer)["used"] == {}

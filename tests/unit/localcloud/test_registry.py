@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -85,6 +85,7 @@ class TestTokens:
         tokens = Tokens()
         (first, expires_at), (second, _) = tokens.issue(NOW, KEY), tokens.issue(NOW, KEY)
         assert first != second
+        assert b64decode(first[:16]) == b64decode(second[:16]) == b'{"payload":"'
         assert expires_at == NOW + timedelta(hours=12)
         assert tokens.judge(basic("AWS", first), expires_at - timedelta(seconds=1)) is Verdict.ACCEPTED
         assert tokens.judge(basic("AWS", first), expires_at) is Verdict.EXPIRED

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import logging
 import urllib.request
+from typing import Any
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
@@ -14,6 +15,8 @@ log = logging.getLogger(__name__)
 
 METADATA_URL = "http://169.254.169.254/latest"
 METADATA_TIMEOUT_SECONDS = 2
+# Whoever deploys to the host sets it, and removes it.
+HOLD_TAG = "HoldUntil"
 
 
 def instance_id(base_url: str = METADATA_URL) -> str:
@@ -30,11 +33,25 @@ def instance_id(base_url: str = METADATA_URL) -> str:
         return str(found.read().decode())
 
 
+def held_until(ec2: Any, own_id: str) -> str:
+    """Until when a deployment holds this host; empty where none does, or nobody can tell: EC2 has the last word."""
+    try:
+        found = ec2.describe_instances(InstanceIds=[own_id])["Reservations"][0]["Instances"][0]
+    except (BotoCoreError, ClientError, LookupError) as error:
+        log.warning("cannot look at this host, stopping it all the same: %s", error)
+        return ""
+    return next((str(tag["Value"]) for tag in found.get("Tags", []) if tag["Key"] == HOLD_TAG), "")
+
+
 def stop_itself(region: str, metadata_url: str = METADATA_URL) -> bool:
-    """Whether EC2 agreed to stop this host. It refuses while a deployment holds the host, for one."""
+    """Whether EC2 agreed to stop this host. It refuses while a deployment holds the host, so that is not tried."""
     try:
         own_id = instance_id(metadata_url)
-        boto3.client("ec2", region_name=region).stop_instances(InstanceIds=[own_id])
+        ec2 = boto3.client("ec2", region_name=region)
+        if until := held_until(ec2, own_id):
+            log.info("this host was not stopped; the worker goes on: a deployment holds it (%s: %s)", HOLD_TAG, until)
+            return False
+        ec2.stop_instances(InstanceIds=[own_id])
     except (OSError, BotoCoreError, ClientError) as error:
         log.warning("this host was not stopped; the worker goes on: %s", error)
         return False
