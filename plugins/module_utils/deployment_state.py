@@ -27,6 +27,7 @@ from .aws_state import (
     tags_of,
 )
 from .queues import MESSAGE_COUNTS, message_count
+from .spot import LIVING_STATES, STANDING_STATES
 
 PROJECT = "Project"
 # ELB tells the tags of so many at once.
@@ -143,12 +144,21 @@ def _ec2(record: Record, identifier: str, **details: Any) -> Record:
 
 
 def _instances(ec2: Client, whose: Deployment) -> list[Record]:
-    """Terminated ones keep their tags for an hour and are no instances any more."""
-    alive = filters_of({"instance-state-name": ["pending", "running", "stopping", "stopped", "shutting-down"]})
-    answer = ask_all(ec2, "describe_instances", "Reservations", Filters=[*whose.filters, *alive])
+    """Also those of the deployment's Spot requests: what EC2 launches again for one may have no tags."""
+    requests = ask_all(ec2, "describe_spot_instance_requests", "SpotInstanceRequests", Filters=whose.filters)
+    requested = {found["InstanceId"]: tags_of(found["Tags"]) for found in requests if found.get("InstanceId")}
+    ways = [whose.filters, *([filters_of({"instance-id": sorted(requested)})] if requested else [])]
+    alive = filters_of({"instance-state-name": LIVING_STATES})
+    answers = [ask_all(ec2, "describe_instances", "Reservations", Filters=[*way, *alive]) for way in ways]
+    instances = {
+        instance["InstanceId"]: instance
+        for answer in answers
+        for reservation in answer
+        for instance in reservation["Instances"]
+    }
     records = []
-    for instance in (instance for reservation in answer for instance in reservation["Instances"]):
-        name = instance["InstanceId"]
+    for name, instance in instances.items():
+        tags = {**requested.get(name, {}), **tags_of(instance.get("Tags", []))}
         attribute = ask(
             ec2,
             "describe_instance_attribute",
@@ -157,27 +167,28 @@ def _instances(ec2: Client, whose: Deployment) -> list[Record]:
             Attribute="disableApiTermination",
         )
         records.append(
-            _ec2(
-                instance,
-                name,
-                state=instance["State"]["Name"],
-                protected=bool((attribute or {}).get("DisableApiTermination", {}).get("Value")),
-                spot_request_id=instance.get("SpotInstanceRequestId", ""),
-                root_device=instance.get("RootDeviceName", ""),
-                disks={
+            {
+                "id": name,
+                "name": tags.get("Name", ""),
+                "tags": tags,
+                "state": instance["State"]["Name"],
+                "protected": bool((attribute or {}).get("DisableApiTermination", {}).get("Value")),
+                "spot_request_id": instance.get("SpotInstanceRequestId", ""),
+                "root_device": instance.get("RootDeviceName", ""),
+                "disks": {
                     mapping["DeviceName"]: {
                         "id": mapping["Ebs"]["VolumeId"],
                         "ends_with_it": mapping["Ebs"]["DeleteOnTermination"],
                     }
                     for mapping in instance.get("BlockDeviceMappings", [])
                 },
-            )
+            }
         )
     return records
 
 
 def _spot_requests(ec2: Client, whose: Deployment) -> list[Record]:
-    alive = filters_of({"state": ["open", "active", "disabled"]})
+    alive = filters_of({"state": STANDING_STATES})
     found = ask_all(ec2, "describe_spot_instance_requests", "SpotInstanceRequests", Filters=[*whose.filters, *alive])
     return [_ec2(request, request["SpotInstanceRequestId"], state=request["State"]) for request in found]
 
