@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from .consent import consented_names
 from .database import readiness
 
 Resources = Mapping[str, Sequence[Mapping[str, Any]]]
@@ -50,8 +51,9 @@ def confirmation_problems(confirm: str, deployment_name: str) -> list[str]:
 
 def queue_refusals(queues: Sequence[Mapping[str, Any]], purge: Sequence[str]) -> list[str]:
     """The queues that hold messages and were not named."""
-    full = [queue["name"] for queue in queues if queue["messages"] and queue["name"] not in purge]
-    consent = ", ".join(f'"{name}"' for name in [*purge, *full])
+    named = consented_names(purge, "teardown_purge_queues")
+    full = [queue["name"] for queue in queues if queue["messages"] and queue["name"] not in named]
+    consent = ", ".join(f'"{name}"' for name in [*named, *full])
     return [
         f"{queue['name']}: must be empty to be removed, found {queue['messages']} messages (waiting, in flight or "
         "delayed). Let them be worked off, or save them; if they may be lost, name the queue: "
