@@ -256,6 +256,7 @@ def _databases(rds: Client, whose: Deployment) -> list[Record]:
     return [
         {
             "name": instance["DBInstanceIdentifier"],
+            "id": instance["DBInstanceArn"],
             "tags": tags_of(instance.get("TagList", [])),
             "status": instance["DBInstanceStatus"],
             "protected": instance.get("DeletionProtection", False),

@@ -37,6 +37,16 @@ WORDS = {
     "security_groups": "security group",
 }
 
+# What everything that was made here carries beside Project, which a team may well have put on its other things.
+OWN_TAGS = ("Environment", "Role")
+# What holds data or costs money by the hour, and how to tag it.
+TAGGED_BY = {
+    "load_balancers": "aws elbv2 add-tags --resource-arns",
+    "instances": "aws ec2 create-tags --resources",
+    "databases": "aws rds add-tags-to-resource --resource-name",
+    "volumes": "aws ec2 create-tags --resources",
+}
+
 
 def confirmation_problems(confirm: str, deployment_name: str) -> list[str]:
     """Why nothing may be removed, if the deployment was not named."""
@@ -46,6 +56,20 @@ def confirmation_problems(confirm: str, deployment_name: str) -> list[str]:
         f"confirm: must be the name of the deployment that is to be removed, found {confirm or 'nothing'}. This "
         f"inventory's is {deployment_name}: to remove it with everything in it, run again with -e "
         f"confirm={deployment_name}."
+    ]
+
+
+def _foreign_refusals(resources: Resources) -> list[str]:
+    """What carries the deployment's Project tag and was not made here, as far as its other tags tell."""
+    return [
+        f"{_title(kind, found)}: carries the Project tag of this deployment, but not {' and '.join(missing)}, as all "
+        "that was made here does: it may be somebody else's. To keep it, give it another Project tag: "
+        f"{command} {found['id']} --tags Key=Project,Value=<another>. To have it removed, give it those that are "
+        f"missing: {command} {found['id']} --tags {' '.join(f'Key={tag},Value=<any>' for tag in missing)}."
+        for kind, command in TAGGED_BY.items()
+        for found in resources[kind]
+        for missing in [[tag for tag in OWN_TAGS if tag not in found["tags"]]]
+        if missing
     ]
 
 
@@ -107,6 +131,7 @@ def teardown_refusals(
 ) -> list[str]:
     """Everything that somebody has to decide or to mend before the first thing is removed."""
     return [
+        *_foreign_refusals(resources),
         *queue_refusals(resources["queues"], purge),
         *(problem for found in resources["databases"] for problem in _database_refusals(found, final_snapshot)),
         *(problem for found in resources["instances"] for problem in _instance_refusals(found, disk_snapshots)),

@@ -27,11 +27,14 @@ DISKS = {
     "/dev/xvda": {"id": "vol-root", "ends_with_it": True},
     "/dev/sdf": {"id": "vol-data", "ends_with_it": False},
 }
+TAGS = {"Project": "academy", "Environment": "local", "Role": "video-worker"}
 HOST: dict[str, Any] = {
-    "id": "i-1", "name": "academy-video-worker-1", "protected": False, "root_device": "/dev/xvda", "disks": DISKS
+    "id": "i-1", "name": "academy-video-worker-1", "protected": False, "root_device": "/dev/xvda", "disks": DISKS,
+    "tags": TAGS,
 }  # fmt: skip
-DATABASE = {"name": "academy-db", "status": "available", "protected": True}
-VOLUME = {"id": "vol-data", "name": "academy-video-worker-1", "ends_with_instance": False}
+DATABASE = {"name": "academy-db", "id": "arn:aws:db", "status": "available", "protected": True, "tags": TAGS}
+VOLUME = {"id": "vol-data", "name": "academy-video-worker-1", "ends_with_instance": False, "tags": TAGS}
+BALANCER = {"name": "academy-alb", "id": "arn:aws:alb", "protected": False, "tags": TAGS}
 
 
 def there(**found: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
@@ -50,7 +53,13 @@ def test_only_the_whole_name_confirms(confirm: str) -> None:
 
 
 def test_a_deployment_as_it_should_be_is_not_refused() -> None:
-    whole = there(instances=[HOST], databases=[DATABASE], queues=[{"name": "jobs", "messages": 0}])
+    whole = there(
+        instances=[HOST],
+        volumes=[VOLUME],
+        databases=[DATABASE],
+        load_balancers=[BALANCER],
+        queues=[{"name": "jobs", "messages": 0}],
+    )
     assert teardown_refusals(whole, [], disk_snapshots=True, final_snapshot=True) == []
 
 
@@ -74,8 +83,28 @@ def test_a_deployment_as_it_should_be_is_not_refused() -> None:
             ["vol-data at /dev/sdf", '"DeleteOnTermination": false', "teardown_snapshot_data_disks=false"],
         ),
         (
-            {"load_balancers": [{"name": "academy-alb", "id": "arn:alb", "protected": True}]},
+            {"load_balancers": [{**BALANCER, "protected": True}]},
             ["academy-alb", "deletion_protection.enabled,Value=false"],
+        ),
+        (
+            {"instances": [{**HOST, "name": "bastion", "tags": {"Project": "academy"}}]},
+            [
+                "instance bastion (i-1): carries", "not Environment and Role,",
+                "aws ec2 create-tags --resources i-1 --tags Key=Project,Value=<another>.",
+                "aws ec2 create-tags --resources i-1 --tags Key=Environment,Value=<any> Key=Role,Value=<any>.",
+            ],
+        ),
+        (
+            {"volumes": [{**VOLUME, "name": "", "tags": {"Project": "academy", "Role": "x"}}]},
+            ["volume vol-data: carries", "not Environment,", "--resources vol-data --tags Key=Environment,Value=<any>."],
+        ),
+        (
+            {"databases": [{**DATABASE, "tags": {"Project": "academy", "Environment": "x"}}]},
+            ["database academy-db: carries", "not Role,", "aws rds add-tags-to-resource --resource-name arn:aws:db"],
+        ),
+        (
+            {"load_balancers": [{**BALANCER, "tags": {}}]},
+            ["load balancer academy-alb: carries", "aws elbv2 add-tags --resource-arns arn:aws:alb"],
         ),
     ],
 )  # fmt: skip
@@ -110,7 +139,7 @@ def test_steps_are_in_the_order_of_removal_and_say_how() -> None:
         databases=[DATABASE],
         spot_requests=[{"name": "", "id": "sir-1"}],
         instances=[HOST],
-        load_balancers=[{"name": "academy-alb", "id": "arn:aws:alb"}],
+        load_balancers=[BALANCER],
         snapshots=[{"id": "snap-1", "volume_id": "vol-data", "state": "completed", "tags": {}}],
     )
     lines = [
