@@ -84,9 +84,10 @@ def _alarms(cloudwatch: Client, whose: Deployment) -> list[Record]:
     ):
         tags = ask(cloudwatch, "list_tags_for_resource", "ResourceNotFoundException", ResourceARN=alarm["AlarmArn"])
         known = tags_of((tags or {}).get("Tags", []))
-        if PROJECT not in known and any(action.endswith(topics) for action in alarm["AlarmActions"]):
+        untagged = PROJECT not in known
+        if untagged and any(action.endswith(topics) for action in alarm["AlarmActions"]):
             known = {**known, PROJECT: whose.name}
-        found.append({"name": alarm["AlarmName"], "tags": known})
+        found.append({"name": alarm["AlarmName"], "tags": known, "untagged": untagged})
     return found
 
 
@@ -315,13 +316,22 @@ def _repositories(ecr: Client, whose: Deployment) -> list[Record]:
     return found
 
 
+def _holds_logs(logs: Client, group: Record) -> bool:
+    """What CloudWatch says of the bytes comes late, so that a stream counts too."""
+    if group.get("storedBytes"):
+        return True
+    name = group["logGroupName"]
+    answer = ask(logs, "describe_log_streams", "ResourceNotFoundException", logGroupName=name, limit=1)
+    return bool((answer or {}).get("logStreams"))
+
+
 def _log_groups(logs: Client, whose: Deployment) -> list[Record]:
     found = []
     for group in ask_all(logs, "describe_log_groups", "logGroups"):
         name, arn = group["logGroupName"], group["arn"].removesuffix(":*")
         if whose.may_own("log_groups", name):
             tags = ask(logs, "list_tags_for_resource", "ResourceNotFoundException", resourceArn=arn) or {}
-            found.append({"name": name, "tags": tags.get("tags", {})})
+            found.append({"name": name, "tags": tags.get("tags", {}), "holds_logs": _holds_logs(logs, group)})
     return found
 
 
@@ -387,7 +397,11 @@ def _read_kind(kind: Kind, client: Client, whose: Deployment) -> list[Record]:
     except ReadError as error:
         error.section = kind.name
         raise
-    owned = [record for record in found if whose.owns(kind.name, record["name"], record["tags"])]
+    owned = [
+        {"untagged": PROJECT not in record["tags"], **record}
+        for record in found
+        if whose.owns(kind.name, record["name"], record["tags"])
+    ]
     return sorted(owned, key=lambda record: (record["name"], record.get("id", "")))
 
 

@@ -87,6 +87,29 @@ def queue_refusals(queues: Sequence[Mapping[str, Any]], purge: Sequence[str]) ->
     ]
 
 
+def _untagged_refusals(resources: Resources, allowed: Sequence[str], delete_images: bool) -> list[str]:
+    """What has the name of ours, no Project tag, and something in it: perhaps made by hand, as the guide says."""
+    named = consented_names(allowed, "teardown_allow_untagged")
+    holding = [
+        *(
+            ("repositories", found, f"{found['images']} images")
+            for found in removable_repositories(resources, delete_images)
+            if found["images"]
+        ),
+        *(("log_groups", found, "logs") for found in resources["log_groups"] if found["holds_logs"]),
+    ]
+    refused = [
+        (kind, found["name"], what) for kind, found, what in holding if found["untagged"] and found["name"] not in named
+    ]
+    consent = ", ".join(f'"{name}"' for name in [*named, *(name for _, name, _ in refused)])
+    return [
+        f"{WORDS[kind]} {name}: must be empty to be removed without a Project tag, found {what} in it. If this "
+        "deployment's, have it tagged: playbooks/provision.yml --tags registry,logs. If it may be lost, name it: "
+        f"-e '{{\"teardown_allow_untagged\": [{consent}]}}'."
+        for kind, name, what in refused
+    ]
+
+
 def _database_refusals(database: Mapping[str, Any], final_snapshot: bool) -> list[str]:
     name, status = database["name"], database["status"]
     if not final_snapshot or status == "deleting" or readiness(status) != "broken":
@@ -127,15 +150,16 @@ def _load_balancer_refusals(balancer: Mapping[str, Any]) -> list[str]:
 
 
 def teardown_refusals(
-    resources: Resources, purge: Sequence[str], disk_snapshots: bool, final_snapshot: bool
+    resources: Resources, purge: Sequence[str], untagged: Sequence[str], options: Mapping[str, bool]
 ) -> list[str]:
     """Everything that somebody has to decide or to mend before the first thing is removed."""
     return [
         *_foreign_refusals(resources),
         *queue_refusals(resources["queues"], purge),
-        *(problem for found in resources["databases"] for problem in _database_refusals(found, final_snapshot)),
-        *(problem for found in resources["instances"] for problem in _instance_refusals(found, disk_snapshots)),
-        *(problem for found in resources["load_balancers"] for problem in _load_balancer_refusals(found)),
+        *_untagged_refusals(resources, untagged, options["delete_images"]),
+        *(p for found in resources["databases"] for p in _database_refusals(found, options["final_snapshot"])),
+        *(p for found in resources["instances"] for p in _instance_refusals(found, options["disk_snapshots"])),
+        *(p for found in resources["load_balancers"] for p in _load_balancer_refusals(found)),
     ]
 
 
@@ -182,7 +206,11 @@ def _manner(kind: str, found: Mapping[str, Any], options: Mapping[str, bool]) ->
 def teardown_steps(resources: Resources, options: Mapping[str, bool]) -> list[str]:
     """What is removed, in that order, one line each."""
     chosen = {**resources, "repositories": removable_repositories(resources, options["delete_images"])}
-    return [_title(kind, found) + _manner(kind, found, options) for kind in WORDS for found in chosen[kind]]
+    return [
+        _title(kind, found) + ", without a Project tag" * found["untagged"] + _manner(kind, found, options)
+        for kind in WORDS
+        for found in chosen[kind]
+    ]
 
 
 def remains(resources: Resources, options: Mapping[str, bool]) -> list[str]:

@@ -51,11 +51,12 @@ resources:
       C(instances), C(launch_templates), C(key_pairs), C(databases), C(volumes), C(queues), C(repositories),
       C(log_groups), C(instance_profiles), C(roles), C(subnet_groups), C(security_groups), C(snapshots),
       C(database_snapshots), C(addresses)), what was found, sorted by name.
-    - Each has C(name) and C(tags); what EC2 and Elastic Load Balancing know by an identifier has C(id). Queues have
-      C(messages), repositories C(images), databases C(status) and C(protected).
+    - Each has C(name), C(tags) and C(untagged), whether it was found without a Project tag; what EC2, Elastic Load
+      Balancing and RDS know by an identifier has C(id). Queues have C(messages), repositories C(images), log groups
+      C(holds_logs), databases C(status) and C(protected).
   returned: success
   type: dict
-  sample: {"queues": [{"name": "academy-video-jobs", "messages": 0, "tags": {"Project": "academy"}}]}
+  sample: {"queues": [{"name": "academy-video-jobs", "messages": 0, "tags": {"Project": "academy"}, "untagged": false}]}
 """
 
 from ansible_collections.academy.deploy.plugins.module_utils.aws_state import ReadError

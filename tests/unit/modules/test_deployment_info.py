@@ -20,7 +20,7 @@ from ansible_collections.academy.deploy.plugins.module_utils.deployment_state im
 from ansible_collections.academy.deploy.plugins.modules import deployment_info
 from botocore.stub import Stubber
 
-WHOSE = Deployment("academy", {"queues": ["jobs"], "topics": ["academy-alarms"]})
+WHOSE = Deployment("academy", {"queues": ["jobs"], "topics": ["academy-alarms"], "log_groups": ["/a", "/b", "/c"]})
 BY_NAME = {kind.name: kind for kind in KINDS}
 PROJECT = [{"Key": "Project", "Value": "academy"}]
 URL = "https://sqs.ap-northeast-2.amazonaws.com/123456789012"
@@ -79,7 +79,21 @@ def test_an_alarm_without_tags_belongs_to_whose_topic_it_tells(stubs: dict[str, 
     stubs["cloudwatch"].add_response("describe_alarms", {"MetricAlarms": alarms})
     for _ in alarms:
         stubs["cloudwatch"].add_response("list_tags_for_resource", {"Tags": []})
-    assert [alarm["name"] for alarm in read(stubs, "alarms")] == ["academy-x"]
+    assert [(alarm["name"], alarm["untagged"]) for alarm in read(stubs, "alarms")] == [("academy-x", True)]
+
+
+def test_a_log_group_with_bytes_or_a_stream_holds_logs(stubs: dict[str, Stubber]) -> None:
+    logs = stubs["logs"]
+    groups = {"/a": (5, {}), "/b": (0, {"Project": "academy"}), "/c": (0, {})}
+    listed = [{"logGroupName": name, "arn": f"arn:{name}:*", "storedBytes": held} for name, (held, _) in groups.items()]
+    logs.add_response("describe_log_groups", {"logGroups": listed})
+    for name, (held, tags) in groups.items():
+        logs.add_response("list_tags_for_resource", {"tags": tags}, {"resourceArn": f"arn:{name}"})
+        if not held:
+            streams = [{"logStreamName": "academy-api-1"}] * (name == "/b")
+            logs.add_response("describe_log_streams", {"logStreams": streams}, {"logGroupName": name, "limit": 1})
+    found = [(group["holds_logs"], group["untagged"]) for group in read(stubs, "log_groups")]
+    assert found == [(True, True), (True, False), (False, True)]
 
 
 def test_load_balancers_are_asked_for_their_tags_twenty_at_a_time(stubs: dict[str, Stubber]) -> None:
