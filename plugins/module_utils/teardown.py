@@ -112,12 +112,17 @@ def _untagged_refusals(resources: Resources, allowed: Sequence[str], delete_imag
 
 def _database_refusals(database: Mapping[str, Any], final_snapshot: bool) -> list[str]:
     name, status = database["name"], database["status"]
-    if not final_snapshot or status == "deleting" or readiness(status) != "broken":
+    if status == "deleting" or readiness(status) != "broken" or not (final_snapshot or database["protected"]):
         return []
-    return [
-        f"{name}: must be available for its final snapshot, found {status}. Start or mend it and run again; if its "
-        "data may be lost: -e teardown_final_database_snapshot=false."
-    ]
+    if status in ("stopped", "stopping"):
+        remedy = f"Start it (aws rds start-db-instance --db-instance-identifier {name}) and run again"
+    else:
+        remedy = f"Mend it (aws rds describe-events --source-type db-instance --source-identifier {name}) and run again"
+    if not database["protected"]:
+        end = "if its data may be lost: -e teardown_final_database_snapshot=false."
+    else:
+        end = "its protection against deletion, which would be lifted here, cannot be lifted before."
+    return [f"{name}: must be available to be removed, found {status}. {remedy}; {end}"]
 
 
 def _instance_refusals(instance: Mapping[str, Any], disk_snapshots: bool) -> list[str]:

@@ -53,6 +53,7 @@ def test_every_kind_that_is_found_is_removed_or_named_as_kept() -> None:
 @pytest.mark.parametrize("confirm", ["", "academ", "academy-b", "ACADEMY", "true"])
 def test_only_the_whole_name_confirms(confirm: str) -> None:
     (problem,) = confirmation_problems(confirm, "academy")
+    assert f"found {confirm or 'nothing'}. This inventory's is academy:" in problem
     assert "-e confirm=academy." in problem
     assert confirmation_problems("academy", "academy") == []
 
@@ -86,8 +87,12 @@ def test_a_deployment_as_it_should_be_is_not_refused() -> None:
             ["log group /academy/api: must be empty", "logs in it", '["named", "/academy/api"]'],
         ),
         (
-            {"databases": [{**DATABASE, "status": "stopped"}]},
-            ["found stopped", "teardown_final_database_snapshot=false"],
+            {"databases": [{**DATABASE, "status": "stopped", "protected": False}]},
+            ["found stopped", "start-db-instance --db-instance-id", "teardown_final_database_snapshot=false"],
+        ),
+        (
+            {"databases": [{**DATABASE, "status": "incompatible-network"}]},
+            ["found incompatible-network", "aws rds describe-events", "cannot be lifted before."],
         ),
         (
             {"instances": [{**HOST, "protected": True}]},
@@ -132,7 +137,7 @@ def test_refusals(found: dict[str, list[dict[str, Any]]], words: list[str]) -> N
     "found",
     [
         {"queues": [{"name": "named", "messages": 3}]},
-        {"databases": [{**DATABASE, "status": "stopped"}]},
+        {"databases": [{**DATABASE, "status": "stopped", "protected": False}]},
         {"instances": [{**HOST, "disks": {"/dev/sdf": {"id": "vol-data", "ends_with_it": True}}}]},
         {"repositories": [{"name": "named", "images": 3, "untagged": True}]},
         {"log_groups": [{"name": "named", "holds_logs": True, "untagged": True}]},
@@ -140,6 +145,13 @@ def test_refusals(found: dict[str, list[dict[str, Any]]], words: list[str]) -> N
 )
 def test_consent(found: dict[str, list[dict[str, Any]]]) -> None:
     assert refusals(found, "named", disk_snapshots=False, final_snapshot=False) == []
+
+
+@pytest.mark.parametrize("status", ["stopped", "stopping"])
+def test_a_protected_database_that_cannot_be_modified_is_refused_whatever_becomes_of_its_data(status: str) -> None:
+    (problem,) = refusals({"databases": [{**DATABASE, "status": status}]}, final_snapshot=False)
+    assert "aws rds start-db-instance --db-instance-identifier academy-db" in problem
+    assert "teardown_final_database_snapshot" not in problem
 
 
 def test_images_that_are_kept_need_no_consent() -> None:
