@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Finding everything that a deployment made: by its Project tag, and by exact name what a tag was never put on.
 
-Names alone never decide: `academy` is the beginning of `academy-b`. Where the tags of a thing cost a call of their own,
-only those are looked at whose names begin as all names of a deployment do, or are given.
+Names alone never decide: `academy` is the beginning of `academy-b`. Where the tags of a thing cost a call of their own
+and its name follows from the deployment's, only those are looked at whose names begin so, or are given. Queues,
+repositories, alarms and subnet groups are named freely, and may once have been named otherwise: all are looked at.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ from .spot import LIVING_STATES, STANDING_STATES
 PROJECT = "Project"
 # ELB tells the tags of so many at once.
 TAGGED_AT_ONCE = 20
+# And SQS the addresses of so many queues.
+MOST_QUEUES = 1000
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,12 @@ class Deployment:
     @property
     def filters(self) -> list[Record]:
         return filters_of({f"tag:{PROJECT}": self.name})
+
+
+def _each(look: Callable[[Any], Record | None], things: Sequence[Any]) -> list[Record]:
+    """A look at each of them, many at the same time, without those that are none of ours or gone."""
+    with ThreadPoolExecutor(THREADS) as pool:
+        return [found for found in pool.map(look, things) if found is not None]
 
 
 # --- what starts and watches the hosts ------------------------------------------------------------------------------
@@ -76,19 +85,19 @@ def _functions(client: Client, whose: Deployment) -> list[Record]:
 
 
 def _alarms(cloudwatch: Client, whose: Deployment) -> list[Record]:
-    """An alarm without tags is known by the topic that it tells, whose name is the deployment's alone."""
-    found = []
+    """An alarm without tags is known by its name's beginning and the topic that it tells, the deployment's alone."""
     topics = tuple(f":{name}" for name in whose.untagged.get("topics", ()))
-    for alarm in ask_all(
-        cloudwatch, "describe_alarms", "MetricAlarms", AlarmNamePrefix=f"{whose.name}-", AlarmTypes=["MetricAlarm"]
-    ):
-        tags = ask(cloudwatch, "list_tags_for_resource", "ResourceNotFoundException", ResourceARN=alarm["AlarmArn"])
-        known = tags_of((tags or {}).get("Tags", []))
+
+    def look(alarm: Record) -> Record:
+        name, arn = alarm["AlarmName"], alarm["AlarmArn"]
+        tags = ask(cloudwatch, "list_tags_for_resource", "ResourceNotFoundException", ResourceARN=arn) or {}
+        known = tags_of(tags.get("Tags", []))
         untagged = PROJECT not in known
-        if untagged and any(action.endswith(topics) for action in alarm["AlarmActions"]):
+        if untagged and whose.may_own("alarms", name) and any(told.endswith(topics) for told in alarm["AlarmActions"]):
             known = {**known, PROJECT: whose.name}
-        found.append({"name": alarm["AlarmName"], "tags": known, "untagged": untagged})
-    return found
+        return {"name": name, "tags": known, "untagged": untagged}
+
+    return _each(look, ask_all(cloudwatch, "describe_alarms", "MetricAlarms", AlarmTypes=["MetricAlarm"]))
 
 
 def _topics(sns: Client, whose: Deployment) -> list[Record]:
@@ -278,42 +287,44 @@ def _database_snapshots(rds: Client, whose: Deployment) -> list[Record]:
 
 
 def _subnet_groups(rds: Client, whose: Deployment) -> list[Record]:
-    found = []
-    for group in ask_all(rds, "describe_db_subnet_groups", "DBSubnetGroups"):
-        if whose.may_own("subnet_groups", group["DBSubnetGroupName"]):
-            arn = group["DBSubnetGroupArn"]
-            tags = ask(rds, "list_tags_for_resource", "DBSubnetGroupNotFoundFault", ResourceName=arn) or {}
-            found.append({"name": group["DBSubnetGroupName"], "tags": tags_of(tags.get("TagList", []))})
-    return found
+    def look(group: Record) -> Record:
+        arn = group["DBSubnetGroupArn"]
+        tags = ask(rds, "list_tags_for_resource", "DBSubnetGroupNotFoundFault", ResourceName=arn) or {}
+        return {"name": group["DBSubnetGroupName"], "tags": tags_of(tags.get("TagList", []))}
+
+    return _each(look, ask_all(rds, "describe_db_subnet_groups", "DBSubnetGroups"))
 
 
 # --- queues, images, logs, permissions ------------------------------------------------------------------------------
 
 
 def _queues(sqs: Client, whose: Deployment) -> list[Record]:
-    found = []
-    for url in ask_all(sqs, "list_queues", "QueueUrls"):
+    def look(url: Any) -> Record | None:
         name = str(url).rpartition("/")[2]
-        if not whose.may_own("queues", name):
-            continue
-        tags = ask(sqs, "list_queue_tags", *NO_QUEUE, QueueUrl=url)
+        answer = ask(sqs, "list_queue_tags", *NO_QUEUE, QueueUrl=url)
+        if answer is None:  # listed for a while after its end
+            return None
+        tags = answer.get("Tags", {})
+        if not whose.owns("queues", name, tags):
+            return None
         counts = ask(sqs, "get_queue_attributes", *NO_QUEUE, QueueUrl=url, AttributeNames=list(MESSAGE_COUNTS))
-        if tags is not None and counts is not None:  # else it is listed for a while after its end
-            messages = message_count(counts["Attributes"])
-            found.append({"name": name, "tags": tags.get("Tags", {}), "messages": messages})
-    return found
+        return counts and {"name": name, "tags": tags, "messages": message_count(counts["Attributes"])}
+
+    # Not asked for so many at once, SQS tells no more than these.
+    return _each(look, ask_all(sqs, "list_queues", "QueueUrls", MaxResults=MOST_QUEUES))
 
 
 def _repositories(ecr: Client, whose: Deployment) -> list[Record]:
-    found = []
-    for repository in ask_all(ecr, "describe_repositories", "repositories"):
-        name = repository["repositoryName"]
-        if whose.may_own("repositories", name):
-            tags = ask(ecr, "list_tags_for_resource", NO_REPOSITORY, resourceArn=repository["repositoryArn"]) or {}
-            images = ask_all(ecr, "list_images", "imageIds", NO_REPOSITORY, repositoryName=name)
-            digests = {image["imageDigest"] for image in images}
-            found.append({"name": name, "tags": tags_of(tags.get("tags", [])), "images": len(digests)})
-    return found
+    def look(repository: Record) -> Record | None:
+        name, arn = repository["repositoryName"], repository["repositoryArn"]
+        answer = ask(ecr, "list_tags_for_resource", NO_REPOSITORY, resourceArn=arn) or {}
+        tags = tags_of(answer.get("tags", []))
+        if not whose.owns("repositories", name, tags):
+            return None
+        images = ask_all(ecr, "list_images", "imageIds", NO_REPOSITORY, repositoryName=name)
+        return {"name": name, "tags": tags, "images": len({image["imageDigest"] for image in images})}
+
+    return _each(look, ask_all(ecr, "describe_repositories", "repositories"))
 
 
 def _holds_logs(logs: Client, group: Record) -> bool:
