@@ -34,6 +34,7 @@ STORAGE_GIB: Mapping[str, range] = {
     "standard": range(5, 3072 + 1),
 }
 CHOSEN_PERFORMANCE_FROM_GIB = 400
+STOPPED = frozenset({"stopping", "stopped", "starting"})
 AUTOSCALING_HEADROOM = Fraction(110, 100)
 
 
@@ -273,6 +274,14 @@ def _major_upgrade(call: Call, account: Account) -> ApiError | None:
     return _engine_version(call, account, downgrade=False)
 
 
+def _stopped(call: Call, account: Account) -> ApiError | None:
+    existing = _instance(call, account)
+    if existing is None or existing.status not in STOPPED:
+        return None
+    name = call.parameters["DBInstanceIdentifier"]
+    return ApiError("InvalidDBInstanceState", f"Database instance {name} is not in available state.")
+
+
 def _unknown_subnet(call: Call, account: Account) -> ApiError | None:
     known = {subnet.id for subnet in account.backends("ec2").describe_subnets()}
     for name in call.parameters.get("SubnetIds") or []:
@@ -404,6 +413,13 @@ RULES = (
         "less storage than there is",
         "facts 1.8 and 11.6",
         _storage_shrink,
+    ),
+    Rule(
+        "rds-modify-stopped",
+        (MODIFY,),
+        "changing an instance that is stopped, its deletion protection too",
+        "rds-ug/USER_StopInstance.md, botocore rds InvalidDBInstanceStateFault; message not verified",
+        _stopped,
     ),
     Rule(
         "rds-engine-downgrade",

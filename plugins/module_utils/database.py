@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from .changes import MISSING, reason, with_reasons
+from .consent import consented_names
 from .findings import NOT_SHOWN, Finding, Severity, Words, texts
 from .rds_password import KOREAN, check
 from .rds_password import Finding as RuleBroken
@@ -238,7 +239,8 @@ def desired(
     Of an instance that is named, backups may become shorter.
     """
     now = _under_way(current)
-    kept = 0 if wanted["db_instance_identifier"] in shorter_backups else int(now.get("backup_retention_period", 0))
+    named = consented_names(shorter_backups, "database_allow_shorter_backups")
+    kept = 0 if wanted["db_instance_identifier"] in named else int(now.get("backup_retention_period", 0))
     return {
         **wanted,
         "allocated_storage": max(wanted["allocated_storage"], int(now.get("allocated_storage", 0))),
@@ -307,7 +309,8 @@ def refusals(current: Mapping[str, Any], wanted: Mapping[str, Any], smaller_clas
             "application at once, and no variable allows that: set this one to what it is, or change it by hand."
         )
     instance_class = _under_way(current)["db_instance_class"]
-    if name not in smaller_class and _class_size(wanted["db_instance_class"]) < _class_size(instance_class):
+    named = consented_names(smaller_class, "database_allow_smaller_class")
+    if name not in named and _class_size(wanted["db_instance_class"]) < _class_size(instance_class):
         problems.append(
             f"database_instance_class: wanted {wanted['db_instance_class']}, but {name} is a larger {instance_class}. "
             "It is never made smaller in passing: set the variable to what it is or, if that is meant, name the "

@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Finding everything that a deployment made: by its Project tag, and by exact name what a tag was never put on.
 
-Names alone never decide: `academy` is the beginning of `academy-b`. Where the tags of a thing cost a call of their own,
-only those are looked at whose names begin as all names of a deployment do, or are given.
+Names alone never decide: `academy` is the beginning of `academy-b`. Where the tags of a thing cost a call of their own
+and its name follows from the deployment's, only those are looked at whose names begin so, or are given. Queues,
+repositories, alarms and subnet groups are named freely, and may once have been named otherwise: all are looked at.
 """
 
 from __future__ import annotations
@@ -27,10 +28,13 @@ from .aws_state import (
     tags_of,
 )
 from .queues import MESSAGE_COUNTS, message_count
+from .spot import LIVING_STATES, STANDING_STATES
 
 PROJECT = "Project"
 # ELB tells the tags of so many at once.
 TAGGED_AT_ONCE = 20
+# And SQS the addresses of so many queues.
+MOST_QUEUES = 1000
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,12 @@ class Deployment:
     @property
     def filters(self) -> list[Record]:
         return filters_of({f"tag:{PROJECT}": self.name})
+
+
+def _each(look: Callable[[Any], Record | None], things: Sequence[Any]) -> list[Record]:
+    """A look at each of them, many at the same time, without those that are none of ours or gone."""
+    with ThreadPoolExecutor(THREADS) as pool:
+        return [found for found in pool.map(look, things) if found is not None]
 
 
 # --- what starts and watches the hosts ------------------------------------------------------------------------------
@@ -75,18 +85,19 @@ def _functions(client: Client, whose: Deployment) -> list[Record]:
 
 
 def _alarms(cloudwatch: Client, whose: Deployment) -> list[Record]:
-    """An alarm without tags is known by the topic that it tells, whose name is the deployment's alone."""
-    found = []
+    """An alarm without tags is known by its name's beginning and the topic that it tells, the deployment's alone."""
     topics = tuple(f":{name}" for name in whose.untagged.get("topics", ()))
-    for alarm in ask_all(
-        cloudwatch, "describe_alarms", "MetricAlarms", AlarmNamePrefix=f"{whose.name}-", AlarmTypes=["MetricAlarm"]
-    ):
-        tags = ask(cloudwatch, "list_tags_for_resource", "ResourceNotFoundException", ResourceARN=alarm["AlarmArn"])
-        known = tags_of((tags or {}).get("Tags", []))
-        if PROJECT not in known and any(action.endswith(topics) for action in alarm["AlarmActions"]):
+
+    def look(alarm: Record) -> Record:
+        name, arn = alarm["AlarmName"], alarm["AlarmArn"]
+        tags = ask(cloudwatch, "list_tags_for_resource", "ResourceNotFoundException", ResourceARN=arn) or {}
+        known = tags_of(tags.get("Tags", []))
+        untagged = PROJECT not in known
+        if untagged and whose.may_own("alarms", name) and any(told.endswith(topics) for told in alarm["AlarmActions"]):
             known = {**known, PROJECT: whose.name}
-        found.append({"name": alarm["AlarmName"], "tags": known})
-    return found
+        return {"name": name, "tags": known, "untagged": untagged}
+
+    return _each(look, ask_all(cloudwatch, "describe_alarms", "MetricAlarms", AlarmTypes=["MetricAlarm"]))
 
 
 def _topics(sns: Client, whose: Deployment) -> list[Record]:
@@ -143,12 +154,21 @@ def _ec2(record: Record, identifier: str, **details: Any) -> Record:
 
 
 def _instances(ec2: Client, whose: Deployment) -> list[Record]:
-    """Terminated ones keep their tags for an hour and are no instances any more."""
-    alive = filters_of({"instance-state-name": ["pending", "running", "stopping", "stopped", "shutting-down"]})
-    answer = ask_all(ec2, "describe_instances", "Reservations", Filters=[*whose.filters, *alive])
+    """Also those of the deployment's Spot requests: what EC2 launches again for one may have no tags."""
+    requests = ask_all(ec2, "describe_spot_instance_requests", "SpotInstanceRequests", Filters=whose.filters)
+    requested = {found["InstanceId"]: tags_of(found["Tags"]) for found in requests if found.get("InstanceId")}
+    ways = [whose.filters, *([filters_of({"instance-id": sorted(requested)})] if requested else [])]
+    alive = filters_of({"instance-state-name": LIVING_STATES})
+    answers = [ask_all(ec2, "describe_instances", "Reservations", Filters=[*way, *alive]) for way in ways]
+    instances = {
+        instance["InstanceId"]: instance
+        for answer in answers
+        for reservation in answer
+        for instance in reservation["Instances"]
+    }
     records = []
-    for instance in (instance for reservation in answer for instance in reservation["Instances"]):
-        name = instance["InstanceId"]
+    for name, instance in instances.items():
+        tags = {**requested.get(name, {}), **tags_of(instance.get("Tags", []))}
         attribute = ask(
             ec2,
             "describe_instance_attribute",
@@ -157,27 +177,28 @@ def _instances(ec2: Client, whose: Deployment) -> list[Record]:
             Attribute="disableApiTermination",
         )
         records.append(
-            _ec2(
-                instance,
-                name,
-                state=instance["State"]["Name"],
-                protected=bool((attribute or {}).get("DisableApiTermination", {}).get("Value")),
-                spot_request_id=instance.get("SpotInstanceRequestId", ""),
-                root_device=instance.get("RootDeviceName", ""),
-                disks={
+            {
+                "id": name,
+                "name": tags.get("Name", ""),
+                "tags": tags,
+                "state": instance["State"]["Name"],
+                "protected": bool((attribute or {}).get("DisableApiTermination", {}).get("Value")),
+                "spot_request_id": instance.get("SpotInstanceRequestId", ""),
+                "root_device": instance.get("RootDeviceName", ""),
+                "disks": {
                     mapping["DeviceName"]: {
                         "id": mapping["Ebs"]["VolumeId"],
                         "ends_with_it": mapping["Ebs"]["DeleteOnTermination"],
                     }
                     for mapping in instance.get("BlockDeviceMappings", [])
                 },
-            )
+            }
         )
     return records
 
 
 def _spot_requests(ec2: Client, whose: Deployment) -> list[Record]:
-    alive = filters_of({"state": ["open", "active", "disabled"]})
+    alive = filters_of({"state": STANDING_STATES})
     found = ask_all(ec2, "describe_spot_instance_requests", "SpotInstanceRequests", Filters=[*whose.filters, *alive])
     return [_ec2(request, request["SpotInstanceRequestId"], state=request["State"]) for request in found]
 
@@ -245,6 +266,7 @@ def _databases(rds: Client, whose: Deployment) -> list[Record]:
     return [
         {
             "name": instance["DBInstanceIdentifier"],
+            "id": instance["DBInstanceArn"],
             "tags": tags_of(instance.get("TagList", [])),
             "status": instance["DBInstanceStatus"],
             "protected": instance.get("DeletionProtection", False),
@@ -265,42 +287,53 @@ def _database_snapshots(rds: Client, whose: Deployment) -> list[Record]:
 
 
 def _subnet_groups(rds: Client, whose: Deployment) -> list[Record]:
-    found = []
-    for group in ask_all(rds, "describe_db_subnet_groups", "DBSubnetGroups"):
-        if whose.may_own("subnet_groups", group["DBSubnetGroupName"]):
-            arn = group["DBSubnetGroupArn"]
-            tags = ask(rds, "list_tags_for_resource", "DBSubnetGroupNotFoundFault", ResourceName=arn) or {}
-            found.append({"name": group["DBSubnetGroupName"], "tags": tags_of(tags.get("TagList", []))})
-    return found
+    def look(group: Record) -> Record:
+        arn = group["DBSubnetGroupArn"]
+        tags = ask(rds, "list_tags_for_resource", "DBSubnetGroupNotFoundFault", ResourceName=arn) or {}
+        return {"name": group["DBSubnetGroupName"], "tags": tags_of(tags.get("TagList", []))}
+
+    return _each(look, ask_all(rds, "describe_db_subnet_groups", "DBSubnetGroups"))
 
 
 # --- queues, images, logs, permissions ------------------------------------------------------------------------------
 
 
 def _queues(sqs: Client, whose: Deployment) -> list[Record]:
-    found = []
-    for url in ask_all(sqs, "list_queues", "QueueUrls"):
+    def look(url: Any) -> Record | None:
         name = str(url).rpartition("/")[2]
-        if not whose.may_own("queues", name):
-            continue
-        tags = ask(sqs, "list_queue_tags", *NO_QUEUE, QueueUrl=url)
+        answer = ask(sqs, "list_queue_tags", *NO_QUEUE, QueueUrl=url)
+        if answer is None:  # listed for a while after its end
+            return None
+        tags = answer.get("Tags", {})
+        if not whose.owns("queues", name, tags):
+            return None
         counts = ask(sqs, "get_queue_attributes", *NO_QUEUE, QueueUrl=url, AttributeNames=list(MESSAGE_COUNTS))
-        if tags is not None and counts is not None:  # else it is listed for a while after its end
-            messages = message_count(counts["Attributes"])
-            found.append({"name": name, "tags": tags.get("Tags", {}), "messages": messages})
-    return found
+        return counts and {"name": name, "tags": tags, "messages": message_count(counts["Attributes"])}
+
+    # Not asked for so many at once, SQS tells no more than these.
+    return _each(look, ask_all(sqs, "list_queues", "QueueUrls", MaxResults=MOST_QUEUES))
 
 
 def _repositories(ecr: Client, whose: Deployment) -> list[Record]:
-    found = []
-    for repository in ask_all(ecr, "describe_repositories", "repositories"):
-        name = repository["repositoryName"]
-        if whose.may_own("repositories", name):
-            tags = ask(ecr, "list_tags_for_resource", NO_REPOSITORY, resourceArn=repository["repositoryArn"]) or {}
-            images = ask_all(ecr, "list_images", "imageIds", NO_REPOSITORY, repositoryName=name)
-            digests = {image["imageDigest"] for image in images}
-            found.append({"name": name, "tags": tags_of(tags.get("tags", [])), "images": len(digests)})
-    return found
+    def look(repository: Record) -> Record | None:
+        name, arn = repository["repositoryName"], repository["repositoryArn"]
+        answer = ask(ecr, "list_tags_for_resource", NO_REPOSITORY, resourceArn=arn) or {}
+        tags = tags_of(answer.get("tags", []))
+        if not whose.owns("repositories", name, tags):
+            return None
+        images = ask_all(ecr, "list_images", "imageIds", NO_REPOSITORY, repositoryName=name)
+        return {"name": name, "tags": tags, "images": len({image["imageDigest"] for image in images})}
+
+    return _each(look, ask_all(ecr, "describe_repositories", "repositories"))
+
+
+def _holds_logs(logs: Client, group: Record) -> bool:
+    """What CloudWatch says of the bytes comes late, so that a stream counts too."""
+    if group.get("storedBytes"):
+        return True
+    name = group["logGroupName"]
+    answer = ask(logs, "describe_log_streams", "ResourceNotFoundException", logGroupName=name, limit=1)
+    return bool((answer or {}).get("logStreams"))
 
 
 def _log_groups(logs: Client, whose: Deployment) -> list[Record]:
@@ -309,7 +342,7 @@ def _log_groups(logs: Client, whose: Deployment) -> list[Record]:
         name, arn = group["logGroupName"], group["arn"].removesuffix(":*")
         if whose.may_own("log_groups", name):
             tags = ask(logs, "list_tags_for_resource", "ResourceNotFoundException", resourceArn=arn) or {}
-            found.append({"name": name, "tags": tags.get("tags", {})})
+            found.append({"name": name, "tags": tags.get("tags", {}), "holds_logs": _holds_logs(logs, group)})
     return found
 
 
@@ -375,7 +408,11 @@ def _read_kind(kind: Kind, client: Client, whose: Deployment) -> list[Record]:
     except ReadError as error:
         error.section = kind.name
         raise
-    owned = [record for record in found if whose.owns(kind.name, record["name"], record["tags"])]
+    owned = [
+        {"untagged": PROJECT not in record["tags"], **record}
+        for record in found
+        if whose.owns(kind.name, record["name"], record["tags"])
+    ]
     return sorted(owned, key=lambda record: (record["name"], record.get("id", "")))
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .changes import reason, with_reasons
+from .consent import consented_names
 from .findings import Finding, Words, texts
 from .memory import limits_refusals
 from .spot import SPOT, market_refusals
@@ -247,13 +248,14 @@ def instance_refusals(
             "Terminate or rename all but one."
         ]
     (instance,) = matches
+    named = consented_names(allowed_type_changes, "instance_allow_type_change")
     problems = market_refusals(host, instance, wanted) + _shutdown_refusals(host, instance)
     if instance["instance_type"] != wanted["instance_type"] and wanted["market_type"] == SPOT:
         problems.append(
             f"instance_type: {wanted['instance_type']} wanted, but {host} is a {instance['instance_type']}, and EC2 "
             "never changes the type of a Spot instance. Set the variable to what it is, or replace the instance."
         )
-    elif instance["instance_type"] != wanted["instance_type"] and host not in allowed_type_changes:
+    elif instance["instance_type"] != wanted["instance_type"] and host not in named:
         problems.append(
             f"instance_type: {wanted['instance_type']} wanted, but {host} is a {instance['instance_type']} "
             f"({instance['state']['name']}). Changing it stops a running host and starts a stopped one. If that is "

@@ -11,6 +11,7 @@ from typing import Any
 from ansible_collections.academy.deploy.plugins.module_utils.names import DEAD_LETTER_SUFFIX, queue_arn
 
 from .changes import MISSING, reason, with_reasons
+from .consent import consented_names
 from .findings import Finding, Words, texts
 from .policies import as_text
 from .tags import own_tags
@@ -196,10 +197,11 @@ def retention_refusals(
 ) -> list[str]:
     """Why a queue that holds messages must not keep them for a shorter time: SQS deletes those that are older."""
     problems = []
+    named = consented_names(allowed, "queues_allow_shorter_retention")
     for queue in wanted:
         name, attributes = queue["name"], found.get(queue["name"], {}).get("attributes", {})
         now, messages = int(attributes.get("MessageRetentionPeriod", 0)), message_count(attributes)
-        if name not in allowed and messages and queue["retention_seconds"] < now:
+        if name not in named and messages and queue["retention_seconds"] < now:
             problems.append(
                 f"{name}: {queue['retention_seconds']} s of retention wanted, but it holds {messages} messages and "
                 f"keeps them for {now} s. SQS deletes at once what is older. Let them be worked off, or save them; if "

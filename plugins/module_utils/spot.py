@@ -19,6 +19,8 @@ REQUEST_RESOURCE = "spot-instances-request"
 WANTED_OPTIONS: Mapping[str, str] = {"spot_instance_type": "persistent", "instance_interruption_behavior": "stop"}
 # In these states a request still stands behind its instance.
 STANDING_STATES = ("open", "active", "disabled")
+# In these an instance exists. Terminated ones are shown for an hour and are no instances any more.
+LIVING_STATES = ("pending", "running", "stopping", "stopped", "shutting-down")
 WHY_NOT: Mapping[tuple[str, str], str] = {
     ("spot_instance_type", "one-time"): (
         "its instance cannot be stopped, so a host with nothing to do would run and be paid for on and on"

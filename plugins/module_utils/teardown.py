@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from .consent import consented_names
 from .database import readiness
 
 Resources = Mapping[str, Sequence[Mapping[str, Any]]]
@@ -36,6 +37,16 @@ WORDS = {
     "security_groups": "security group",
 }
 
+# What everything that was made here carries beside Project, which a team may well have put on its other things.
+OWN_TAGS = ("Environment", "Role")
+# What holds data or costs money by the hour, and how to tag it.
+TAGGED_BY = {
+    "load_balancers": "aws elbv2 add-tags --resource-arns",
+    "instances": "aws ec2 create-tags --resources",
+    "databases": "aws rds add-tags-to-resource --resource-name",
+    "volumes": "aws ec2 create-tags --resources",
+}
+
 
 def confirmation_problems(confirm: str, deployment_name: str) -> list[str]:
     """Why nothing may be removed, if the deployment was not named."""
@@ -48,10 +59,25 @@ def confirmation_problems(confirm: str, deployment_name: str) -> list[str]:
     ]
 
 
+def _foreign_refusals(resources: Resources) -> list[str]:
+    """What carries the deployment's Project tag and was not made here, as far as its other tags tell."""
+    return [
+        f"{_title(kind, found)}: carries the Project tag of this deployment, but not {' and '.join(missing)}, as all "
+        "that was made here does: it may be somebody else's. To keep it, give it another Project tag: "
+        f"{command} {found['id']} --tags Key=Project,Value=<another>. To have it removed, give it those that are "
+        f"missing: {command} {found['id']} --tags {' '.join(f'Key={tag},Value=<any>' for tag in missing)}."
+        for kind, command in TAGGED_BY.items()
+        for found in resources[kind]
+        for missing in [[tag for tag in OWN_TAGS if tag not in found["tags"]]]
+        if missing
+    ]
+
+
 def queue_refusals(queues: Sequence[Mapping[str, Any]], purge: Sequence[str]) -> list[str]:
     """The queues that hold messages and were not named."""
-    full = [queue["name"] for queue in queues if queue["messages"] and queue["name"] not in purge]
-    consent = ", ".join(f'"{name}"' for name in [*purge, *full])
+    named = consented_names(purge, "teardown_purge_queues")
+    full = [queue["name"] for queue in queues if queue["messages"] and queue["name"] not in named]
+    consent = ", ".join(f'"{name}"' for name in [*named, *full])
     return [
         f"{queue['name']}: must be empty to be removed, found {queue['messages']} messages (waiting, in flight or "
         "delayed). Let them be worked off, or save them; if they may be lost, name the queue: "
@@ -61,14 +87,42 @@ def queue_refusals(queues: Sequence[Mapping[str, Any]], purge: Sequence[str]) ->
     ]
 
 
+def _untagged_refusals(resources: Resources, allowed: Sequence[str], delete_images: bool) -> list[str]:
+    """What has the name of ours, no Project tag, and something in it: perhaps made by hand, as the guide says."""
+    named = consented_names(allowed, "teardown_allow_untagged")
+    holding = [
+        *(
+            ("repositories", found, f"{found['images']} images")
+            for found in removable_repositories(resources, delete_images)
+            if found["images"]
+        ),
+        *(("log_groups", found, "logs") for found in resources["log_groups"] if found["holds_logs"]),
+    ]
+    refused = [
+        (kind, found["name"], what) for kind, found, what in holding if found["untagged"] and found["name"] not in named
+    ]
+    consent = ", ".join(f'"{name}"' for name in [*named, *(name for _, name, _ in refused)])
+    return [
+        f"{WORDS[kind]} {name}: must be empty to be removed without a Project tag, found {what} in it. If this "
+        "deployment's, have it tagged: playbooks/provision.yml --tags registry,logs. If it may be lost, name it: "
+        f"-e '{{\"teardown_allow_untagged\": [{consent}]}}'."
+        for kind, name, what in refused
+    ]
+
+
 def _database_refusals(database: Mapping[str, Any], final_snapshot: bool) -> list[str]:
     name, status = database["name"], database["status"]
-    if not final_snapshot or status == "deleting" or readiness(status) != "broken":
+    if status == "deleting" or readiness(status) != "broken" or not (final_snapshot or database["protected"]):
         return []
-    return [
-        f"{name}: must be available for its final snapshot, found {status}. Start or mend it and run again; if its "
-        "data may be lost: -e teardown_final_database_snapshot=false."
-    ]
+    if status in ("stopped", "stopping"):
+        remedy = f"Start it (aws rds start-db-instance --db-instance-identifier {name}) and run again"
+    else:
+        remedy = f"Mend it (aws rds describe-events --source-type db-instance --source-identifier {name}) and run again"
+    if not database["protected"]:
+        end = "if its data may be lost: -e teardown_final_database_snapshot=false."
+    else:
+        end = "its protection against deletion, which would be lifted here, cannot be lifted before."
+    return [f"{name}: must be available to be removed, found {status}. {remedy}; {end}"]
 
 
 def _instance_refusals(instance: Mapping[str, Any], disk_snapshots: bool) -> list[str]:
@@ -101,14 +155,16 @@ def _load_balancer_refusals(balancer: Mapping[str, Any]) -> list[str]:
 
 
 def teardown_refusals(
-    resources: Resources, purge: Sequence[str], disk_snapshots: bool, final_snapshot: bool
+    resources: Resources, purge: Sequence[str], untagged: Sequence[str], options: Mapping[str, bool]
 ) -> list[str]:
     """Everything that somebody has to decide or to mend before the first thing is removed."""
     return [
+        *_foreign_refusals(resources),
         *queue_refusals(resources["queues"], purge),
-        *(problem for found in resources["databases"] for problem in _database_refusals(found, final_snapshot)),
-        *(problem for found in resources["instances"] for problem in _instance_refusals(found, disk_snapshots)),
-        *(problem for found in resources["load_balancers"] for problem in _load_balancer_refusals(found)),
+        *_untagged_refusals(resources, untagged, options["delete_images"]),
+        *(p for found in resources["databases"] for p in _database_refusals(found, options["final_snapshot"])),
+        *(p for found in resources["instances"] for p in _instance_refusals(found, options["disk_snapshots"])),
+        *(p for found in resources["load_balancers"] for p in _load_balancer_refusals(found)),
     ]
 
 
@@ -155,7 +211,11 @@ def _manner(kind: str, found: Mapping[str, Any], options: Mapping[str, bool]) ->
 def teardown_steps(resources: Resources, options: Mapping[str, bool]) -> list[str]:
     """What is removed, in that order, one line each."""
     chosen = {**resources, "repositories": removable_repositories(resources, options["delete_images"])}
-    return [_title(kind, found) + _manner(kind, found, options) for kind in WORDS for found in chosen[kind]]
+    return [
+        _title(kind, found) + ", without a Project tag" * found["untagged"] + _manner(kind, found, options)
+        for kind in WORDS
+        for found in chosen[kind]
+    ]
 
 
 def remains(resources: Resources, options: Mapping[str, bool]) -> list[str]:

@@ -12,9 +12,9 @@ version_added: "0.1.0"
 description:
   - Finds whatever carries the deployment's Project tag, all at the same time, and writes nothing.
   - A name alone never decides, because the name of one deployment may be the beginning of another's.
-  - Of queues, repositories, log groups, topics, rules, functions, alarms, subnet groups and IAM's roles and profiles,
-    whose tags cost a call each, only those are looked at whose names begin with the deployment's name or stand in
-    O(untagged).
+  - Of log groups, topics, rules, functions and IAM's roles and profiles, whose tags cost a call each, only those are
+    looked at whose names begin with the deployment's name or stand in O(untagged). The tags of queues, repositories,
+    alarms and subnet groups, whose names are free, are all read, many at the same time.
 options:
   deployment_name:
     description: The deployment, which is the value of its Project tag.
@@ -24,7 +24,7 @@ options:
     description:
       - By kind, the exact names of what belongs to the deployment even without a Project tag, because it is made before
         it is tagged, or cannot be tagged. What carries another deployment's tag is left out all the same.
-      - The names of a topic stand for the alarms that tell it too.
+      - The names of a topic stand for the alarms that tell it too and whose names begin with the deployment's.
     type: dict
     default: {}
 extends_documentation_fragment:
@@ -51,11 +51,12 @@ resources:
       C(instances), C(launch_templates), C(key_pairs), C(databases), C(volumes), C(queues), C(repositories),
       C(log_groups), C(instance_profiles), C(roles), C(subnet_groups), C(security_groups), C(snapshots),
       C(database_snapshots), C(addresses)), what was found, sorted by name.
-    - Each has C(name) and C(tags); what EC2 and Elastic Load Balancing know by an identifier has C(id). Queues have
-      C(messages), repositories C(images), databases C(status) and C(protected).
+    - Each has C(name), C(tags) and C(untagged), whether it was found without a Project tag; what EC2, Elastic Load
+      Balancing and RDS know by an identifier has C(id). Queues have C(messages), repositories C(images), log groups
+      C(holds_logs), databases C(status) and C(protected).
   returned: success
   type: dict
-  sample: {"queues": [{"name": "academy-video-jobs", "messages": 0, "tags": {"Project": "academy"}}]}
+  sample: {"queues": [{"name": "academy-video-jobs", "messages": 0, "tags": {"Project": "academy"}, "untagged": false}]}
 """
 
 from ansible_collections.academy.deploy.plugins.module_utils.aws_state import ReadError

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,15 @@ from tests import support
 FIRST = "academy"
 
 
-def another_inventory(directory: Path, deployment_name: str) -> str:
-    """The local inventory under another deployment's name: its hosts, its aws_ec2 filter, its environment."""
+def another_inventory(directory: Path, deployment_name: str, without: Sequence[str] = ()) -> str:
+    """The local inventory under another deployment's name: its hosts but some, its aws_ec2 filter, its environment."""
     shutil.copytree(support.ROOT / "inventories", directory / "inventories", symlinks=True)
     inventory = directory / "inventories" / "local"
     hosts = (inventory / "hosts.yml").read_text(encoding="utf-8")
+    for host in without:
+        line = f"            {host}:\n"
+        assert line in hosts
+        hosts = hosts.replace(line, "")
     (inventory / "hosts.yml").unlink()  # a link to the guide's
     for file, before, after in (
         ("hosts.yml", f"{FIRST}-", f"{deployment_name}-"),

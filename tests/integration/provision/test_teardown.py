@@ -21,10 +21,14 @@ from tests.integration.provision.side_by_side import another_inventory, of
 
 OTHER = "academy-b"
 CONFIRM = ("-e", "confirm=academy")
+TAGS = {"Project": "academy", "Environment": "local", "Role": "test"}
 PROJECT = [{"Key": "Project", "Value": "academy"}]
+OWN = [{"Key": key, "Value": value} for key, value in TAGS.items()]
 TOPIC_ARN = "arn:aws:sns:ap-northeast-2:123456789012:academy-alarms"
 JOBS, DEAD_LETTERS = "academy-video-jobs", "academy-messaging-jobs-dlq"
-NAMED = ("-e", json.dumps({"teardown_purge_queues": [JOBS, DEAD_LETTERS]}))
+NAMED = ("-e", f"teardown_purge_queues={JOBS},{DEAD_LETTERS}", "-e", "teardown_allow_untagged=academy-api")
+# What the other deployment shows as well without them.
+NOT_NEEDED = ("academy-messaging-worker-1", "academy-video-worker-2", "academy-ai-worker-1")
 MOMENT_TIMEOUT_SECONDS = 240
 
 
@@ -36,7 +40,7 @@ def empty(account: Account) -> Any:
 
 @pytest.fixture(scope="module")
 def inventory(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return another_inventory(tmp_path_factory.mktemp("other"), OTHER)
+    return another_inventory(tmp_path_factory.mktemp("other"), OTHER, NOT_NEEDED)
 
 
 @pytest.fixture(scope="module")
@@ -84,12 +88,41 @@ def test_the_second_is_changed_and_the_first_is_as_it_was(account: Account, othe
     assert of(OTHER, kinds(account)) == other
 
 
+def launch(account: Account, kinds_of_tags: tuple[str, ...], tags: list[dict[str, str]], **more: Any) -> str:
+    ec2 = account.client("ec2")
+    (image, *_) = ec2.describe_images(Filters=[{"Name": "architecture", "Values": ["arm64"]}])["Images"]
+    launched = ec2.run_instances(
+        ImageId=image["ImageId"],
+        InstanceType="t4g.small",
+        MinCount=1,
+        MaxCount=1,
+        TagSpecifications=[{"ResourceType": kind, "Tags": tags} for kind in kinds_of_tags],
+        **more,
+    )
+    return str(launched["Instances"][0]["InstanceId"])
+
+
+def spot_host_at_rest(account: Account) -> None:
+    """Its end would open its request again; cancelling that ends it, because it is stopped."""
+    options = {"SpotInstanceType": "persistent", "InstanceInterruptionBehavior": "stop"}
+    spot = {"MarketType": "spot", "SpotOptions": options}
+    tags = [*OWN, {"Key": "Name", "Value": "academy-at-rest"}]
+    host = launch(account, ("instance", "volume", "spot-instances-request"), tags, InstanceMarketOptions=spot)
+    account.client("ec2").stop_instances(InstanceIds=[host])
+
+
+def spot_states(account: Account) -> list[str]:
+    """Of all requests, those of earlier runs too."""
+    found = account.client("ec2").describe_spot_instance_requests()["SpotInstanceRequests"]
+    return sorted(request["State"] for request in found)
+
+
 def test_there_is_more_to_remove(account: Account) -> None:
-    """A load balancer, a Spot request and its launch template, and what a killed run had not tagged yet."""
+    """A load balancer, a Spot request, what was named otherwise once, and what a killed run had not tagged yet."""
     ec2, elbv2 = account.client("ec2"), account.client("elbv2")
     subnets = [found["SubnetId"] for found in ec2.describe_subnets()["Subnets"] if found["DefaultForAz"]][:2]
     vpc_id = ec2.describe_vpcs()["Vpcs"][0]["VpcId"]
-    balancer = elbv2.create_load_balancer(Name="academy-alb", Subnets=subnets, Tags=PROJECT)["LoadBalancers"][0]
+    balancer = elbv2.create_load_balancer(Name="academy-alb", Subnets=subnets, Tags=OWN)["LoadBalancers"][0]
     target_group = elbv2.create_target_group(
         Name="academy-api", Protocol="HTTP", Port=8000, VpcId=vpc_id, Tags=PROJECT
     )["TargetGroups"][0]
@@ -97,29 +130,31 @@ def test_there_is_more_to_remove(account: Account) -> None:
         LoadBalancerArn=balancer["LoadBalancerArn"], Protocol="HTTP", Port=80,
         DefaultActions=[{"Type": "forward", "TargetGroupArn": target_group["TargetGroupArn"]}],
     )  # fmt: skip
-    (image, *_) = ec2.describe_images(Filters=[{"Name": "architecture", "Values": ["arm64"]}])["Images"]
-    launched = {"ImageId": image["ImageId"], "InstanceType": "t4g.small"}
+    template = {"InstanceType": "t4g.small"}
     makers: tuple[tuple[str, Callable[[dict[str, Any]], Any]], ...] = (
         ("launch-template", lambda tags: ec2.create_launch_template(
-            LaunchTemplateName="academy-video-worker", LaunchTemplateData=launched, **tags)),
+            LaunchTemplateName="academy-video-worker", LaunchTemplateData=template, **tags)),
         ("elastic-ip", lambda tags: ec2.allocate_address(Domain="vpc", **tags)),
     )  # fmt: skip
     for kind, make in makers:
         make({"TagSpecifications": [{"ResourceType": kind, "Tags": PROJECT}]})
-    # Its end would open its request again; cancelling that ends it, because it is stopped.
-    (host,) = ec2.run_instances(
-        **launched,
-        MinCount=1,
-        MaxCount=1,
-        InstanceMarketOptions={
-            "MarketType": "spot",
-            "SpotOptions": {"SpotInstanceType": "persistent", "InstanceInterruptionBehavior": "stop"},
-        },
-        TagSpecifications=[
-            {"ResourceType": kind, "Tags": PROJECT} for kind in ("instance", "volume", "spot-instances-request")
-        ],
-    )["Instances"]
-    ec2.stop_instances(InstanceIds=[host["InstanceId"]])
+    spot_host_at_rest(account)
+    account.client("sqs").create_queue(QueueName="media-jobs", tags=TAGS)
+    account.client("cloudwatch").put_metric_alarm(
+        AlarmName="media-jobs-dlq-not-empty",
+        Namespace="AWS/SQS",
+        MetricName="NumberOfMessagesSent",
+        Statistic="Sum",
+        Period=60,
+        EvaluationPeriods=1,
+        Threshold=1,
+        ComparisonOperator="GreaterThanThreshold",
+        Tags=PROJECT,
+    )
+    account.client("rds").create_db_subnet_group(
+        DBSubnetGroupName="media-subnets", DBSubnetGroupDescription="test", SubnetIds=subnets, Tags=PROJECT
+    )
+    account.push("academy-api")
     arn = "arn:aws:{}:ap-northeast-2:123456789012:{}"
     account.client("ecr").untag_resource(resourceArn=arn.format("ecr", "repository/academy-api"), tagKeys=["Project"])
     account.client("events").untag_resource(
@@ -164,29 +199,19 @@ def foreign(account: Account) -> dict[str, list[str]]:
     return found
 
 
-@pytest.mark.parametrize(
-    ("arguments", "found"), [((), "found nothing"), (("-e", "confirm=academy-b"), "found academy-b")]
-)
-def test_a_deployment_that_was_not_named_is_refused(account: Account, arguments: tuple[str, ...], found: str) -> None:
-    assert f"{found}. This inventory's is academy" in refused(account, "unnamed", *arguments)
+def test_a_deployment_that_was_not_named_is_refused(account: Account) -> None:
+    assert "found academy-b. This inventory's is academy" in refused(account, "unnamed", "-e", "confirm=academy-b")
 
 
-def test_messages_need_their_queue_s_name(account: Account) -> None:
-    sqs = account.client("sqs")
+def test_everything_that_somebody_has_to_decide_is_said_at_once(account: Account) -> None:
+    """Messages, images and logs need their names, of which a part is none; what is protected or foreign is left."""
+    sqs, ec2, elbv2 = map(account.client, ("sqs", "ec2", "elbv2"))
     for name in (JOBS, DEAD_LETTERS):
         sqs.send_message(QueueUrl=queue_url(account, name), MessageBody="somebody's job")
     sqs.receive_message(QueueUrl=queue_url(account, JOBS), VisibilityTimeout=900)  # in flight still counts
-    message = refused(account, "messages", *CONFIRM)
-    assert all(f"{name}: must be empty to be removed, found 1 messages" in message for name in (JOBS, DEAD_LETTERS))
-    one = refused(account, "one-named", *CONFIRM, "-e", json.dumps({"teardown_purge_queues": [JOBS]}))
-    assert f"{JOBS}: must be empty" not in one
-    assert f'{{"teardown_purge_queues": ["{JOBS}", "{DEAD_LETTERS}"]}}' in one
-
-
-def test_what_somebody_protected_is_not_touched(account: Account) -> None:
-    ec2, elbv2 = account.client("ec2"), account.client("elbv2")
     host = account.instances("academy-api-1")[0]["InstanceId"]
     worker = account.instances("academy-video-worker-1")[0]["InstanceId"]
+    bastion = launch(account, ("instance", "volume"), [*PROJECT, {"Key": "Name", "Value": "bastion"}])
     (balancer,) = elbv2.describe_load_balancers()["LoadBalancers"]
 
     def protect(*, really: bool) -> None:
@@ -201,11 +226,21 @@ def test_what_somebody_protected_is_not_touched(account: Account) -> None:
         )
 
     protect(really=True)
-    message = refused(account, "protected", *CONFIRM, *NAMED)
+    message = refused(
+        account, "undecided", *CONFIRM, "-e", f"teardown_purge_queues={DEAD_LETTERS},{JOBS}-dlq"
+    )  # fmt: skip
+    assert f"{JOBS}: must be empty to be removed, found 1 messages" in message
+    assert f"{DEAD_LETTERS}: must be empty" not in message
+    assert f'{{"teardown_purge_queues": ["{DEAD_LETTERS}", "{JOBS}-dlq", "{JOBS}"]}}' in message
+    assert "repository academy-api: must be empty to be removed without a Project tag, found 1 images" in message
     assert f"academy-api-1 ({host}): is protected against termination" in message
     assert f"academy-video-worker-1 ({worker}): vol-" in message
     assert "academy-alb: is protected against deletion" in message
+    assert f"instance bastion ({bastion}): carries the Project tag of this deployment, but not Environment" in message
+    assert "volume bastion (vol-" in message
     protect(really=False)
+    (disk,) = ec2.describe_volumes(Filters=[{"Name": "attachment.instance-id", "Values": [bastion]}])["Volumes"]
+    ec2.create_tags(Resources=[bastion, disk["VolumeId"]], Tags=[{"Key": "Project", "Value": "others"}])
 
 
 def test_check_mode_lists_what_would_go_and_writes_nothing(account: Account, foreign: dict[str, list[str]]) -> None:
@@ -220,7 +255,9 @@ def test_check_mode_lists_what_would_go_and_writes_nothing(account: Account, for
         "instance academy-video-worker-2 (i-",
         "launch template academy-video-worker (lt-", "key pair academy-operator (key-",
         "database academy-db, after a final snapshot", "after a snapshot", f"queue {JOBS}, with 1 messages",
-        "repository academy-api", "log group /academy/starter", "instance profile academy-api-role",
+        "repository academy-api, without a Project tag, with 1 images", "queue media-jobs",
+        "alarm media-jobs-dlq-not-empty", "database subnet group media-subnets",
+        "log group /academy/starter", "instance profile academy-api-role",
         "role academy-starter-role", "database subnet group academy-db-subnets", "security group rds-academy-sg (sg-",
     ):  # fmt: skip
         assert line in run.output
@@ -230,12 +267,9 @@ def test_check_mode_lists_what_would_go_and_writes_nothing(account: Account, for
 
 # When to kill, and what is gone by then.
 MOMENTS = {
-    "alarms": r"^changed: \[localhost\] => \(item=academy-ai-worker-1-running-too-long\)",
     "instances": support.task("hosts | Remove the launch templates"),
-    "database": support.task("disks | Begin a snapshot of each data disk"),
     "disks": support.task("disks | Delete the data disks"),
     "queues": rf"^changed: \[localhost\] => \(item={DEAD_LETTERS}\)",
-    "profiles": support.task("identity | Remove the roles with their policies"),
     "rules of the groups": r"^changed: \[localhost\] => \(item=academy-api-sg\)",
 }
 
@@ -275,9 +309,8 @@ def test_nothing_is_left_but_what_others_have(
     assert {kind: set(found) - kept[kind] - there_before[kind] for kind, found in of("", now).items()} == {
         kind: set() for kind in now
     }
-    ec2 = account.client("ec2")
-    assert ec2.describe_launch_templates()["LaunchTemplates"] == []
-    assert {found["State"] for found in ec2.describe_spot_instance_requests()["SpotInstanceRequests"]} == {"cancelled"}
+    assert account.client("ec2").describe_launch_templates()["LaunchTemplates"] == []
+    assert spot_states(account) == ["cancelled"]
     assert account.client("elbv2").describe_load_balancers()["LoadBalancers"] == []
     assert account.client("elbv2").describe_target_groups()["TargetGroups"] == []
     functions = account.client("lambda").list_functions()["Functions"]
@@ -320,13 +353,12 @@ def test_sqs_gives_no_name_out_at_once(account: Account) -> None:
     assert queue_url(account, JOBS)
 
 
-def test_it_is_set_up_again(account: Account) -> None:
+def test_it_is_set_up_again_and_what_is_to_be_kept_is_kept_and_named(account: Account) -> None:
+    """And a snapshot that is not wanted not made, and no host launched for the Spot request of one at rest."""
     account.provision("set-up-again").expect()
-    assert unchanged(account.provision("set-up-again-again"))
-
-
-def test_what_is_to_be_kept_is_kept_and_named_and_a_snapshot_that_is_not_wanted_not_made(account: Account) -> None:
     account.push("academy-api")
+    spot_host_at_rest(account)
+    assert spot_states(account) == ["cancelled", "disabled"]
     wishes = {
         "teardown_delete_images": False, "teardown_snapshot_data_disks": False,
         "teardown_final_database_snapshot": False,
@@ -334,6 +366,7 @@ def test_what_is_to_be_kept_is_kept_and_named_and_a_snapshot_that_is_not_wanted_
     before = final_snapshots(account)
     run = account.teardown("keep", *CONFIRM, "-e", json.dumps(wishes)).expect()
     assert final_snapshots(account) == before
+    assert spot_states(account) == ["cancelled", "cancelled"]
     repositories = account.client("ecr").describe_repositories()["repositories"]
     own = [found["repositoryName"] for found in repositories if OTHER not in found["repositoryName"]]
     assert own == ["academy-api"]
@@ -341,6 +374,8 @@ def test_what_is_to_be_kept_is_kept_and_named_and_a_snapshot_that_is_not_wanted_
         run.output.split()
     )
     account.teardown("keep-no-longer", *CONFIRM).expect()
+    own_instances = [host for host in account.instances("academy-*") if OTHER not in json.dumps(host["Tags"])]
+    assert {host["State"]["Name"] for host in own_instances} == {"terminated"}
     assert OTHER in str(account.client("ecr").describe_repositories()["repositories"])
     assert "academy-api'" not in str(account.client("ecr").describe_repositories()["repositories"])
 

@@ -20,14 +20,16 @@ from ansible_collections.academy.deploy.plugins.module_utils.deployment_state im
 from ansible_collections.academy.deploy.plugins.modules import deployment_info
 from botocore.stub import Stubber
 
-WHOSE = Deployment("academy", {"queues": ["jobs"], "topics": ["academy-alarms"]})
+WHOSE = Deployment("academy", {"queues": ["jobs"], "topics": ["academy-alarms"], "log_groups": ["/a", "/b", "/c"]})
 BY_NAME = {kind.name: kind for kind in KINDS}
 PROJECT = [{"Key": "Project", "Value": "academy"}]
 URL = "https://sqs.ap-northeast-2.amazonaws.com/123456789012"
 
 
 @pytest.fixture
-def stubs() -> Iterator[dict[str, Stubber]]:
+def stubs(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Stubber]]:
+    # One after the other, so that the answers come in their order.
+    monkeypatch.setattr("ansible_collections.academy.deploy.plugins.module_utils.deployment_state.THREADS", 1)
     make_client: Any = boto3.client  # typed for the names of services that are written out
     made = {
         service: Stubber(
@@ -54,32 +56,84 @@ def read(stubs: dict[str, Stubber], kind: str) -> list[dict[str, Any]]:
 
 def test_queues_by_tag_or_by_their_exact_name(stubs: dict[str, Stubber]) -> None:
     sqs = stubs["sqs"]
-    names = ["academy-b-jobs", "academy-jobs", "jobs", "jobs-of-others", "academy-gone"]
-    sqs.add_response("list_queues", {"QueueUrls": [f"{URL}/{name}" for name in names]})
+    queues: dict[str, dict[str, str]] = {
+        "academy-b-jobs": {"Project": "academy-b"},
+        "academy-jobs": {"Project": "academy"},
+        "jobs": {},
+        "jobs-of-others": {},
+        "once-called-so": {"Project": "academy"},
+    }
+    listed = [f"{URL}/{name}" for name in [*queues, "academy-gone", "going"]]
+    # The second page of them, too.
+    sqs.add_response("list_queues", {"QueueUrls": listed[:2], "NextToken": "more"}, {"MaxResults": 1000})
+    sqs.add_response("list_queues", {"QueueUrls": listed[2:]}, {"MaxResults": 1000, "NextToken": "more"})
     counts = {"ApproximateNumberOfMessages": "1", "ApproximateNumberOfMessagesNotVisible": "2"}
-    for name, tags in (
-        ("academy-b-jobs", {"Project": "academy-b"}),
-        ("academy-jobs", {"Project": "academy"}),
-        ("jobs", {}),
-    ):
+    for name, tags in queues.items():
         sqs.add_response("list_queue_tags", {"Tags": tags}, {"QueueUrl": f"{URL}/{name}"})
-        sqs.add_response("get_queue_attributes", {"Attributes": {**counts, "ApproximateNumberOfMessagesDelayed": "3"}})
-    # Listed for a while after its end.
-    for operation in ("list_queue_tags", "get_queue_attributes"):
-        sqs.add_client_error(operation, "AWS.SimpleQueueService.NonExistentQueue")
-    assert [(queue["name"], queue["messages"]) for queue in read(stubs, "queues")] == [("academy-jobs", 6), ("jobs", 6)]
+        if name in ("academy-jobs", "jobs", "once-called-so"):
+            attributes = {**counts, "ApproximateNumberOfMessagesDelayed": "3"}
+            sqs.add_response("get_queue_attributes", {"Attributes": attributes})
+    # Listed for a while after its end, and gone between the two calls.
+    sqs.add_client_error("list_queue_tags", "AWS.SimpleQueueService.NonExistentQueue")
+    sqs.add_response("list_queue_tags", {"Tags": {"Project": "academy"}})
+    sqs.add_client_error("get_queue_attributes", "AWS.SimpleQueueService.NonExistentQueue")
+    assert [(queue["name"], queue["messages"]) for queue in read(stubs, "queues")] == [
+        ("academy-jobs", 6), ("jobs", 6), ("once-called-so", 6)
+    ]  # fmt: skip
+
+
+def test_repositories_and_subnet_groups_are_found_by_their_tag_whatever_their_name(stubs: dict[str, Stubber]) -> None:
+    projects = {"media-api": "academy", "academy-others": "others"}
+    ecr, rds = stubs["ecr"], stubs["rds"]
+    repositories = [{"repositoryName": name, "repositoryArn": f"arn:repository:{name}"} for name in projects]
+    ecr.add_response("describe_repositories", {"repositories": repositories})
+    groups = [{"DBSubnetGroupName": name, "DBSubnetGroupArn": f"arn:subgrp:{name}"} for name in projects]
+    rds.add_response("describe_db_subnet_groups", {"DBSubnetGroups": groups})
+    for name, project in projects.items():
+        tags = [{"Key": "Project", "Value": project}]
+        arns = {"ecr": {"resourceArn": f"arn:repository:{name}"}, "rds": {"ResourceName": f"arn:subgrp:{name}"}}
+        ecr.add_response("list_tags_for_resource", {"tags": tags}, arns["ecr"])
+        rds.add_response("list_tags_for_resource", {"TagList": tags}, arns["rds"])
+        if project == "academy":
+            digest = f"sha256:{'0' * 64}"
+            ecr.add_response("list_images", {"imageIds": [{"imageDigest": digest, "imageTag": tag} for tag in "ab"]})
+    assert [(found["name"], found["images"]) for found in read(stubs, "repositories")] == [("media-api", 1)]
+    assert [found["name"] for found in read(stubs, "subnet_groups")] == ["media-api"]
 
 
 def test_an_alarm_without_tags_belongs_to_whose_topic_it_tells(stubs: dict[str, Stubber]) -> None:
-    topics = {"academy-x": "academy-alarms", "academy-y": "academy-alarms-of-others", "academy-b-z": "academy-b-alarms"}
+    topics = {
+        "academy-x": "academy-alarms",
+        "academy-y": "academy-alarms-of-others",
+        "academy-b-z": "academy-b-alarms",
+        "somebody-s": "academy-alarms",
+        "media-jobs-dlq-not-empty": "academy-alarms",
+    }
     alarms = [
         {"AlarmName": name, "AlarmArn": f"arn:alarm:{name}", "AlarmActions": [f"arn:aws:sns:r:1:{topic}"]}
         for name, topic in topics.items()
     ]
     stubs["cloudwatch"].add_response("describe_alarms", {"MetricAlarms": alarms})
-    for _ in alarms:
-        stubs["cloudwatch"].add_response("list_tags_for_resource", {"Tags": []})
-    assert [alarm["name"] for alarm in read(stubs, "alarms")] == ["academy-x"]
+    for name in topics:
+        tags = PROJECT if name.startswith("media") else []
+        stubs["cloudwatch"].add_response("list_tags_for_resource", {"Tags": tags})
+    assert [(alarm["name"], alarm["untagged"]) for alarm in read(stubs, "alarms")] == [
+        ("academy-x", True), ("media-jobs-dlq-not-empty", False)
+    ]  # fmt: skip
+
+
+def test_a_log_group_with_bytes_or_a_stream_holds_logs(stubs: dict[str, Stubber]) -> None:
+    logs = stubs["logs"]
+    groups = {"/a": (5, {}), "/b": (0, {"Project": "academy"}), "/c": (0, {})}
+    listed = [{"logGroupName": name, "arn": f"arn:{name}:*", "storedBytes": held} for name, (held, _) in groups.items()]
+    logs.add_response("describe_log_groups", {"logGroups": listed})
+    for name, (held, tags) in groups.items():
+        logs.add_response("list_tags_for_resource", {"tags": tags}, {"resourceArn": f"arn:{name}"})
+        if not held:
+            streams = [{"logStreamName": "academy-api-1"}] * (name == "/b")
+            logs.add_response("describe_log_streams", {"logStreams": streams}, {"logGroupName": name, "limit": 1})
+    found = [(group["holds_logs"], group["untagged"]) for group in read(stubs, "log_groups")]
+    assert found == [(True, True), (True, False), (False, True)]
 
 
 def test_load_balancers_are_asked_for_their_tags_twenty_at_a_time(stubs: dict[str, Stubber]) -> None:

@@ -14,6 +14,13 @@ def grown_database(world: World, gib: int) -> None:
     world.rds.modify_db_instance(DBInstanceIdentifier=world.database(AllocatedStorage=40), AllocatedStorage=gib)
 
 
+def unprotected_database(world: World, *, stopped: bool) -> None:
+    name = world.database(DeletionProtection=True)
+    if stopped:
+        world.rds.stop_db_instance(DBInstanceIdentifier=name)
+    world.rds.modify_db_instance(DBInstanceIdentifier=name, DeletionProtection=False)
+
+
 def delete_group(world: World, *, used: bool) -> None:
     group = world.subnet_group()
     if used:
@@ -173,6 +180,12 @@ DATABASES = [
         "InvalidParameterCombination",
         lambda w: grown_database(w, 39),
         lambda w: grown_database(w, 44),
+    ),
+    Case(
+        "rds-modify-stopped",
+        "InvalidDBInstanceState",
+        lambda w: unprotected_database(w, stopped=True),
+        lambda w: unprotected_database(w, stopped=False),
     ),
     Case(
         "rds-engine-downgrade",
