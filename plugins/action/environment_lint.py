@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 from ansible.errors import AnsibleActionFail, AnsibleError
-from ansible.parsing.vault import is_encrypted, match_encrypt_secret
+from ansible.parsing.vault import AnsibleVaultPasswordError, is_encrypted, match_encrypt_secret
 from ansible.plugins.action import ActionBase
 
 from ..module_utils.application_environment import table_findings
@@ -96,7 +96,10 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 plain, identity, secret = vault.decrypt_and_get_vault_id(encrypted)
                 text = plain.decode("utf-8")
             else:
-                identity, secret = match_encrypt_secret(vault.secrets)
+                found = match_encrypt_secret(vault.secrets or [])
+                if found is None:
+                    raise AnsibleVaultPasswordError
+                identity, secret = found
         except AnsibleActionFail:
             raise
         except (AnsibleError, OSError, ValueError) as error:
