@@ -22,7 +22,7 @@ from ansible.plugins.action import ActionBase
 from ..module_utils.application_environment import table_findings
 from ..module_utils.environment_lint import lint, merged_vault, plain_settings, vault_values
 from ..module_utils.findings import errors, report, texts
-from ..module_utils.placeholders import unfilled
+from ..module_utils.placeholders import filled
 from ..plugin_utils.variables import TABLE, table_rows
 
 # More is no .env.
@@ -49,8 +49,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         if malformed or not isinstance(table, Mapping):
             raise AnsibleActionFail("\n".join(texts(malformed)))
         rows, resolved = table_rows(table, variables, self._loader)
-        known = resolved.values.keys() - set(unfilled(resolved.values))
-        values, findings = lint(self._read(arguments["path"]), rows, known)
+        values, findings = lint(self._read(arguments["path"]), rows, filled(resolved.values))
         lines = report(findings)
         result.update(
             changed=False,
@@ -73,7 +72,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
 
     def _read(self, path: str) -> bytes:
         try:
-            with Path(path).expanduser().open("rb") as file:
+            with Path(path).open("rb") as file:
                 data = file.read(LARGEST_BYTES + 1)
         except OSError as error:
             raise AnsibleActionFail(

@@ -25,3 +25,8 @@ def test_a_new_vault_needs_a_password(tmp_path: Path) -> None:
     with pytest.raises(AnsibleActionFail, match="--vault-password-file or --ask-vault-pass"):
         action()._import(vault, {"vault_a": "one"}, {"overwrite": []})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_home_of_nobody_is_no_file() -> None:
+    with pytest.raises(AnsibleActionFail, match="env_file: cannot read ~nobody-here"):
+        action()._read("~nobody-here/.env")
