@@ -18,6 +18,7 @@ from ..module_utils.findings import Finding, errors, report
 from ..module_utils.network import MINIMUM_ZONES
 from ..module_utils.placeholders import unfilled
 from ..module_utils.preflight import (
+    CONNECTION,
     CONTROL_OPTIONS,
     HOST_OPTIONS,
     Subject,
@@ -35,6 +36,8 @@ ROLES = Path(__file__).resolve().parents[2] / "roles"
 HOSTS_GROUP = "instances"
 # How the refusals of a network begin.
 NETWORK_VARIABLES = ("subnet_ids: ", "vpc_id: ")
+# Without these AWS cannot be asked, or must not.
+CALLER_VARIABLES = ("aws_region", "aws_account_id")
 # Whose roles call AWS from the control node.
 CONTROL = "control"
 
@@ -80,7 +83,10 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         findings, values, wanted = judge(control, hosts, placeholders)
         services = sorted({group for raw in raw_hosts.values() for group in raw["group_names"]} & set(SERVICES))
         findings += self._environment(variables, services)
-        if options["aws"] and not {"aws_region", "aws_account_id"} & {finding.subject for finding in errors(findings)}:
+        # What cannot be resolved is a finding like any other, which it would not be in the play's module_defaults.
+        self._connection_arguments = {**values.get(CONNECTION, {}), **self._connection_arguments}
+        wrong = {*control.unresolved, *(finding.subject for finding in errors(findings))}
+        if options["aws"] and values.keys() >= {*CALLER_VARIABLES} and not wrong & {*CALLER_VARIABLES, CONNECTION}:
             findings += self._ask_aws(values, wanted, variables)
             if options["images"] and not errors(findings):
                 findings += self._ask_images(values, services, variables)

@@ -32,10 +32,13 @@ from .security_groups import operator_cidr_findings
 Options = Mapping[str, Mapping[str, Any]]
 Values = Mapping[str, Any]
 
+# How AWS is called.
+CONNECTION = "aws_module_defaults"
 # What the rules here judge beyond the inputs of roles.
 CONTROL_OPTIONS: Options = {
     "aws_expected_region": {"type": "str", "required": True},
     "aws_account_id": {"type": "str", "required": True},
+    CONNECTION: {"type": "dict"},
     "aws_region": {"type": "str", "required": True},
     "container_names": {"type": "dict", "required": True},
     "deployment_name": {"type": "str", "required": True},

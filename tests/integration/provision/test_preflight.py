@@ -78,10 +78,14 @@ def test_its_question_about_the_account_is_the_only_one_of_a_run(account: Accoun
         ("network", {"vpc_id": "vpc-00000000"}, ["vpc_id: ", "has no subnet in this region", "가용 영역 2개"]),
         (
             "undefined",
-            {"database_password": "{{ vault_nowhere }}"},
-            ["vault_nowhere: database_password cannot be resolved"],
+            {"database_password": "{{ vault_nowhere }}", "aws_account_id": "{{ vault_account }}"},
+            ["vault_nowhere: database_password cannot be resolved", "vault_account: aws_account_id cannot be resolved"],
         ),
-        ("types", {"queues_jobs": ["a"], "api_port": "http", "operator_cidrs": {}}, ["queues_jobs: ", "api_port: "]),
+        (
+            "types",
+            {"queues_jobs": ["a"], "api_port": "http", "operator_cidrs": {}, "aws_region": "{{ vault_region }}"},
+            ["queues_jobs: ", "api_port: ", "vault_region: aws_module_defaults cannot be resolved"],
+        ),
         ("url", {"application_api_base_url": "http://52.78.10.20:8000"}, ["API_BASE_URL ", "a public address"]),
         ("images", {"preflight_images": True, "release": "abc1234"}, ["release: ECR must have academy-api:abc1234"]),
         ("table", {"application_variables": {"A": {"services": ["web"]}}}, ["application_variables.A: services are"]),
