@@ -114,6 +114,23 @@ def test_aws_that_does_not_answer_is_a_finding_beside_the_others(account: Accoun
     assert "Traceback" not in run.output
 
 
+def test_a_real_account_without_credentials_is_a_finding_in_both_languages() -> None:
+    nobody = {"AWS_EC2_METADATA_DISABLED": "true", "AWS_CONFIG_FILE": "/dev/null"}
+    run = support.playbook(
+        "-i", "inventories/production/hosts.yml", "playbooks/preflight.yml",
+        name="preflight-nobody", environment={**nobody, "AWS_SHARED_CREDENTIALS_FILE": "/dev/null"},
+    ).expect(2)  # fmt: skip
+    output = " ".join(run.output.split())
+    for text in (
+        "[ERROR] AWS credentials: AWS must answer in ap-northeast-2",
+        "[오류] AWS credentials: 운영자의 자격 증명으로",
+        "owner: must be filled in",
+        "vault_database_password: database_password cannot be resolved",
+    ):
+        assert text in output
+    assert "Traceback" not in run.output
+
+
 def test_nothing_is_called_where_it_is_not_wanted(account: Account) -> None:
     preflight(account, "offline", aws_endpoint_url="http://127.0.0.1:9", preflight_aws=False).expect()
 
