@@ -45,10 +45,12 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             }
         )
         table = variables.get(TABLE)
-        malformed = table_findings(table)
-        if malformed or not isinstance(table, Mapping):
-            raise AnsibleActionFail("\n".join(texts(malformed)))
+        if not isinstance(table, Mapping):
+            raise AnsibleActionFail("\n".join(texts(table_findings(table))))
         rows, resolved = table_rows(table, variables, self._loader)
+        malformed = table_findings(rows)
+        if malformed:
+            raise AnsibleActionFail("\n".join(texts(malformed)))
         values, findings = lint(self._read(arguments["path"]), rows, filled(resolved.values))
         lines = report(findings)
         result.update(

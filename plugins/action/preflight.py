@@ -72,6 +72,7 @@ def subjects(
 
 class ActionModule(ActionBase):  # type: ignore[misc]
     _supports_check_mode = True
+    _connection_arguments: dict[str, Any]
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
@@ -123,9 +124,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]
     def _environment(self, variables: Mapping[str, Any], services: list[str]) -> list[Finding]:
         """The application's table, row by row: a row whose value is missing must not hide the others."""
         table = variables.get(TABLE)
-        malformed = table_findings(table)
-        if malformed or not isinstance(table, Mapping):
-            return malformed
+        if not isinstance(table, Mapping):
+            return table_findings(table)
         rows, resolved = table_rows(table, variables, self._loader)
         return environment_findings(rows, services, resolved.values, resolved.unresolved)
 

@@ -16,7 +16,7 @@ from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
-from .environment_file import scalar_text, value_problems
+from .environment_file import NAME, scalar_text, value_problems
 from .findings import NOT_SHOWN, Finding, Words, texts
 
 SERVICES = ("api", "messaging_worker", "video_worker", "ai_worker")
@@ -93,11 +93,44 @@ def table_findings(table: Any) -> list[Finding]:
             findings.append(_malformed(subject, "must be a mapping", "매핑이어야 합니다"))
             continue
         rules = [
+            (
+                isinstance(name, str) and NAME.fullmatch(name) is not None,
+                Words(
+                    "its name is made of letters, digits and underscores, and begins with no digit",
+                    "이름은 영문자, 숫자, 밑줄이고 숫자로 시작하지 않습니다",
+                ),
+                (),
+            ),
             (not set(row) - ROW_KEYS, Words("its keys are {}", "키는 {}입니다"), sorted(ROW_KEYS)),
             (
                 _within(row.get("services", SERVICES), SERVICES),
                 Words("services are {}", "services는 {}입니다"),
                 SERVICES,
+            ),
+            *(
+                (
+                    isinstance(row.get(key, False), bool),
+                    Words(f"{key} is true or false", f"{key}는 true 또는 false입니다"),
+                    (),
+                )
+                for key in ("required", "secret", "per_host")
+            ),
+            *(
+                (
+                    isinstance(row.get(key, 0), int) and not isinstance(row.get(key, 0), bool),
+                    Words(f"{key} is a whole number, without quotes", f"{key}은(는) 따옴표 없는 정수입니다"),
+                    (),
+                )
+                for key in ("minimum", "maximum")
+            ),
+            (
+                _is_choices(row.get("choices", [""])),
+                Words("choices are a list of texts", "choices는 문자열의 목록입니다"),
+                (),
+            ),
+            *(
+                (isinstance(row.get(key, ""), str), Words(f"{key} is a text", f"{key}은(는) 문자열입니다"), ())
+                for key in ("variable", "stage")
             ),
             (
                 row.get("source", "inventory") in SOURCES,
@@ -125,7 +158,11 @@ def table_findings(table: Any) -> list[Finding]:
 
 
 def _within(found: Any, allowed: Collection[str]) -> bool:
-    return isinstance(found, (list, tuple)) and bool(found) and set(found) <= set(allowed)
+    return isinstance(found, (list, tuple)) and bool(found) and all(item in allowed for item in found)
+
+
+def _is_choices(found: Any) -> bool:
+    return isinstance(found, (list, tuple)) and bool(found) and all(isinstance(item, (str, int)) for item in found)
 
 
 def _malformed(subject: str, en: str, ko: str) -> Finding:

@@ -13,8 +13,8 @@ description:
   - Then asks AWS once whose credentials these are, whether the network fits, and where the instance types are offered.
   - Fails when there is an error. Each finding is told in English and in Korean, with the variable to change. No
     secret is ever told.
-  - Runs on the control node. Writes nothing. AWS is called by the variable C(aws_module_defaults), as far as this module's own
-    connection options say nothing else.
+  - Runs on the control node. Writes nothing. AWS is called by the variable C(aws_module_defaults), as far as this
+    module's own connection options say nothing else.
 version_added: 0.1.0
 author:
   - academy.deploy contributors (@academy)

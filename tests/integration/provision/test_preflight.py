@@ -88,7 +88,11 @@ def test_its_question_about_the_account_is_the_only_one_of_a_run(account: Accoun
         ),
         ("url", {"application_api_base_url": "http://52.78.10.20:8000"}, ["API_BASE_URL ", "a public address"]),
         ("images", {"preflight_images": True, "release": "abc1234"}, ["release: ECR must have academy-api:abc1234"]),
-        ("table", {"application_variables": {"A": {"services": ["web"]}}}, ["application_variables.A: services are"]),
+        (
+            "table",
+            {"application_variables": {"A": {"services": ["web"]}, "B": "x", "C": {"services": [{"api": None}]}}},
+            [f"application_variables.{text}" for text in ("A: services are", "B: must be", "C: services are")],
+        ),
     ],
 )
 def test_what_is_wrong_is_said(account: Account, name: str, variables: dict[str, Any], said: list[str]) -> None:

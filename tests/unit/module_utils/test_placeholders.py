@@ -33,5 +33,5 @@ def test_all_are_named_at_once() -> None:
 
 
 def test_a_vault_that_nobody_filled_in_has_nothing() -> None:
-    variables = {"a": None, "b": "", "c": "CHANGE-ME", "d": "x", "e": 0, "f": False, "g": []}
+    variables: dict[str, object] = {"a": None, "b": "", "c": "CHANGE-ME", "d": "x", "e": 0, "f": False, "g": []}
     assert filled(variables) == {"d", "e", "f", "g"}
