@@ -355,6 +355,7 @@ def read_instance_types(ec2: Client, types: Sequence[str]) -> Record:
     return {
         found["InstanceType"]: {
             "memory_mib": found["MemoryInfo"]["SizeInMiB"],
+            "architectures": sorted(found["ProcessorInfo"]["SupportedArchitectures"]),
             "zones": sorted(
                 offering["Location"] for offering in offerings if offering["InstanceType"] == found["InstanceType"]
             ),

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from .alarms import alarm_findings
@@ -24,6 +25,7 @@ from .name_rules import (
     platform_findings,
     security_group_name_findings,
     subnet_group_name_findings,
+    tag_findings,
 )
 from .queues import LONGEST_WAIT_SECONDS, queue_findings
 from .role_inputs import judge_inputs
@@ -164,6 +166,7 @@ DATABASE = {
     "database_identifier": "db_instance_identifier",
     "database_name": "db_name",
     "database_port": "port",
+    "database_instance_class": "db_instance_class",
     "database_allocated_storage_gib": "allocated_storage",
     "database_max_allocated_storage_gib": "max_allocated_storage",
     "database_backup_retention_days": "backup_retention_period",
@@ -172,6 +175,7 @@ DATABASE = {
 CONTROL_RULES: tuple[tuple[Callable[..., list[Finding]], tuple[str, ...]], ...] = (
     (account_findings, ("aws_account_id", "aws_region", "aws_expected_region")),
     (deployment_name_findings, ("deployment_name",)),
+    *((partial(tag_findings, name), (name,)) for name in ("environment_name", "owner")),
     (security_group_name_findings, ("network_security_group_names",)),
     (subnet_group_name_findings, ("database_subnet_group_name",)),
     (operator_cidr_findings, ("operator_cidrs",)),
@@ -221,6 +225,7 @@ def wanted_host(subject: Judged, groups: Sequence[str], deployment_name: str) ->
     return {
         "deployment_name": deployment_name,
         "instance_type": values["instance_type"],
+        "ami_parameter": values.get("instance_ami_parameter", ""),
         "root_volume_size_gib": values["instance_root_volume_size_gib"],
         "data_volume_size_gib": disk,
         "memory_min_mib": values.get("instance_memory_min_mib", 0),
@@ -285,9 +290,9 @@ def aws_findings(state: Mapping[str, Any], account_id: str, hosts: Mapping[str, 
         )
     types = state.get("instance_types", {})
     for host, wanted in hosts.items():
-        offer = types.get(wanted["instance_type"], {"zones": [], "memory_mib": 0})
+        offer = types.get(wanted["instance_type"], {"zones": [], "memory_mib": 0, "architectures": []})
         if "network" in state:
-            findings += launch_findings(host, wanted, state["network"]["subnets"], offer["zones"])
+            findings += launch_findings(host, wanted, state["network"]["subnets"], offer)
         if offer["zones"]:
             findings += memory_findings(host, wanted, offer["memory_mib"])
     return findings

@@ -57,7 +57,13 @@ WRONG: dict[str, list[Any]] = {
         ["203.0.113.7/32 "], [""],
     ],
     "database_identifier": ["", "Academy-DB", "1db", "db-", "a--b", "a_b", "디비", "a" * 64, "a.b", "db "],
-    "database_name": ["", "1db", "_db", "a-b", "a b", "디비", "a" * 64],
+    "database_name": ["", "1db", "_db", "a-b", "a b", "디비", "a" * 64, "user", "Table", "rdsadmin", "template0"],
+    "database_instance_class": [
+        "", "t4g.micro", "db.t4g", "db.t4g.mirco", "db.t4.micro", "db.tg4.micro", "db.t4g.micro ", "db.T4g.micro",
+        "db.t4g.nano", "db..micro", "db.r7g.xxlarge", "rds.t4g.micro",
+    ],
+    "owner": ["", " ", "a" * 257, "a&b", "Kim, Lee", "me <me@example.com>", "aws:me", "rds:me", "a\tb", "(me)", "😀"],
+    "environment_name": ["", "prod!", "prod#1", "a" * 257],
     "database_subnet_group_name": ["", "default", "Academy", "a" * 256, "서브넷", "-a"],
     "database_port": [0, 22, 1149, 65536, -1, "80", 10**12],
     "database_engine_major": [9, 14, 17, "16.3", "sixteen"],
@@ -71,7 +77,9 @@ WRONG: dict[str, list[Any]] = {
     "worker_wait_seconds": [0, -1, 21, 3600],
     "release": ["", "latest", "-x", ".x", "a b", "릴리스", "a" * 129, "a/b", "a:b"],
     "image_platform": ["", "arm64", "linux/arm", "windows/amd64", "linux/arm64 ", "linux/ARM64"],
-    "database_master_username": ["", "admin", "rdsadmin", "1a", "a-b", "a" * 17, "user", "pg_a", "관리자", "a b"],
+    "database_master_username": [
+        "", "admin", "rdsadmin", "1a", "a-b", "a" * 17, "user", "pg_a", "public", "None", "관리자", "a b",
+    ],
     "database_password": [
         "", "short1A", "sla/sh-Abcdef1", "quo'te-Abcdef1",
         'quo"te-Abcdef1', "a@t-Abcdefgh1", "blank Abcdef1", "$dollar-Abc1",
@@ -97,6 +105,9 @@ WRONG_AT_A_HOST: dict[str, list[Any]] = {
     "instance_kind": ["", "video", "Video-Worker", "api "],
     "instance_cpu_credits": ["", "none", "Unlimited"],
 }
+# Guide §6.1.
+WRONG_AT_THE_API: dict[str, list[Any]] = {"instance_root_volume_size_gib": [8, 20, 29]}
+API = "academy-api-1"
 VIDEO = "academy-video-worker-1"
 
 
@@ -105,6 +116,7 @@ def tables() -> list[tuple[str, str, Any]]:
     control, hosts, _, _ = collected()
     rows = [("", name, value) for name, values in WRONG.items() for value in values]
     rows += [(VIDEO, name, value) for name, values in WRONG_AT_A_HOST.items() for value in values]
+    rows += [(API, name, value) for name, values in WRONG_AT_THE_API.items() for value in values]
     bad = {"int": NOT_INTEGERS, "list": NOT_LISTS, "dict": NOT_MAPPINGS, "str": [[], {}, ["a"]], "bool": ["maybe", []]}
     for host, options in (("", {**control.options, **CONTROL_OPTIONS}), (VIDEO, hosts[VIDEO].options)):
         for name, spec in options.items():
@@ -158,6 +170,8 @@ def test_what_passes_passes() -> None:
         "queues_receive_wait_seconds": [0, 20, "20"],
         "release": ["0.1.0", "4f1c2d9", "_x"],
         "stage": ["open"],
+        "owner": ["demo", "홍길동", "Kim Lee", "kim+ops@example.com"],
+        "database_instance_class": ["db.t3.micro", "db.t4g.2xlarge", "db.m7g.large", "db.x2iedn.16xlarge"],
         "image_platform": ["linux/arm64"],
     }
     for variable, values in right.items():
@@ -243,13 +257,15 @@ STATE: dict[str, Any] = {
     "caller": {"account": "123456789012", "arn": "arn:aws:iam::123456789012:user/me"},
     "network": {"vpc_id": "vpc-1", "subnets": [{"subnet_id": "subnet-a", "vpc_id": "vpc-1", "zone": "a"}]},
     "instance_types": {
-        "t4g.medium": {"memory_mib": 4096, "zones": ["a"]},
-        "t4g.small": {"memory_mib": 2048, "zones": ["b"]},
+        "t4g.medium": {"memory_mib": 4096, "zones": ["a"], "architectures": ["arm64"]},
+        "t4g.small": {"memory_mib": 2048, "zones": ["b"], "architectures": ["arm64"]},
+        "t3.medium": {"memory_mib": 4096, "zones": ["a"], "architectures": ["x86_64"]},
     },
 }
 HOST: dict[str, Any] = {
     "deployment_name": "academy", "instance_type": "t4g.medium", "root_volume_size_gib": 20,
     "data_volume_size_gib": 100, "memory_min_mib": 0, "groups": ["instances", "video_worker"],
+    "ami_parameter": "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-arm64",
 }  # fmt: skip
 
 
@@ -261,6 +277,9 @@ HOST: dict[str, Any] = {
         ("123456789012", {**HOST, "instance_type": "t4g.small"}, ["instance_type_offered", "instance_memory"]),
         ("123456789012", {**HOST, "instance_type": "t9.none"}, ["instance_type_offered"]),
         ("123456789012", {**HOST, "memory_min_mib": 8192}, ["instance_memory"]),
+        ("123456789012", {**HOST, "instance_type": "t3.medium"}, ["instance_architecture"]),
+        ("123456789012", {**HOST, "instance_type": "t3.medium", "ami_parameter": "/ours/x86_64"}, []),
+        ("123456789012", {**HOST, "instance_type": "t3.medium", "ami_parameter": "/ours/image"}, []),
     ],
 )
 def test_what_aws_says_against_it(account: str, host: dict[str, Any], ids: list[str]) -> None:
@@ -272,7 +291,7 @@ def test_what_aws_says_against_it(account: str, host: dict[str, Any], ids: list[
 
 def test_a_video_host_cannot_be_talked_below_the_guides_minimum() -> None:
     (finding,) = aws_findings(
-        {**STATE, "instance_types": {"t4g.small": {"memory_mib": 2048, "zones": ["a"]}}},
+        {**STATE, "instance_types": {"t4g.small": {**STATE["instance_types"]["t4g.small"], "zones": ["a"]}}},
         "123456789012",
         {VIDEO: {**HOST, "instance_type": "t4g.small", "memory_min_mib": 1024}},
     )
