@@ -19,6 +19,7 @@ from .database import input_findings, password_findings
 from .ecr import EcrError, validate_tag
 from .findings import NOT_SHOWN, Finding, Words
 from .instances import launch_findings, memory_findings, size_findings
+from .memory import limits_findings
 from .name_rules import (
     account_findings,
     deployment_name_findings,
@@ -27,9 +28,11 @@ from .name_rules import (
     subnet_group_name_findings,
     tag_findings,
 )
+from .placement import Host, stop_findings
 from .queues import LONGEST_WAIT_SECONDS, queue_findings
 from .role_inputs import judge_inputs
 from .security_groups import operator_cidr_findings
+from .spot import WANTED_OPTIONS, spot_findings
 
 Options = Mapping[str, Mapping[str, Any]]
 Values = Mapping[str, Any]
@@ -53,6 +56,9 @@ CONTROL_OPTIONS: Options = {
     "worker_wait_seconds": {"type": "int", "required": True},
 }
 HOST_OPTIONS: Options = {
+    "host_services": {"type": "list", "elements": "str"},
+    "host_stopping_services": {"type": "list", "elements": "str"},
+    "worker_heartbeat": {"type": "bool"},
     "instance_kind": {"type": "str", "required": True},
     "instance_type": {"type": "str", "required": True},
     "transcode_volume_size_gib": {"type": "int"},
@@ -229,8 +235,32 @@ def wanted_host(subject: Judged, groups: Sequence[str], deployment_name: str) ->
         "root_volume_size_gib": values["instance_root_volume_size_gib"],
         "data_volume_size_gib": disk,
         "memory_min_mib": values.get("instance_memory_min_mib", 0),
+        "memory_limits_mib": {
+            service: values[f"{service}_memory_mib"]
+            for service in values.get("host_services", [])
+            if f"{service}_memory_mib" in values
+        },
         "groups": list(groups),
     }
+
+
+def host_findings(host: str, values: Values, wanted: Mapping[str, Any]) -> list[Finding]:
+    """What needs no AWS: name, volumes, market, and whether its services get along."""
+    market = {
+        "market_type": values.get("instance_market_type"),
+        "spot_options": values.get("instance_spot_options", WANTED_OPTIONS),
+        "may_be_stopped": values.get("instance_may_be_stopped", True),
+    }
+    findings = [*size_findings(host, wanted), *spot_findings(host, market)]
+    judged = ("host_services", "host_stopping_services", "instance_may_be_stopped", "worker_heartbeat")
+    if values.get("host_services") and all(name in values for name in judged):
+        services, stopping, may_be_stopped, heartbeat = (values[name] for name in judged)
+        always_on = [service for service in services if service not in stopping]
+        limits = wanted["memory_limits_mib"]
+        findings += stop_findings(
+            Host(host, wanted["instance_type"], may_be_stopped, always_on, stopping, heartbeat, limits)
+        )
+    return findings
 
 
 def kind_findings(kind: str, kinds: Mapping[str, Any]) -> list[Finding]:
@@ -295,6 +325,7 @@ def aws_findings(state: Mapping[str, Any], account_id: str, hosts: Mapping[str, 
             findings += launch_findings(host, wanted, state["network"]["subnets"], offer)
         if offer["zones"]:
             findings += memory_findings(host, wanted, offer["memory_mib"])
+            findings += limits_findings(host, wanted["memory_limits_mib"], wanted["instance_type"], offer["memory_mib"])
     return findings
 
 
@@ -380,7 +411,7 @@ def judge(
         host_wanted = wanted_host(found, subject.groups, values.get("deployment_name", ""))
         if host_wanted and "deployment_name" in values:
             wanted[host] = host_wanted
-            by_host[host] += size_findings(host, host_wanted)
+            by_host[host] += host_findings(host, found.values, host_wanted)
         if "instance_kind" in found.values and "identity_kinds" in values:
             by_host[host] += kind_findings(found.values["instance_kind"], values["identity_kinds"])
     unfilled = set(placeholders)

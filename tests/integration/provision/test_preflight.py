@@ -73,7 +73,11 @@ def test_its_question_about_the_account_is_the_only_one_of_a_run(account: Accoun
         ("region", {"aws_region": "us-east-1"}, ["aws_region: must be ap-northeast-2", "aws_expected_region"]),
         ("account", {"aws_account_id": "000000000000"}, ["aws_account_id: ", "123456789012 (arn:aws:"]),
         ("type", {"instance_type": "t4g.nonesuch"}, ["instance_type: ", "offered in no zone of this region"]),
-        ("video", {"instance_type": "t4g.small"}, ["instance_type: ", "needs at least 4096 MiB"]),
+        (
+            "video",
+            {"instance_type": "t4g.small", "video_worker_memory_mib": 4096, "worker_heartbeat": False},
+            ["instance_type: ", "needs at least 4096 MiB", "(video_worker_memory_mib 4096) and 400 MiB for the system"],
+        ),
         ("disk", {"transcode_volume_size_gib": 50}, ["transcode_volume_size_gib: ", "100 GiB or more"]),
         ("network", {"vpc_id": "vpc-00000000"}, ["vpc_id: ", "has no subnet in this region", "가용 영역 2개"]),
         (

@@ -244,6 +244,37 @@ def test_a_host_is_named_where_only_it_is_wrong() -> None:
     assert "100 GiB" in finding.rule.en
 
 
+SPOT = {"spot_instance_type": "one-time", "instance_interruption_behavior": "terminate"}
+
+
+@pytest.mark.parametrize(
+    ("host", "change", "subjects"),
+    [
+        (VIDEO, {"instance_market_type": "spot"}, []),
+        (VIDEO, {"instance_market_type": "spot", "instance_spot_options": SPOT}, ["instance_spot_options"] * 2),
+        (API, {"instance_market_type": "spot"}, ["instance_market_type"]),
+        (API, {"instance_may_be_stopped": "true"}, ["instance_may_be_stopped"]),
+        (API, {"host_services": ["api", "video_worker"], "host_stopping_services": ["video_worker"]}, [API]),
+        (
+            VIDEO,
+            {
+                "host_services": ["video_worker", "ai_worker"],
+                "host_stopping_services": ["video_worker", "ai_worker"],
+                "worker_heartbeat": "false",
+            },
+            ["worker_heartbeat"],
+        ),
+    ],
+)
+def test_what_a_host_cannot_be_is_found_before_it_is_made(
+    host: str, change: dict[str, Any], subjects: list[str]
+) -> None:
+    found = judged(change, host=host)
+    assert [finding.subject for finding in found] == subjects
+    for finding in found:
+        check(finding)
+
+
 def test_a_variable_that_refers_to_nothing_names_what_is_missing() -> None:
     vault, other = unresolved_findings({"database_password": "vault_database_password", "owner": ""})
     assert vault.subject == "vault_database_password"
@@ -265,6 +296,7 @@ STATE: dict[str, Any] = {
 HOST: dict[str, Any] = {
     "deployment_name": "academy", "instance_type": "t4g.medium", "root_volume_size_gib": 20,
     "data_volume_size_gib": 100, "memory_min_mib": 0, "groups": ["instances", "video_worker"],
+    "memory_limits_mib": {"video_worker": 3200},
     "ami_parameter": "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-arm64",
 }  # fmt: skip
 
@@ -274,7 +306,12 @@ HOST: dict[str, Any] = {
     [
         ("123456789012", HOST, []),
         ("000000000000", HOST, ["account"]),
-        ("123456789012", {**HOST, "instance_type": "t4g.small"}, ["instance_type_offered", "instance_memory"]),
+        (
+            "123456789012",
+            {**HOST, "instance_type": "t4g.small"},
+            ["instance_type_offered", "instance_memory", "memory_limits"],
+        ),
+        ("123456789012", {**HOST, "memory_limits_mib": {"video_worker": 4096}}, ["memory_limits"]),
         ("123456789012", {**HOST, "instance_type": "t9.none"}, ["instance_type_offered"]),
         ("123456789012", {**HOST, "memory_min_mib": 8192}, ["instance_memory"]),
         ("123456789012", {**HOST, "instance_type": "t3.medium"}, ["instance_architecture"]),
@@ -290,7 +327,7 @@ def test_what_aws_says_against_it(account: str, host: dict[str, Any], ids: list[
 
 
 def test_a_video_host_cannot_be_talked_below_the_guides_minimum() -> None:
-    (finding,) = aws_findings(
+    finding, _ = aws_findings(
         {**STATE, "instance_types": {"t4g.small": {**STATE["instance_types"]["t4g.small"], "zones": ["a"]}}},
         "123456789012",
         {VIDEO: {**HOST, "instance_type": "t4g.small", "memory_min_mib": 1024}},
