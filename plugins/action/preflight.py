@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,8 @@ from ..module_utils.preflight import (
     judge,
     network_findings,
     once,
+    public_key_findings,
+    source_findings,
     unreachable_findings,
 )
 from ..plugin_utils.variables import TABLE, Variables, table_rows
@@ -38,6 +40,8 @@ HOSTS_GROUP = "instances"
 NETWORK_VARIABLES = ("subnet_ids: ", "vpc_id: ")
 # Without these AWS cannot be asked, or must not.
 CALLER_VARIABLES = ("aws_region", "aws_account_id")
+IMAGE_VARIABLES = ("release", "image_platform", "container_names")
+KEY_BYTES = 16 * 1024
 # Whose roles call AWS from the control node.
 CONTROL = "control"
 
@@ -84,13 +88,21 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         findings, values, wanted = judge(control, hosts, placeholders)
         services = sorted({group for raw in raw_hosts.values() for group in raw["group_names"]} & set(SERVICES))
         findings += self._environment(variables, services)
+        findings += self._public_keys(hosts, raw_hosts)
+        sources = [] if "images_source_dir" in placeholders else self._sources(values)
         # What cannot be resolved is a finding like any other, which it would not be in the play's module_defaults.
         self._connection_arguments = {**values.get(CONNECTION, {}), **self._connection_arguments}
-        wrong = {*control.unresolved, *(finding.subject for finding in errors(findings))}
-        if options["aws"] and values.keys() >= {*CALLER_VARIABLES} and not wrong & {*CALLER_VARIABLES, CONNECTION}:
-            findings += self._ask_aws(values, wanted, variables)
-            if options["images"] and not errors(findings):
-                findings += self._ask_images(values, services, variables)
+        wrong = {*placeholders, *control.unresolved, *(finding.subject for finding in errors(findings))}
+        if options["aws"] and CONNECTION not in wrong and self._are_right(CALLER_VARIABLES, values, wrong):
+            asked = self._ask_aws(values, wanted, variables)
+            findings += asked
+            answered = not {"aws", "account"} & {finding.id for finding in asked}
+            if (options["images"] or sources) and answered and self._are_right(IMAGE_VARIABLES, values, wrong):
+                images = self._ask_images(values, services, variables)
+                findings += images if options["images"] else []
+                # Nothing is built where nothing is missing.
+                sources = sources if images else []
+        findings += sources
         findings = once(findings)
         lines = report(findings)
         result.update(changed=False, findings=[finding.as_dict() for finding in findings], report=lines)
@@ -128,6 +140,40 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             return table_findings(table)
         rows, resolved = table_rows(table, variables, self._loader)
         return environment_findings(rows, services, resolved.values, resolved.unresolved)
+
+    def _are_right(self, names: Iterable[str], values: Mapping[str, Any], wrong: Collection[str]) -> bool:
+        return all(name in values and name not in wrong for name in names)
+
+    def _path(self, path: str) -> Path:
+        """As Ansible finds it: from the working directory, or from the playbook's."""
+        return Path(path) if Path(path).exists() else Path(self._loader.path_dwim(path))
+
+    def _public_keys(self, hosts: Mapping[str, Subject], raw_hosts: Mapping[str, Mapping[str, Any]]) -> list[Finding]:
+        """Of hosts that are yet to be made, as far as the inventory knows."""
+        files = {
+            subject.values.get("instance_public_key_file")
+            for host, subject in hosts.items()
+            if "aws_instance_id" not in raw_hosts[host]
+        }
+        findings = []
+        for name in sorted(file for file in files if isinstance(file, str)):
+            try:
+                with self._path(name).open("rb") as file:
+                    text = file.read(KEY_BYTES).decode("utf-8", "replace")
+            except (OSError, ValueError):
+                text = None
+            findings += public_key_findings(name, text)
+        return findings
+
+    def _sources(self, values: Mapping[str, Any]) -> list[Finding]:
+        if not all(values.get(name) for name in ("images_source_dir", "images_definitions")):
+            return []
+        directory = values["images_source_dir"]
+        root = self._path(directory)
+        if not root.is_dir():
+            return source_findings(directory, ["such directory"])
+        files = [definition["dockerfile"] for definition in values["images_definitions"]]
+        return source_findings(directory, [file for file in files if not (root / file).is_file()])
 
     def _ask_aws(
         self, values: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]], variables: dict[str, Any]

@@ -8,6 +8,7 @@ is there and of its type: what is not has a finding of its own.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -63,6 +64,10 @@ HOST_OPTIONS: Options = {
     "instance_type": {"type": "str", "required": True},
     "transcode_volume_size_gib": {"type": "int"},
 }
+
+
+# What EC2 takes as a key pair.
+PUBLIC_KEY = re.compile(r"(ssh-rsa|ssh-ed25519) [A-Za-z0-9+/]{60}")
 
 
 @dataclass(frozen=True)
@@ -291,8 +296,9 @@ def environment_findings(
     findings = unresolved_findings({name: why for name, why in unresolved.items() if name not in elsewhere})
     for name, row in table.items():
         judged = name in elsewhere or name not in values
-        # What AWS gives may not be there yet.
-        pending = row.get("source") == "aws" and values.get(name) == ""
+        # What AWS gives may not be there yet. A load balancer's name is what somebody chose.
+        chosen = row.get("type") == "api_url" and row.get("stage") == "open"
+        pending = row.get("source") == "aws" and values.get(name) == "" and not chosen
         if not judged and not pending and any(gets(row, service) for service in services):
             findings += value_findings(name, row, values[name])
     return findings
@@ -377,6 +383,47 @@ def image_findings(images: Mapping[str, Mapping[str, Any]], release: str, platfo
             )
             findings.append(Finding("image_platform", "release", ", ".join(image["platforms"]), rule, build))
     return findings
+
+
+def public_key_findings(path: str, text: str | None) -> list[Finding]:
+    """What a new key pair is made of; no text where there is no such file."""
+    if text is None:
+        words = Words("must name a file on this machine", "이 컴퓨터에 있는 파일이어야 합니다")
+        found = f"no file {path}"
+    elif not PUBLIC_KEY.match(text):
+        words = Words(
+            "must be an RSA or ED25519 public key as OpenSSH writes it",
+            "OpenSSH 형식의 RSA 또는 ED25519 공개 키여야 합니다",
+        )
+        found = f"something else in {path}"
+    else:
+        return []
+    remedy = Words(
+        "Name the .pub file, or make one: ssh-keygen -t ed25519.",
+        ".pub 파일을 쓰거나 ssh-keygen -t ed25519로 만드십시오.",
+    )
+    return [Finding("public_key", "instance_public_key_file", found, words, remedy)]
+
+
+def source_findings(directory: str, missing: Sequence[str]) -> list[Finding]:
+    """The source tree of the images, and which of what is built from it is not there."""
+    return [
+        Finding(
+            "images_source",
+            "images_source_dir",
+            f"no {name}",
+            Words(
+                f"must be the academy's source tree on this machine ({directory}), unless ECR has all images of the "
+                "release",
+                f"ECR에 릴리스 이미지가 모두 있지 않으면 이 컴퓨터의 소스 트리({directory})여야 합니다",
+            ),
+            Words(
+                "Check it out there, or correct images_source_dir or images_definitions.",
+                "그곳에 체크아웃하거나 images_source_dir 또는 images_definitions를 고치십시오.",
+            ),
+        )
+        for name in missing
+    ]
 
 
 def of_hosts(findings: Mapping[str, Sequence[Finding]]) -> list[Finding]:

@@ -50,7 +50,20 @@ def test_its_question_about_the_account_is_the_only_one_of_a_run(account: Accoun
 @pytest.mark.parametrize(
     ("name", "variables", "said"),
     [
-        ("cidr", {"operator_cidrs": ["0.0.0.0/0", "::/0"]}, ["operator_cidrs: ", "the whole world", "운영자에게만"]),
+        (
+            "cidr",
+            {
+                "operator_cidrs": ["0.0.0.0/0", "::/0"],
+                "release": "abc1234",
+                "instance_public_key_file": "~/nowhere/id.pub",
+                "images_definitions": [{"name": "academy-api", "dockerfile": "nowhere/Dockerfile"}],
+            },
+            [
+                *("operator_cidrs: ", "the whole world", "운영자에게만"),
+                *("instance_public_key_file: ", "found no file ~/nowhere/id.pub"),
+                *("images_source_dir: ", "found no nowhere/Dockerfile"),
+            ],
+        ),
         (
             "several",
             {
@@ -91,7 +104,15 @@ def test_its_question_about_the_account_is_the_only_one_of_a_run(account: Accoun
             ["queues_jobs: ", "api_port: ", "vault_region: aws_module_defaults cannot be resolved"],
         ),
         ("url", {"application_api_base_url": "http://52.78.10.20:8000"}, ["API_BASE_URL ", "a public address"]),
-        ("images", {"preflight_images": True, "release": "abc1234"}, ["release: ECR must have academy-api:abc1234"]),
+        (
+            "images",
+            {"preflight_images": True, "release": "abc1234", "database_backup_retention_days": 1, "owner": "a&b"},
+            [
+                "release: ECR must have academy-api:abc1234",
+                "database_backup_retention_days: must be 7 to 35",
+                "owner: ",
+            ],
+        ),
         (
             "table",
             {"application_variables": {"A": {"services": ["web"]}, "B": "x", "C": {"services": [{"api": None}]}}},

@@ -20,6 +20,8 @@ from plugins.module_utils.preflight import (
     image_findings,
     network_findings,
     placeholder_findings,
+    public_key_findings,
+    source_findings,
     unreachable_findings,
     unresolved_findings,
 )
@@ -345,6 +347,44 @@ def test_images() -> None:
     assert image_findings({"academy-api": images["academy-api"]}, "1a2b3c4", "linux/amd64") == []
     for finding in (wrong, missing, *network_findings("vpc_id: no VPC. Make one."), *unreachable_findings("no", "r")):
         check(finding)
+
+
+KEY = "AAAAC3NzaC1lZDI1NTE5AAAAI" + "B" * 43
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (f"ssh-ed25519 {KEY} me@example.com\n", ""),
+        (f"ssh-rsa {KEY}", ""),
+        (None, "no file ~/.ssh/id.pub"),
+        ("", "something else"),
+        (f"ecdsa-sha2-nistp256 {KEY}", "something else"),
+        ("-----BEGIN OPENSSH PRIVATE KEY-----\n", "something else"),
+        ("ssh-rsa CHANGE-ME", "something else"),
+    ],
+)
+def test_the_operators_public_key(text: str | None, found: str) -> None:
+    findings = public_key_findings("~/.ssh/id.pub", text)
+    assert [finding.subject for finding in findings] == (["instance_public_key_file"] if found else [])
+    for finding in findings:
+        assert found in finding.found
+        check(finding)
+
+
+def test_what_images_are_built_from() -> None:
+    assert source_findings("/src", []) == []
+    (finding,) = source_findings("/src", ["docker/api/Dockerfile"])
+    assert finding.found == "no docker/api/Dockerfile"
+    check(finding)
+
+
+def test_once_open_the_apis_address_is_not_awaited() -> None:
+    _, _, rows, _ = collected()
+    for stage, count in {"test": 0, "open": 1}.items():
+        found = {**rows, "API_BASE_URL": {**rows["API_BASE_URL"], "stage": stage}}
+        findings = environment_findings(found, ["api"], {"API_BASE_URL": ""}, {})
+        assert [finding.subject for finding in findings] == ["API_BASE_URL (application_api_base_url)"] * count
 
 
 def test_the_applications_values() -> None:
