@@ -28,6 +28,7 @@ from ..module_utils.preflight import (
     judge,
     network_findings,
     once,
+    own_settings,
     public_key_findings,
     source_findings,
     unreachable_findings,
@@ -87,7 +88,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         placeholders = {name for raw in (variables, *raw_hosts.values()) for name in unfilled(raw)}
         findings, values, wanted = judge(control, hosts, placeholders)
         services = sorted({group for raw in raw_hosts.values() for group in raw["group_names"]} & set(SERVICES))
-        findings += self._environment(variables, services)
+        findings += self._environment(variables, services, hosts)
         findings += self._public_keys(hosts, raw_hosts)
         sources = [] if "images_source_dir" in placeholders else self._sources(values)
         # What cannot be resolved is a finding like any other, which it would not be in the play's module_defaults.
@@ -133,13 +134,15 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         parameters: dict[str, Any] = validated.validated_parameters
         return parameters
 
-    def _environment(self, variables: Mapping[str, Any], services: list[str]) -> list[Finding]:
+    def _environment(
+        self, variables: Mapping[str, Any], services: list[str], hosts: Mapping[str, Subject]
+    ) -> list[Finding]:
         """The application's table, row by row: a row whose value is missing must not hide the others."""
         table = variables.get(TABLE)
         if not isinstance(table, Mapping):
             return table_findings(table)
         rows, resolved = table_rows(table, variables, self._loader)
-        return environment_findings(rows, services, resolved.values, resolved.unresolved)
+        return environment_findings(rows, services, resolved.values, resolved.unresolved, own_settings(hosts))
 
     def _are_right(self, names: Iterable[str], values: Mapping[str, Any], wrong: Collection[str]) -> bool:
         return all(name in values and name not in wrong for name in names)

@@ -253,9 +253,11 @@ def _type_rules(row: Row, text: str, host: str) -> list[tuple[bool, Words, Words
     if row.get("per_host") and host:
         rules.append(
             (
-                host in text,
+                # As a word: that of the tenth host is none of the first.
+                re.search(rf"(?<![A-Za-z0-9]){re.escape(host)}(?![A-Za-z0-9])", text) is not None,
                 Words(
-                    f"must contain the host's name ({host}): two workers may not share it", "호스트마다 달라야 합니다"
+                    f"must contain the host's name ({host}): two workers may not share it",
+                    f"호스트 이름({host})이 들어 있어야 합니다. 두 워커가 같은 값을 쓸 수 없습니다",
                 ),
                 Words("Leave it to the inventory: {{ inventory_hostname }}.", "{{ inventory_hostname }}을 쓰십시오."),
             )
@@ -304,6 +306,44 @@ def value_findings(name: str, row: Row, value: object, host: str = "") -> list[F
     ]
 
 
+def own_findings(table: Table, own: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> list[Finding]:
+    """What is wrong with what the hosts give their services themselves: settings by host and service."""
+    findings = []
+    holders: dict[tuple[str, str], list[str]] = {}
+    for host, services in own.items():
+        for service, settings in services.items():
+            for name, value in settings.items():
+                row = table.get(name)
+                if row is None or not gets(row, service):
+                    findings.append(_unknown(name, service))
+                    continue
+                findings += value_findings(name, row, value, host)
+                if row.get("per_host"):
+                    holders.setdefault((name, str(value)), []).append(host)
+    findings += [
+        Finding(
+            "environment_shared",
+            where(name, table[name]),
+            f"'{value}' for {', '.join(hosts)}",
+            Words("two workers may not share it", "두 워커가 같은 값을 쓸 수 없습니다"),
+            Words("Leave it to the inventory: {{ inventory_hostname }}.", "{{ inventory_hostname }}을 쓰십시오."),
+        )
+        for (name, value), hosts in holders.items()
+        if len(hosts) > 1
+    ]
+    return findings
+
+
+def _unknown(name: str, service: str) -> Finding:
+    return Finding(
+        "environment_unknown",
+        name,
+        NOT_SHOWN,
+        Words(f"{service} does not get it by application_variables", f"{service}에 주는 변수가 아닙니다"),
+        Words("Declare it there, or take it out.", "application_variables에 선언하거나 빼십시오."),
+    )
+
+
 def service_environment(
     table: Table, service: str, host: str, own: Mapping[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Any], list[Finding]]:
@@ -316,15 +356,7 @@ def service_environment(
     for name, value in own.items():
         row = table.get(name)
         if row is None or not gets(row, service):
-            findings.append(
-                Finding(
-                    "environment_unknown",
-                    name,
-                    NOT_SHOWN,
-                    Words(f"{service} does not get it by application_variables", f"{service}에 주는 변수가 아닙니다"),
-                    Words("Declare it there, or take it out.", "application_variables에 선언하거나 빼십시오."),
-                )
-            )
+            findings.append(_unknown(name, service))
         else:
             settings[name] = value
     for name, row in table.items():

@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any
 
 from .alarms import alarm_findings
-from .application_environment import gets, table_findings, value_findings
+from .application_environment import gets, own_findings, table_findings, value_findings
 from .database import input_findings, password_findings
 from .ecr import EcrError, validate_tag
 from .findings import NOT_SHOWN, Finding, Words
@@ -285,8 +285,24 @@ def kind_findings(kind: str, kinds: Mapping[str, Any]) -> list[Finding]:
     ]
 
 
+def own_settings(hosts: Mapping[str, Subject]) -> dict[str, dict[str, Mapping[str, Any]]]:
+    """What the inventory gives single services on a host, instead of what their roles would."""
+    given = {
+        host: {group: subject.values.get(f"{group}_environment") for group in subject.groups}
+        for host, subject in hosts.items()
+    }
+    return {
+        host: {service: settings for service, settings in found.items() if isinstance(settings, Mapping)}
+        for host, found in given.items()
+    }
+
+
 def environment_findings(
-    table: Mapping[str, Any], services: Sequence[str], values: Values, unresolved: Mapping[str, str]
+    table: Mapping[str, Any],
+    services: Sequence[str],
+    values: Values,
+    unresolved: Mapping[str, str],
+    own: Mapping[str, Mapping[str, Mapping[str, Any]]],
 ) -> list[Finding]:
     """The application's values that some service here gets. Master user and password have rules of their own."""
     malformed = table_findings(table)
@@ -301,7 +317,7 @@ def environment_findings(
         pending = row.get("source") == "aws" and values.get(name) == "" and not chosen
         if not judged and not pending and any(gets(row, service) for service in services):
             findings += value_findings(name, row, values[name])
-    return findings
+    return findings + own_findings(table, own)
 
 
 def aws_findings(state: Mapping[str, Any], account_id: str, hosts: Mapping[str, Mapping[str, Any]]) -> list[Finding]:

@@ -103,7 +103,14 @@ def test_its_question_about_the_account_is_the_only_one_of_a_run(account: Accoun
             {"queues_jobs": ["a"], "api_port": "http", "operator_cidrs": {}, "aws_region": "{{ vault_region }}"},
             ["queues_jobs: ", "api_port: ", "vault_region: aws_module_defaults cannot be resolved"],
         ),
-        ("url", {"application_api_base_url": "http://52.78.10.20:8000"}, ["API_BASE_URL ", "a public address"]),
+        (
+            "url",
+            {
+                "application_api_base_url": "http://52.78.10.20:8000",
+                "video_worker_environment": {"VIDEO_WORKER_ID": "academy-video-worker-10"},
+            },
+            ["API_BASE_URL ", "a public address", "VIDEO_WORKER_ID: two workers may not share it"],
+        ),
         (
             "images",
             {"preflight_images": True, "release": "abc1234", "database_backup_retention_days": 1, "owner": "a&b"},

@@ -114,6 +114,7 @@ def test_a_value_that_a_service_does_not_get_is_not_looked_at() -> None:
         ("api", {"DJANGO_SETTINGS_MODULE": "x", "NEW": "v"}, ["NEW", "does not get it"]),
         ("api", {}, ["DJANGO_SETTINGS_MODULE", "demands it"]),
         ("video_worker", {**WORKER, "VIDEO_WORKER_ID": "same-for-us"}, ["VIDEO_WORKER_ID", "host's name"]),
+        ("video_worker", {**WORKER, "VIDEO_WORKER_ID": "h0"}, ["VIDEO_WORKER_ID", "host's name"]),
         ("video_worker", {**WORKER, "VIDEO_WORKER_ID": "h", "WORKER_WAIT_SECONDS": 21}, ["WORKER_WAIT_SECONDS", "20"]),
         ("video_worker", {**WORKER, "VIDEO_WORKER_ID": "h", "EC2_IDLE_STOP_THRESHOLD": 0}, ["THRESHOLD", "1 or more"]),
     ],

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from plugins.module_utils.preflight import (
     environment_findings,
     image_findings,
     network_findings,
+    own_settings,
     placeholder_findings,
     public_key_findings,
     source_findings,
@@ -383,14 +385,14 @@ def test_once_open_the_apis_address_is_not_awaited() -> None:
     _, _, rows, _ = collected()
     for stage, count in {"test": 0, "open": 1}.items():
         found = {**rows, "API_BASE_URL": {**rows["API_BASE_URL"], "stage": stage}}
-        findings = environment_findings(found, ["api"], {"API_BASE_URL": ""}, {})
+        findings = environment_findings(found, ["api"], {"API_BASE_URL": ""}, {}, {})
         assert [finding.subject for finding in findings] == ["API_BASE_URL (application_api_base_url)"] * count
 
 
 def test_the_applications_values() -> None:
     _, _, rows, values = collected()
     services = ["api", "video_worker"]
-    assert errors(environment_findings(rows, services, {**values, "SECRET_KEY": "x"}, {})) == []
+    assert errors(environment_findings(rows, services, {**values, "SECRET_KEY": "x"}, {}, {})) == []
     for name, value in {
         "SECRET_KEY": "a$b", "R2_SECRET_KEY": "", "R2_ENDPOINT": "acc.r2.example.com", "DEBUG": "true",
         "R2_AI_BUCKET": "A B",
@@ -398,12 +400,46 @@ def test_the_applications_values() -> None:
         "DB_CONN_MAX_AGE": "-1", "AWS_REGION": "", "R2_PUBLIC_BASE_URL": "ftp://x",
         "VIDEO_SQS_QUEUE_NAME": "https://sqs/q",
     }.items():  # fmt: skip
-        (finding,) = environment_findings(rows, services, {name: value}, {})
+        (finding,) = environment_findings(rows, services, {name: value}, {}, {})
         check(finding)
         assert finding.subject.startswith(name)
         assert value == "" or len(value) < 5 or not rows[name].get("secret") or value not in finding.text_en
-    (finding,) = environment_findings(rows, services, {}, {"SECRET_KEY": "vault_secret_key"})
+    (finding,) = environment_findings(rows, services, {}, {"SECRET_KEY": "vault_secret_key"}, {})
     assert finding.subject == "vault_secret_key"
+
+
+@pytest.mark.parametrize(
+    ("ids", "rules"),
+    [
+        (
+            {"academy-video-worker-1": "academy-video-worker-1", "academy-video-worker-2": "academy-video-worker-2/b"},
+            [],
+        ),
+        ({"academy-video-worker-1": "academy-video-worker-10"}, ["environment_rule"]),
+        (
+            {"academy-video-worker-1": "x", "academy-video-worker-2": "x"},
+            ["environment_rule"] * 2 + ["environment_shared"],
+        ),
+        (
+            dict.fromkeys((VIDEO, "academy-video-worker-2"), "academy-video-worker-1, academy-video-worker-2"),
+            ["environment_shared"],
+        ),
+    ],
+)
+def test_no_two_workers_share_an_id(ids: dict[str, str], rules: list[str]) -> None:
+    _, hosts, rows, _ = collected()
+    changed = {
+        host: replace(
+            hosts[host], values={**hosts[host].values, "video_worker_environment": {"VIDEO_WORKER_ID": found}}
+        )
+        for host, found in ids.items()
+    }
+    findings = environment_findings(rows, [], {}, {}, own_settings({**hosts, **changed}))
+    assert [finding.id for finding in findings] == rules
+    for finding in findings:
+        check(finding)
+        assert finding.subject == "VIDEO_WORKER_ID"
+        assert any(host in finding.rule.ko + finding.found for host in ids)
 
 
 def test_every_role_is_judged() -> None:
