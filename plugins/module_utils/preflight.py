@@ -29,6 +29,7 @@ from .name_rules import (
     subnet_group_name_findings,
     tag_findings,
 )
+from .network import KOREAN
 from .placement import Host, stop_findings
 from .queues import LONGEST_WAIT_SECONDS, queue_findings
 from .role_inputs import judge_inputs
@@ -359,7 +360,7 @@ def network_findings(message: str) -> list[Finding]:
             "network",
             variable,
             NOT_SHOWN,
-            Words(rest.rstrip("."), "서로 다른 가용 영역 2개 이상의 서브넷이 한 VPC에 있어야 합니다"),
+            Words(rest.rstrip("."), next(korean for begin, korean in KOREAN.items() if rest.startswith(begin))),
             Words("See vpc_id and subnet_ids.", "vpc_id와 subnet_ids를 확인하십시오."),
         )
     ]

@@ -92,7 +92,11 @@ def test_its_question_about_the_account_is_the_only_one_of_a_run(account: Accoun
             ["instance_type: ", "needs at least 4096 MiB", "(video_worker_memory_mib 4096) and 400 MiB for the system"],
         ),
         ("disk", {"transcode_volume_size_gib": 50}, ["transcode_volume_size_gib: ", "100 GiB or more"]),
-        ("network", {"vpc_id": "vpc-00000000"}, ["vpc_id: ", "has no subnet in this region", "가용 영역 2개"]),
+        (
+            "network",
+            {"vpc_id": "vpc-00000000"},
+            ["vpc_id: ", "has no subnet in this region", "이 리전에 서브넷이 없습니다"],
+        ),
         (
             "undefined",
             {"database_password": "{{ vault_nowhere }}", "aws_account_id": "{{ vault_account }}"},

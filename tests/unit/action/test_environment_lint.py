@@ -22,11 +22,11 @@ def action() -> ActionModule:
 
 def test_a_new_vault_needs_a_password(tmp_path: Path) -> None:
     vault = tmp_path / "vault.yml"
-    with pytest.raises(AnsibleActionFail, match="--vault-password-file or --ask-vault-pass"):
+    with pytest.raises(AnsibleActionFail, match=r"(?s)--vault-password-file or --ask-vault-pass.*볼트 비밀번호"):
         action()._import(vault, {"vault_a": "one"}, {"overwrite": []})
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_home_of_nobody_is_no_file() -> None:
-    with pytest.raises(AnsibleActionFail, match="env_file: cannot read ~nobody-here"):
+    with pytest.raises(AnsibleActionFail, match=r"(?s)env_file: cannot read ~nobody-here.*읽을 수 없습니다"):
         action()._read("~nobody-here/.env")
