@@ -67,6 +67,9 @@ HOST_OPTIONS: Options = {
 }
 
 
+# <deployment_name>-<kind>-role has 64 characters at most.
+KIND = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+LONGEST_KIND = 34
 # What EC2 takes as a key pair.
 PUBLIC_KEY = re.compile(r"(ssh-rsa|ssh-ed25519) [A-Za-z0-9+/]{60}")
 
@@ -269,8 +272,23 @@ def host_findings(host: str, values: Values, wanted: Mapping[str, Any]) -> list[
     return findings
 
 
-def kind_findings(kind: str, kinds: Mapping[str, Any]) -> list[Finding]:
-    if kind in kinds:
+def kind_findings(kind: str, kinds: Mapping[str, Any] | None) -> list[Finding]:
+    """The kinds are those of the hosts, so each has to be a name as well; none are given where they are unknown."""
+    if not (KIND.fullmatch(kind) and len(kind) <= LONGEST_KIND):
+        return [
+            Finding(
+                "instance_kind_name",
+                "instance_kind",
+                f"'{kind}'",
+                Words(
+                    "becomes a part of a role's name, so it must be lower-case letters, digits and single hyphens, "
+                    f"{LONGEST_KIND} characters at most",
+                    f"역할 이름의 일부이므로 영문 소문자, 숫자, 하이픈(연속 불가) {LONGEST_KIND}자 이하여야 합니다",
+                ),
+                Words("Leave it as the guide's group_vars have it.", "가이드의 group_vars 값을 그대로 두십시오."),
+            )
+        ]
+    if kinds is None or kind in kinds:
         return []
     return [
         Finding(
@@ -470,14 +488,14 @@ def judge(
     by_host: dict[str, list[Finding]] = {}
     wanted: dict[str, dict[str, Any]] = {}
     for host, subject in hosts.items():
-        found = judge_subject(replace(subject, options={**subject.options, **HOST_OPTIONS}))
+        found = judge_subject(replace(subject, options={**HOST_OPTIONS, **subject.options}))
         by_host[host] = list(found.findings)
         host_wanted = wanted_host(found, subject.groups, values.get("deployment_name", ""))
         if host_wanted and "deployment_name" in values:
             wanted[host] = host_wanted
             by_host[host] += host_findings(host, found.values, host_wanted)
-        if "instance_kind" in found.values and "identity_kinds" in values:
-            by_host[host] += kind_findings(found.values["instance_kind"], values["identity_kinds"])
+        if "instance_kind" in found.values:
+            by_host[host] += kind_findings(found.values["instance_kind"], values.get("identity_kinds"))
     unfilled = set(placeholders)
     findings = [
         *placeholder_findings(sorted(unfilled)),

@@ -16,8 +16,10 @@ import pytest
 from localcloud import demo
 from tests import support
 from tests.integration.provision.conftest import Account
+from tests.unit.wrong_inputs import batches
 
 PASSWORD = "vault-password-of-a-test"
+SUBJECT = re.compile(r"^\s*\[ERROR\] (.*?): ", re.MULTILINE)
 
 
 def preflight(
@@ -139,6 +141,18 @@ def test_what_is_wrong_is_said(account: Account, name: str, variables: dict[str,
     assert "Traceback" not in run.output
     assert re.search(r"\[오류\] .*[가-힣]", run.output)
     assert "pass@word" not in run.output
+    assert account.writes() == before
+
+
+@pytest.mark.parametrize("name", batches())
+def test_every_wrong_input_of_many_is_said_at_once(account: Account, name: str) -> None:
+    before = account.writes()
+    given = batches()[name]
+    run = preflight(account, name, **given).expect(2)
+    subjects = set(SUBJECT.findall(run.output))
+    assert [variable for variable in given if not any(variable in subject for subject in subjects)] == []
+    assert len(given) > 30
+    assert "Traceback" not in run.output
     assert account.writes() == before
 
 
