@@ -16,18 +16,22 @@ from typing import Any
 
 import yaml
 from ansible.errors import AnsibleActionFail, AnsibleError
-from ansible.parsing.vault import is_encrypted, match_encrypt_secret
+from ansible.parsing.vault import AnsibleVaultPasswordError, is_encrypted, match_encrypt_secret
 from ansible.plugins.action import ActionBase
 
 from ..module_utils.application_environment import table_findings
 from ..module_utils.environment_lint import lint, merged_vault, plain_settings, vault_values
-from ..module_utils.findings import errors, report, texts
-from ..module_utils.placeholders import unfilled
+from ..module_utils.findings import errors, report
+from ..module_utils.placeholders import filled
 from ..plugin_utils.variables import TABLE, table_rows
 
 # More is no .env.
 LARGEST_BYTES = 1024 * 1024
 NEW_VAULT = "---\n"
+
+
+def failure(en: str, ko: str) -> AnsibleActionFail:
+    return AnsibleActionFail(f"{en}\n{ko}")
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]
@@ -45,12 +49,13 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             }
         )
         table = variables.get(TABLE)
-        malformed = table_findings(table)
-        if malformed or not isinstance(table, Mapping):
-            raise AnsibleActionFail("\n".join(texts(malformed)))
+        if not isinstance(table, Mapping):
+            raise AnsibleActionFail("\n".join(report(table_findings(table))))
         rows, resolved = table_rows(table, variables, self._loader)
-        known = resolved.values.keys() - set(unfilled(resolved.values))
-        values, findings = lint(self._read(arguments["path"]), rows, known)
+        malformed = table_findings(rows)
+        if malformed:
+            raise AnsibleActionFail("\n".join(report(malformed)))
+        values, findings = lint(self._read(arguments["path"]), rows, filled(resolved.values))
         lines = report(findings)
         result.update(
             changed=False,
@@ -73,14 +78,18 @@ class ActionModule(ActionBase):  # type: ignore[misc]
 
     def _read(self, path: str) -> bytes:
         try:
-            with Path(path).expanduser().open("rb") as file:
+            with Path(path).open("rb") as file:
                 data = file.read(LARGEST_BYTES + 1)
         except OSError as error:
-            raise AnsibleActionFail(
-                f"env_file: cannot read {path} ({error.strerror}). Name the file on this machine: -e env_file=<path>."
+            raise failure(
+                f"env_file: cannot read {path} ({error.strerror}). Name the file on this machine: -e env_file=<path>.",
+                f"env_file: {path}을(를) 읽을 수 없습니다. 이 컴퓨터의 파일을 지정하십시오: -e env_file=<경로>.",
             ) from error
         if len(data) > LARGEST_BYTES:
-            raise AnsibleActionFail(f"env_file: {path} has more than {LARGEST_BYTES} bytes; that is no .env.")
+            raise failure(
+                f"env_file: {path} has more than {LARGEST_BYTES} bytes; that is no .env.",
+                f"env_file: {path}이(가) {LARGEST_BYTES}바이트를 넘으므로 .env가 아닙니다.",
+            )
         return data
 
     def _import(self, vault_path: Path, wanted: Mapping[str, str], arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -90,29 +99,41 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             if vault_path.exists():
                 encrypted = vault_path.read_bytes()
                 if not is_encrypted(encrypted):
-                    raise AnsibleActionFail(
-                        f"{vault_path} is not encrypted. Encrypt it first: ansible-vault encrypt {vault_path}"
+                    raise failure(
+                        f"{vault_path} is not encrypted. Encrypt it first: ansible-vault encrypt {vault_path}",
+                        f"{vault_path}이(가) 암호화되어 있지 않습니다. 먼저 실행하십시오: "
+                        f"ansible-vault encrypt {vault_path}",
                     )
                 plain, identity, secret = vault.decrypt_and_get_vault_id(encrypted)
                 text = plain.decode("utf-8")
             else:
-                identity, secret = match_encrypt_secret(vault.secrets)
+                found = match_encrypt_secret(vault.secrets or [])
+                if found is None:
+                    raise AnsibleVaultPasswordError
+                identity, secret = found
         except AnsibleActionFail:
             raise
         except (AnsibleError, OSError, ValueError) as error:
-            raise AnsibleActionFail(
+            raise failure(
                 f"{vault_path}: cannot be opened with the vault password given ({type(error).__name__}). Give it by "
-                "--vault-password-file or --ask-vault-pass, or by vault_password_file in ansible.cfg."
+                "--vault-password-file or --ask-vault-pass, or by vault_password_file in ansible.cfg.",
+                f"{vault_path}: 주어진 볼트 비밀번호로 열 수 없습니다. --vault-password-file, --ask-vault-pass 또는 "
+                "ansible.cfg의 vault_password_file로 지정하십시오.",
             ) from error
         current = self._vault_mapping(text, vault_path)
         text, names, refused = merged_vault(text, current, wanted, arguments["overwrite"])
         if refused:
-            raise AnsibleActionFail(
+            raise failure(
                 f"{vault_path}: {', '.join(refused)} differ from what the vault holds; nothing was written. If "
-                f"the file is right, name them: -e env_overwrite={','.join(refused)}."
+                f"the file is right, name them: -e env_overwrite={','.join(refused)}.",
+                f"{vault_path}: {', '.join(refused)}의 값이 볼트와 달라 아무것도 쓰지 않았습니다. 파일이 맞다면 이름을 "
+                f"지정하십시오: -e env_overwrite={','.join(refused)}.",
             )
         if self._vault_mapping(text, vault_path) != {**current, **wanted}:
-            raise AnsibleActionFail(f"{vault_path}: {', '.join(names)} cannot be put in place; use ansible-vault edit.")
+            raise failure(
+                f"{vault_path}: {', '.join(names)} cannot be put in place; use ansible-vault edit.",
+                f"{vault_path}: {', '.join(names)}을(를) 넣을 수 없습니다. ansible-vault edit로 고치십시오.",
+            )
         if names and not self._task.check_mode:
             self._write(vault_path, vault.encrypt(text, secret=secret, vault_id=identity))
         return {
@@ -130,7 +151,10 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         if found is None:
             return {}
         if not isinstance(found, dict):
-            raise AnsibleActionFail(f"{vault_path}: holds no mapping of variables; mend it with ansible-vault edit.")
+            raise failure(
+                f"{vault_path}: holds no mapping of variables; mend it with ansible-vault edit.",
+                f"{vault_path}: 변수의 매핑이 아닙니다. ansible-vault edit로 고치십시오.",
+            )
         return found
 
     def _write(self, vault_path: Path, encrypted: bytes) -> None:
@@ -145,4 +169,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         except OSError as error:
             with contextlib.suppress(OSError):
                 Path(name).unlink()
-            raise AnsibleActionFail(f"{vault_path}: cannot be written ({error.strerror}).") from error
+            raise failure(
+                f"{vault_path}: cannot be written ({error.strerror}). Make its directory writable.",
+                f"{vault_path}: 쓸 수 없습니다. 디렉터리에 쓰기 권한을 주십시오.",
+            ) from error

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from ..module_utils.findings import Finding, errors, report
 from ..module_utils.network import MINIMUM_ZONES
 from ..module_utils.placeholders import unfilled
 from ..module_utils.preflight import (
+    CONNECTION,
     CONTROL_OPTIONS,
     HOST_OPTIONS,
     Subject,
@@ -27,6 +28,9 @@ from ..module_utils.preflight import (
     judge,
     network_findings,
     once,
+    own_settings,
+    public_key_findings,
+    source_findings,
     unreachable_findings,
 )
 from ..plugin_utils.variables import TABLE, Variables, table_rows
@@ -35,6 +39,10 @@ ROLES = Path(__file__).resolve().parents[2] / "roles"
 HOSTS_GROUP = "instances"
 # How the refusals of a network begin.
 NETWORK_VARIABLES = ("subnet_ids: ", "vpc_id: ")
+# Without these AWS cannot be asked, or must not.
+CALLER_VARIABLES = ("aws_region", "aws_account_id")
+IMAGE_VARIABLES = ("release", "image_platform", "container_names")
+KEY_BYTES = 16 * 1024
 # Whose roles call AWS from the control node.
 CONTROL = "control"
 
@@ -69,6 +77,7 @@ def subjects(
 
 class ActionModule(ActionBase):  # type: ignore[misc]
     _supports_check_mode = True
+    _connection_arguments: dict[str, Any]
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
@@ -79,11 +88,22 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         placeholders = {name for raw in (variables, *raw_hosts.values()) for name in unfilled(raw)}
         findings, values, wanted = judge(control, hosts, placeholders)
         services = sorted({group for raw in raw_hosts.values() for group in raw["group_names"]} & set(SERVICES))
-        findings += self._environment(variables, services)
-        if options["aws"] and not {"aws_region", "aws_account_id"} & {finding.subject for finding in errors(findings)}:
-            findings += self._ask_aws(values, wanted, variables)
-            if options["images"] and not errors(findings):
-                findings += self._ask_images(values, services, variables)
+        findings += self._environment(variables, services, hosts)
+        findings += self._public_keys(hosts, raw_hosts)
+        sources = [] if "images_source_dir" in placeholders else self._sources(values)
+        # What cannot be resolved is a finding like any other, which it would not be in the play's module_defaults.
+        self._connection_arguments = {**values.get(CONNECTION, {}), **self._connection_arguments}
+        wrong = {*placeholders, *control.unresolved, *(finding.subject for finding in errors(findings))}
+        if options["aws"] and CONNECTION not in wrong and self._are_right(CALLER_VARIABLES, values, wrong):
+            asked = self._ask_aws(values, wanted, variables)
+            findings += asked
+            answered = not {"aws", "account"} & {finding.id for finding in asked}
+            if (options["images"] or sources) and answered and self._are_right(IMAGE_VARIABLES, values, wrong):
+                images = self._ask_images(values, services, variables)
+                findings += images if options["images"] else []
+                # Nothing is built where nothing is missing.
+                sources = sources if images else []
+        findings += sources
         findings = once(findings)
         lines = report(findings)
         result.update(changed=False, findings=[finding.as_dict() for finding in findings], report=lines)
@@ -114,14 +134,49 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         parameters: dict[str, Any] = validated.validated_parameters
         return parameters
 
-    def _environment(self, variables: Mapping[str, Any], services: list[str]) -> list[Finding]:
+    def _environment(
+        self, variables: Mapping[str, Any], services: list[str], hosts: Mapping[str, Subject]
+    ) -> list[Finding]:
         """The application's table, row by row: a row whose value is missing must not hide the others."""
         table = variables.get(TABLE)
-        malformed = table_findings(table)
-        if malformed or not isinstance(table, Mapping):
-            return malformed
+        if not isinstance(table, Mapping):
+            return table_findings(table)
         rows, resolved = table_rows(table, variables, self._loader)
-        return environment_findings(rows, services, resolved.values, resolved.unresolved)
+        return environment_findings(rows, services, resolved.values, resolved.unresolved, own_settings(hosts))
+
+    def _are_right(self, names: Iterable[str], values: Mapping[str, Any], wrong: Collection[str]) -> bool:
+        return all(name in values and name not in wrong for name in names)
+
+    def _path(self, path: str) -> Path:
+        """As Ansible finds it: from the working directory, or from the playbook's."""
+        return Path(path) if Path(path).exists() else Path(self._loader.path_dwim(path))
+
+    def _public_keys(self, hosts: Mapping[str, Subject], raw_hosts: Mapping[str, Mapping[str, Any]]) -> list[Finding]:
+        """Of hosts that are yet to be made, as far as the inventory knows."""
+        files = {
+            subject.values.get("instance_public_key_file")
+            for host, subject in hosts.items()
+            if "aws_instance_id" not in raw_hosts[host]
+        }
+        findings = []
+        for name in sorted(file for file in files if isinstance(file, str)):
+            try:
+                with self._path(name).open("rb") as file:
+                    text = file.read(KEY_BYTES).decode("utf-8", "replace")
+            except (OSError, ValueError):
+                text = None
+            findings += public_key_findings(name, text)
+        return findings
+
+    def _sources(self, values: Mapping[str, Any]) -> list[Finding]:
+        if not all(values.get(name) for name in ("images_source_dir", "images_definitions")):
+            return []
+        directory = values["images_source_dir"]
+        root = self._path(directory)
+        if not root.is_dir():
+            return source_findings(directory, ["such directory"])
+        files = [definition["dockerfile"] for definition in values["images_definitions"]]
+        return source_findings(directory, [file for file in files if not (root / file).is_file()])
 
     def _ask_aws(
         self, values: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]], variables: dict[str, Any]

@@ -16,7 +16,7 @@ from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
-from .environment_file import scalar_text, value_problems
+from .environment_file import NAME, scalar_text, value_problems
 from .findings import NOT_SHOWN, Finding, Words, texts
 
 SERVICES = ("api", "messaging_worker", "video_worker", "ai_worker")
@@ -93,11 +93,44 @@ def table_findings(table: Any) -> list[Finding]:
             findings.append(_malformed(subject, "must be a mapping", "매핑이어야 합니다"))
             continue
         rules = [
+            (
+                isinstance(name, str) and NAME.fullmatch(name) is not None,
+                Words(
+                    "its name is made of letters, digits and underscores, and begins with no digit",
+                    "이름은 영문자, 숫자, 밑줄이고 숫자로 시작하지 않습니다",
+                ),
+                (),
+            ),
             (not set(row) - ROW_KEYS, Words("its keys are {}", "키는 {}입니다"), sorted(ROW_KEYS)),
             (
                 _within(row.get("services", SERVICES), SERVICES),
                 Words("services are {}", "services는 {}입니다"),
                 SERVICES,
+            ),
+            *(
+                (
+                    isinstance(row.get(key, False), bool),
+                    Words(f"{key} is true or false", f"{key}는 true 또는 false입니다"),
+                    (),
+                )
+                for key in ("required", "secret", "per_host")
+            ),
+            *(
+                (
+                    isinstance(row.get(key, 0), int) and not isinstance(row.get(key, 0), bool),
+                    Words(f"{key} is a whole number, without quotes", f"{key}은(는) 따옴표 없는 정수입니다"),
+                    (),
+                )
+                for key in ("minimum", "maximum")
+            ),
+            (
+                _is_choices(row.get("choices", [""])),
+                Words("choices are a list of texts", "choices는 문자열의 목록입니다"),
+                (),
+            ),
+            *(
+                (isinstance(row.get(key, ""), str), Words(f"{key} is a text", f"{key}은(는) 문자열입니다"), ())
+                for key in ("variable", "stage")
             ),
             (
                 row.get("source", "inventory") in SOURCES,
@@ -125,7 +158,11 @@ def table_findings(table: Any) -> list[Finding]:
 
 
 def _within(found: Any, allowed: Collection[str]) -> bool:
-    return isinstance(found, (list, tuple)) and bool(found) and set(found) <= set(allowed)
+    return isinstance(found, (list, tuple)) and bool(found) and all(item in allowed for item in found)
+
+
+def _is_choices(found: Any) -> bool:
+    return isinstance(found, (list, tuple)) and bool(found) and all(isinstance(item, (str, int)) for item in found)
 
 
 def _malformed(subject: str, en: str, ko: str) -> Finding:
@@ -216,9 +253,11 @@ def _type_rules(row: Row, text: str, host: str) -> list[tuple[bool, Words, Words
     if row.get("per_host") and host:
         rules.append(
             (
-                host in text,
+                # As a word: that of the tenth host is none of the first.
+                re.search(rf"(?<![A-Za-z0-9]){re.escape(host)}(?![A-Za-z0-9])", text) is not None,
                 Words(
-                    f"must contain the host's name ({host}): two workers may not share it", "호스트마다 달라야 합니다"
+                    f"must contain the host's name ({host}): two workers may not share it",
+                    f"호스트 이름({host})이 들어 있어야 합니다. 두 워커가 같은 값을 쓸 수 없습니다",
                 ),
                 Words("Leave it to the inventory: {{ inventory_hostname }}.", "{{ inventory_hostname }}을 쓰십시오."),
             )
@@ -267,6 +306,44 @@ def value_findings(name: str, row: Row, value: object, host: str = "") -> list[F
     ]
 
 
+def own_findings(table: Table, own: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> list[Finding]:
+    """What is wrong with what the hosts give their services themselves: settings by host and service."""
+    findings = []
+    holders: dict[tuple[str, str], list[str]] = {}
+    for host, services in own.items():
+        for service, settings in services.items():
+            for name, value in settings.items():
+                row = table.get(name)
+                if row is None or not gets(row, service):
+                    findings.append(_unknown(name, service))
+                    continue
+                findings += value_findings(name, row, value, host)
+                if row.get("per_host"):
+                    holders.setdefault((name, str(value)), []).append(host)
+    findings += [
+        Finding(
+            "environment_shared",
+            where(name, table[name]),
+            f"'{value}' for {', '.join(hosts)}",
+            Words("two workers may not share it", "두 워커가 같은 값을 쓸 수 없습니다"),
+            Words("Leave it to the inventory: {{ inventory_hostname }}.", "{{ inventory_hostname }}을 쓰십시오."),
+        )
+        for (name, value), hosts in holders.items()
+        if len(hosts) > 1
+    ]
+    return findings
+
+
+def _unknown(name: str, service: str) -> Finding:
+    return Finding(
+        "environment_unknown",
+        name,
+        NOT_SHOWN,
+        Words(f"{service} does not get it by application_variables", f"{service}에 주는 변수가 아닙니다"),
+        Words("Declare it there, or take it out.", "application_variables에 선언하거나 빼십시오."),
+    )
+
+
 def service_environment(
     table: Table, service: str, host: str, own: Mapping[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Any], list[Finding]]:
@@ -279,15 +356,7 @@ def service_environment(
     for name, value in own.items():
         row = table.get(name)
         if row is None or not gets(row, service):
-            findings.append(
-                Finding(
-                    "environment_unknown",
-                    name,
-                    NOT_SHOWN,
-                    Words(f"{service} does not get it by application_variables", f"{service}에 주는 변수가 아닙니다"),
-                    Words("Declare it there, or take it out.", "application_variables에 선언하거나 빼십시오."),
-                )
-            )
+            findings.append(_unknown(name, service))
         else:
             settings[name] = value
     for name, row in table.items():

@@ -181,9 +181,7 @@ def read_repository(ecr: Client, name: str) -> Record | None:
         return None
     (repository,) = found
     arn = repository["repositoryArn"]
-    lifecycle = ask(
-        ecr, "get_lifecycle_policy", "LifecyclePolicyNotFoundException", NO_REPOSITORY, repositoryName=name
-    )
+    lifecycle = ask(ecr, "get_lifecycle_policy", "LifecyclePolicyNotFoundException", NO_REPOSITORY, repositoryName=name)
     tags = ask(ecr, "list_tags_for_resource", NO_REPOSITORY, resourceArn=arn) or {}
     return {
         "arn": arn,
@@ -357,6 +355,7 @@ def read_instance_types(ec2: Client, types: Sequence[str]) -> Record:
     return {
         found["InstanceType"]: {
             "memory_mib": found["MemoryInfo"]["SizeInMiB"],
+            "architectures": sorted(found["ProcessorInfo"]["SupportedArchitectures"]),
             "zones": sorted(
                 offering["Location"] for offering in offerings if offering["InstanceType"] == found["InstanceType"]
             ),

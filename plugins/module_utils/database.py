@@ -11,7 +11,7 @@ from typing import Any, Literal
 from .changes import MISSING, reason, with_reasons
 from .consent import consented_names
 from .findings import NOT_SHOWN, Finding, Severity, Words, texts
-from .rds_password import KOREAN, check
+from .rds_password import KOREAN, RESERVED_BY_POSTGRESQL, RESERVED_BY_RDS, check
 from .rds_password import Finding as RuleBroken
 from .tags import own_tags
 
@@ -24,6 +24,10 @@ HIGHEST_PORT = 65535
 
 IDENTIFIER = re.compile(r"(?=.{1,63}$)[a-z](-?[a-z0-9])*")
 DATABASE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")
+# There from the beginning (facts 1.6), so that they cannot be created.
+EXISTING_DATABASES = frozenset({"template0", "template1"})
+# The T classes that run PostgreSQL 15 and newer are these two; the rest is judged by its form.
+INSTANCE_CLASS = re.compile(r"db\.(t3|t4g|[a-su-z][a-z]*\d+[a-z-]*)\.(micro|small|medium|large|(\d+)?xlarge)")
 # Instance classes end in one of these, or in a number and xlarge.
 CLASS_SIZES = ("nano", "micro", "small", "medium", "large", "xlarge")
 
@@ -64,6 +68,7 @@ def input_findings(wanted: Mapping[str, Any]) -> list[Finding]:
     allocated, maximum = wanted["allocated_storage"], wanted["max_allocated_storage"]
     backups, port = wanted["backup_retention_period"], wanted["port"]
     identifier, name = wanted["db_instance_identifier"], wanted["db_name"]
+    instance_class = wanted["db_instance_class"]
     least = smallest_maximum(max(allocated, SMALLEST_STORAGE_GIB))
     rules = [
         (
@@ -86,6 +91,26 @@ def input_findings(wanted: Mapping[str, Any]) -> list[Finding]:
                 "영문자, 숫자, 밑줄 1~63자이고 문자로 시작해야 합니다",
             ),
             Words("Rename it, such as academy.", "예: academy 처럼 이름을 바꾸십시오."),
+        ),
+        (
+            "database_name",
+            name.lower() not in RESERVED_BY_POSTGRESQL | RESERVED_BY_RDS | EXISTING_DATABASES,
+            name,
+            Words(
+                "must be no reserved word of PostgreSQL, and no database that RDS has already",
+                "PostgreSQL 예약어나 RDS에 이미 있는 데이터베이스 이름일 수 없습니다",
+            ),
+            Words("Rename it, such as academy.", "예: academy 처럼 이름을 바꾸십시오."),
+        ),
+        (
+            "database_instance_class",
+            bool(INSTANCE_CLASS.fullmatch(instance_class)),
+            instance_class,
+            Words(
+                "must be db.<family>.<size>, of a family that runs PostgreSQL 15 and newer",
+                "db.<제품군>.<크기> 형식이고 PostgreSQL 15 이상을 지원하는 제품군이어야 합니다",
+            ),
+            Words("The guide says db.t4g.micro.", "가이드는 db.t4g.micro입니다."),
         ),
         (
             "database_port",

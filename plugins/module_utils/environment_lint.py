@@ -41,11 +41,17 @@ REWRITE = Words(
 )
 
 
+# A name that may be told although no table knows it. A line of a key that somebody broke into lines is none.
+PLAUSIBLE_NAME = re.compile(r"[A-Z][A-Z0-9]{0,15}(_[A-Z0-9]{1,15})+")
+
+
 @dataclass(frozen=True)
 class Line:
     number: int
     name: str
     value: str
+    # How it is named to people.
+    where: str
 
 
 def _at(number: int, name: str = "") -> str:
@@ -119,16 +125,16 @@ def _line_end_findings(text: str) -> list[Finding]:
     ]
 
 
-def _name_findings(number: int, raw: str) -> Iterator[Finding]:
+def _name_findings(number: int, raw: str, where: str) -> Iterator[Finding]:
     """What is wrong in front of the =."""
     plain = Words("Write NAME=value.", "NAME=value로 쓰십시오.")
     name = raw.strip()
     if raw != raw.lstrip():
         words = Words("begins with a blank", "공백으로 시작합니다")
-        yield _finding("leading_blank", _at(number, name), words, plain)
+        yield _finding("leading_blank", where, words, plain)
     if raw != raw.rstrip():
         words = Words("has a blank before the =", "= 앞에 공백이 있습니다")
-        yield _finding("blank_before_equals", _at(number, name), words, plain)
+        yield _finding("blank_before_equals", where, words, plain)
     if not NAME.fullmatch(name):
         words = Words(
             "its name must be letters, digits and underscores and begin with no digit",
@@ -137,11 +143,21 @@ def _name_findings(number: int, raw: str) -> Iterator[Finding]:
         yield _finding("name", _at(number), words, plain)
 
 
-def parse(text: str) -> tuple[list[Line], list[Finding]]:
-    """The variables as somebody meant them, and what is wrong with how they are written."""
+def parse(text: str, known: Collection[str] = ()) -> tuple[list[Line], list[Finding]]:
+    """The variables as somebody meant them, and what is wrong with how they are written.
+
+    What stands where a name belongs may be a part of a secret that somebody wrote in several lines.
+    """
     lines: list[Line] = []
     findings: list[Finding] = []
     plain = Words("Write NAME=value.", "NAME=value로 쓰십시오.")
+    # The quote that an earlier line opened.
+    open_quote = ""
+
+    def where(name: str) -> str:
+        told = not open_quote and (name in known or PLAUSIBLE_NAME.fullmatch(name))
+        return _at(number, name if told else "")
+
     for number, written in enumerate(text.split("\n"), start=1):
         line = written.removesuffix("\r")
         if not line.strip() or line.startswith("#"):
@@ -160,19 +176,29 @@ def parse(text: str) -> tuple[list[Line], list[Finding]]:
                     f"is a line of a {'shell' if rule == 'export' else 'Windows'} script ({rule})",
                     f"스크립트 문법({rule})입니다",
                 )
-                findings.append(_finding(rule, _at(number, found[1]), words, plain))
+                findings.append(_finding(rule, where(found[1]), words, plain))
                 line = line[found.start(1) :]
                 break
         raw, equals, value = line.partition("=")
         if not equals:
             words = Words("has no =", "= 이 없습니다")
             findings.append(_finding("no_equals", _at(number), words, plain))
-            continue
-        problems = list(_name_findings(number, raw))
-        findings += problems
-        if not any(problem.id == "name" for problem in problems):
-            lines.append(Line(number, raw.strip(), value))
+        else:
+            name = raw.strip()
+            problems = list(_name_findings(number, raw, where(name)))
+            findings += problems
+            if not any(problem.id == "name" for problem in problems):
+                lines.append(Line(number, name, value, where(name)))
+        open_quote = _still_open(open_quote, value if equals else line)
     return lines, findings
+
+
+def _still_open(quote: str, text: str) -> str:
+    """The quote that is open after a line: the one that was, or one with which its value begins."""
+    if quote:
+        return "" if quote in text else quote
+    begins = text.strip()[:1]
+    return begins if begins and begins in QUOTES and text.count(begins) == 1 else ""
 
 
 def _duplicates(lines: Sequence[Line]) -> list[Finding]:
@@ -185,7 +211,7 @@ def _duplicates(lines: Sequence[Line]) -> list[Finding]:
                 f"{first[line.name]}번째 줄에도 있습니다. 어느 것이 쓰일지 프로그램마다 다릅니다",
             )
             remedy = Words("Take one of them out.", "하나를 지우십시오.")
-            findings.append(_finding("duplicate", _at(line.number, line.name), words, remedy))
+            findings.append(_finding("duplicate", line.where, words, remedy))
         else:
             first[line.name] = line.number
     return findings
@@ -200,7 +226,7 @@ def _unquoted(line: Line) -> tuple[str, list[Finding]]:
             "따옴표로 감싸져 있습니다. docker run --env-file은 따옴표까지 값으로 읽습니다",
         )
         remedy = Words("Take the quotes away.", "따옴표를 지우십시오.")
-        return value[1:-1], [_finding("quotes", _at(line.number, line.name), words, remedy)]
+        return value[1:-1], [_finding("quotes", line.where, words, remedy)]
     return line.value, []
 
 
@@ -209,7 +235,7 @@ def _is_placeholder(value: str) -> bool:
 
 
 def _value(line: Line, row: Mapping[str, Any] | None, username: str) -> Iterator[Finding]:
-    where = _at(line.number, line.name)
+    where = line.where
     value, quoted = _unquoted(line)
     yield from quoted
     if _is_placeholder(value):
@@ -250,7 +276,6 @@ def _table_findings(lines: Sequence[Line], table: Table, known: Collection[str])
     named = {line.name for line in lines}
     for line in lines:
         row = table.get(line.name)
-        where = _at(line.number, line.name)
         if row is None:
             words = Words(
                 "is not in application_variables: no service would get it",
@@ -260,13 +285,13 @@ def _table_findings(lines: Sequence[Line], table: Table, known: Collection[str])
                 "Declare it there with the services that need it, or take it out.",
                 "필요한 서비스와 함께 선언하거나 지우십시오.",
             )
-            yield _finding("unknown", where, words, remedy)
+            yield _finding("unknown", line.where, words, remedy)
         elif row.get("source", "inventory") != "inventory":
             words = Words(
                 "is given by the deployment itself, per host or from AWS: what stands here is not used",
                 "배포가 호스트별로 또는 AWS에서 직접 정하므로 이 값은 쓰이지 않습니다",
             )
-            yield _finding("given", where, words, Words("Take it out.", "지우십시오."), "warning")
+            yield _finding("given", line.where, words, Words("Take it out.", "지우십시오."), "warning")
     for name, row in table.items():
         if name not in {*named, *known} and is_required(row) and row.get("source", "inventory") == "inventory":
             words = Words("is missing, and the inventory has no value either", "빠져 있고 인벤토리에도 값이 없습니다")
@@ -283,7 +308,7 @@ def lint(data: bytes, table: Table, known: Collection[str] = ()) -> tuple[dict[s
     What is known to the inventory need not stand in the file.
     """
     text, findings = decode(data)
-    lines, written = parse(text)
+    lines, written = parse(text, table)
     meant = {line.name: _unquoted(line)[0] for line in lines}
     username = next((meant[name] for name, row in table.items() if row.get("type") == "username" and name in meant), "")
     findings += [*written, *_duplicates(lines), *_table_findings(lines, table, known)]

@@ -18,9 +18,12 @@ from .tags import deployment_tags, own_tags, standing_tags
 ROOT_DEVICE = "/dev/xvda"
 DATA_DEVICE = "/dev/sdf"
 
-# The image's own size, and gp3's largest.
+# The image's own size, what the guide demands instead (§6.1: several images and their layers), and gp3's largest.
 SMALLEST_ROOT_GIB = 8
+ROOT_GIB = {"api": 30}
 LARGEST_VOLUME_GIB = 16384
+# How images and instance types name what they are made for.
+ARCHITECTURES = ("arm64", "x86_64")
 # Guide §8: less kills a three-hour encode.
 VIDEO_GROUP = "video_worker"
 VIDEO_MEMORY_MIB = 4096
@@ -115,10 +118,33 @@ def launch_subnets(subnets: Sequence[Mapping[str, Any]], zones: Sequence[str]) -
     return [subnet for subnet in subnets if subnet["zone"] in zones]
 
 
+def image_architecture(parameter: str) -> str:
+    """What the image is made for, as far as the name of its parameter says so."""
+    return next((name for name in ARCHITECTURES if name in parameter), "")
+
+
 def launch_findings(
-    host: str, wanted: Mapping[str, Any], subnets: Sequence[Mapping[str, Any]], zones: Sequence[str]
+    host: str, wanted: Mapping[str, Any], subnets: Sequence[Mapping[str, Any]], offer: Mapping[str, Any]
 ) -> list[Finding]:
-    """Why an instance of this type cannot be launched, if no subnet lies where it is offered."""
+    """Why an instance of this type cannot be launched: another architecture, or no subnet where it is offered."""
+    architecture = image_architecture(wanted["ami_parameter"])
+    zones, architectures = offer["zones"], offer["architectures"]
+    if architecture and architectures and architecture not in architectures:
+        return [
+            Finding(
+                "instance_architecture",
+                "instance_type",
+                f"a {wanted['instance_type']} ({', '.join(architectures)})",
+                Words(
+                    f"{host} cannot be launched, because its image (instance_ami_parameter) is made for {architecture}",
+                    f"이미지(instance_ami_parameter)가 {architecture}용이므로 {host}를 만들 수 없습니다",
+                ),
+                Words(
+                    "Choose a type of that architecture: t4g, c7g and others whose family has a g are arm64.",
+                    "같은 아키텍처의 유형을 고르십시오. t4g, c7g처럼 g가 붙은 유형이 arm64입니다.",
+                ),
+            )
+        ]
     if launch_subnets(subnets, zones):
         return []
     found = ", ".join(f"{subnet['subnet_id']} ({subnet['zone']})" for subnet in subnets)
@@ -143,10 +169,10 @@ def launch_findings(
 
 
 def launch_refusals(
-    host: str, wanted: Mapping[str, Any], subnets: Sequence[Mapping[str, Any]], zones: Sequence[str]
+    host: str, wanted: Mapping[str, Any], subnets: Sequence[Mapping[str, Any]], offer: Mapping[str, Any]
 ) -> list[str]:
     """The same as sentences."""
-    return texts(launch_findings(host, wanted, subnets, zones))
+    return texts(launch_findings(host, wanted, subnets, offer))
 
 
 def size_findings(host: str, wanted: Mapping[str, Any]) -> list[Finding]:
@@ -169,9 +195,12 @@ def size_findings(host: str, wanted: Mapping[str, Any]) -> list[Finding]:
                 ),
             )
         )
-    video = VIDEO_GROUP in wanted.get("groups", ())
+    groups = wanted.get("groups", ())
+    video = VIDEO_GROUP in groups
+    root_gib = max([SMALLEST_ROOT_GIB, *(ROOT_GIB[group] for group in groups if group in ROOT_GIB)])
+    why = "Amazon Linux 2023" if root_gib == SMALLEST_ROOT_GIB else "§6.1"
     sizes = [
-        ("instance_root_volume_size_gib", wanted["root_volume_size_gib"], SMALLEST_ROOT_GIB, "Amazon Linux 2023"),
+        ("instance_root_volume_size_gib", wanted["root_volume_size_gib"], root_gib, why),
         *([("transcode_volume_size_gib", wanted["data_volume_size_gib"], VIDEO_DISK_GIB, "§8")] if video else []),
     ]
     findings += [

@@ -7,6 +7,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from .findings import NOT_SHOWN, Finding, Words, texts
+
 MIB_PER_GIB = 1024
 # For the kernel, Docker and sshd. A limit at or above what is left never bites: the kernel then kills what it likes.
 RESERVE_MIB = 400
@@ -26,15 +28,35 @@ def running_limits_mib(containers: Mapping[str, Mapping[str, Any]]) -> dict[str,
     }
 
 
-def limits_refusals(host: str, limits_mib: Mapping[str, int], instance_type: str, memory_mib: int | None) -> list[str]:
+def limits_findings(
+    host: str, limits_mib: Mapping[str, int], instance_type: str, memory_mib: int | None
+) -> list[Finding]:
     """Why an instance type cannot hold the containers of its services; nothing where its memory is not known."""
     if memory_mib is None or not any(limits_mib.values()) or sum(limits_mib.values()) + RESERVE_MIB <= memory_mib:
         return []
     listed = ", ".join(f"{service}_memory_mib {limit}" for service, limit in limits_mib.items())
     return [
-        f"{host}: its memory limits ({listed}) and {RESERVE_MIB} MiB for the system exceed the {memory_mib} MiB of a "
-        f"{instance_type}. Lower them for this host in hosts.yml, or give it a larger instance_type."
+        Finding(
+            "memory_limits",
+            ", ".join(f"{service}_memory_mib" for service in limits_mib),
+            NOT_SHOWN,
+            Words(
+                f"on {host} the memory limits ({listed}) and {RESERVE_MIB} MiB for the system exceed the "
+                f"{memory_mib} MiB of a {instance_type}",
+                f"{host}의 메모리 제한({listed})과 시스템용 {RESERVE_MIB} MiB의 합이 {instance_type}의 "
+                f"{memory_mib} MiB를 넘습니다",
+            ),
+            Words(
+                "Lower them for this host in hosts.yml, or give it a larger instance_type.",
+                "hosts.yml에서 이 호스트의 값을 낮추거나 더 큰 instance_type을 쓰십시오.",
+            ),
+        )
     ]
+
+
+def limits_refusals(host: str, limits_mib: Mapping[str, int], instance_type: str, memory_mib: int | None) -> list[str]:
+    """The same as sentences."""
+    return texts(limits_findings(host, limits_mib, instance_type, memory_mib))
 
 
 def memory_problems(

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping
 
 from .findings import Finding, Words
@@ -17,6 +18,11 @@ SUBNET_GROUP_NAME = re.compile(r"[a-z0-9][a-z0-9 ._-]{0,254}")
 ACCOUNT_ID = re.compile(r"\d{12}")
 REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d")
 PLATFORM = re.compile(r"linux/(arm64|amd64)")
+
+# What IAM, RDS, Logs and Lambda take in a tag's value besides letters, digits and blanks (their API models).
+TAG_SYMBOLS = "_.:/=+-@"
+LONGEST_TAG_VALUE = 256
+TAG_CATEGORIES = "LNZ"
 
 _RENAME = Words("Rename it.", "이름을 바꾸십시오.")
 
@@ -36,6 +42,27 @@ def deployment_name_findings(name: str) -> list[Finding]:
                 f"{LONGEST_DEPLOYMENT_NAME}자 이하여야 합니다",
             ),
             Words("Choose another, such as academy.", "academy처럼 다른 이름을 고르십시오."),
+        )
+    ]
+
+
+def tag_findings(variable: str, value: str) -> list[Finding]:
+    """Of a variable whose value everything carries as a tag."""
+    taken = all(letter in TAG_SYMBOLS or unicodedata.category(letter)[0] in TAG_CATEGORIES for letter in value)
+    if taken and value.strip() and len(value) <= LONGEST_TAG_VALUE and not value.startswith(("aws:", "rds:")):
+        return []
+    return [
+        Finding(
+            "tag_value",
+            variable,
+            f"'{value}'",
+            Words(
+                f"becomes a tag, so it must be 1 to {LONGEST_TAG_VALUE} letters, digits, blanks and {TAG_SYMBOLS}, and "
+                "must not begin with aws: or rds:",
+                f"태그 값이므로 문자, 숫자, 공백, {TAG_SYMBOLS} 1~{LONGEST_TAG_VALUE}자이고 aws: 나 rds: 로 시작하지 "
+                "않아야 합니다",
+            ),
+            Words("Choose another, such as a name or an e-mail address.", "이름이나 이메일 주소처럼 쓰십시오."),
         )
     ]
 

@@ -11,6 +11,16 @@ from dataclasses import dataclass
 MINIMUM_ZONES = 2
 
 
+# The rules once more, for the report that is read in Korean, by how the refusals begin.
+KOREAN = {
+    "every subnet must exist": "모든 서브넷이 이 리전에 있어야 합니다",
+    "subnets in at least": "서로 다른 가용 영역 2개 이상의 서브넷이 필요합니다",
+    "all subnets must lie": "모든 서브넷이 한 VPC에 있어야 합니다",
+    "not given": "지정되지 않았고 이 리전에 기본 VPC와 기본 서브넷이 없습니다",
+    "": "이 VPC에는 이 리전에 서브넷이 없습니다",
+}
+
+
 class NetworkError(ValueError):
     """The account has no network that fits; the message says which rule failed and what to do."""
 

@@ -16,6 +16,11 @@ def unfilled(variables: Mapping[str, object]) -> list[str]:
     return sorted(name for name, value in variables.items() if name != ALL_VARIABLES and _contains(value))
 
 
+def filled(variables: Mapping[str, object]) -> set[str]:
+    """The names of the variables that somebody gave a value."""
+    return {name for name, value in variables.items() if value is not None and value != ""} - {*unfilled(variables)}
+
+
 def _contains(value: object) -> bool:
     if isinstance(value, str):
         return PLACEHOLDER in value

@@ -8,7 +8,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .memory import limits_refusals
+from .findings import NOT_SHOWN, Finding, Words, texts
+from .memory import limits_findings
 
 # A container that has it stops its host when it alone has nothing to do.
 THRESHOLD = "EC2_IDLE_STOP_THRESHOLD"
@@ -47,42 +48,90 @@ class SharedHost:
 
 def placement_refusals(hosts: Sequence[Host], memory_mib: Mapping[str, int]) -> list[str]:
     """What is wrong with all of them. Types of unknown memory are not judged."""
-    return [
-        problem
+    return texts(
+        finding
         for host in hosts
-        for problem in [
-            *_stop_refusals(host),
-            *limits_refusals(host.name, host.limits_mib, host.instance_type, memory_mib.get(host.instance_type)),
+        for finding in [
+            *stop_findings(host),
+            *limits_findings(host.name, host.limits_mib, host.instance_type, memory_mib.get(host.instance_type)),
         ]
-    ]
+    )
 
 
-def _stop_refusals(host: Host) -> list[str]:
-    problems = []
+def stop_findings(host: Host) -> list[Finding]:
+    """Whether the host may stop, and how it knows when."""
+    findings = []
     stopping, always_on = " and ".join(host.stopping), " and ".join(host.always_on)
     if host.stopping and host.always_on:
-        problems.append(
-            f"{host.name}: {stopping} would stop this host when there is nothing to do, but {always_on} must always "
-            "run. Give them a host each: take this one out of one of these groups in hosts.yml."
+        findings.append(
+            Finding(
+                "placement",
+                host.name,
+                NOT_SHOWN,
+                Words(
+                    f"{stopping} would stop this host when there is nothing to do, but {always_on} must always run",
+                    f"할 일이 없으면 {stopping}이(가) 이 호스트를 중지하지만 {always_on}은(는) 항상 실행되어야 합니다",
+                ),
+                Words(
+                    "Give them a host each: take this one out of one of these groups in hosts.yml.",
+                    "hosts.yml에서 이 호스트를 한 그룹에서 빼고 각각 다른 호스트를 쓰십시오.",
+                ),
+            )
         )
     elif host.may_be_stopped != bool(host.stopping):
-        what = f"{stopping} stops it" if host.stopping else f"{always_on} must always run"
-        problems.append(
-            f"instance_may_be_stopped: {str(host.may_be_stopped).lower()} for {host.name}, but {what}. Do not set it: "
-            "it follows from the services of the host."
+        what = (
+            Words(f"{stopping} stops it", f"{stopping}이(가) 중지합니다")
+            if host.stopping
+            else Words(f"{always_on} must always run", f"{always_on}은(는) 항상 실행되어야 합니다")
+        )
+        found = str(host.may_be_stopped).lower()
+        findings.append(
+            Finding(
+                "may_be_stopped",
+                "instance_may_be_stopped",
+                NOT_SHOWN,
+                Words(f"{found} for {host.name}, but {what.en}", f"{host.name}에서 {found}이지만 {what.ko}"),
+                Words(
+                    "Do not set it: it follows from the services of the host.",
+                    "설정하지 마십시오. 호스트의 서비스에서 정해집니다.",
+                ),
+            )
         )
     if len(host.stopping) > 1 and not host.heartbeat:
-        problems.append(
-            f"worker_heartbeat: false, but {stopping} share {host.name}, which may be stopped only when all of them "
-            "are idle. Set it to true, or give them a host each."
+        findings.append(
+            Finding(
+                "heartbeat",
+                "worker_heartbeat",
+                NOT_SHOWN,
+                Words(
+                    f"false, but {stopping} share {host.name}, which may be stopped only when all of them are idle",
+                    f"false이지만 {stopping}이(가) {host.name}을(를) 함께 쓰며, 모두 쉴 때만 중지할 수 있습니다",
+                ),
+                Words("Set it to true, or give them a host each.", "true로 설정하거나 각각 다른 호스트를 쓰십시오."),
+            )
         )
     if host.thresholds and len(host.stopping) != 1:
-        rule = f"{stopping} stop it together" if host.stopping else f"{always_on} must always run"
-        problems.append(
-            f"{' and '.join(host.thresholds)}: sets {THRESHOLD} for {host.name}, but {rule}. Take it out: a worker "
-            "that stops its host alone gets worker_idle_stop_threshold."
+        rule = (
+            Words(f"{stopping} stop it together", f"{stopping}이(가) 함께 중지합니다")
+            if host.stopping
+            else Words(f"{always_on} must always run", f"{always_on}은(는) 항상 실행되어야 합니다")
         )
-    return problems
+        findings.append(
+            Finding(
+                "threshold",
+                " and ".join(host.thresholds),
+                NOT_SHOWN,
+                Words(
+                    f"sets {THRESHOLD} for {host.name}, but {rule.en}",
+                    f"{host.name}에 {THRESHOLD}을(를) 설정하지만 {rule.ko}",
+                ),
+                Words(
+                    "Take it out: a worker that stops its host alone gets worker_idle_stop_threshold.",
+                    "빼십시오. 호스트를 혼자 중지하는 워커는 worker_idle_stop_threshold를 받습니다.",
+                ),
+            )
+        )
+    return findings
 
 
 def neighbour_refusals(host: SharedHost, container: str, settings: Collection[str]) -> list[str]:

@@ -8,34 +8,44 @@ is there and of its type: what is not has a finding of its own.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from .alarms import alarm_findings
-from .application_environment import gets, table_findings, value_findings
+from .application_environment import gets, own_findings, table_findings, value_findings
 from .database import input_findings, password_findings
 from .ecr import EcrError, validate_tag
 from .findings import NOT_SHOWN, Finding, Words
 from .instances import launch_findings, memory_findings, size_findings
+from .memory import limits_findings
 from .name_rules import (
     account_findings,
     deployment_name_findings,
     platform_findings,
     security_group_name_findings,
     subnet_group_name_findings,
+    tag_findings,
 )
+from .network import KOREAN
+from .placement import Host, stop_findings
 from .queues import LONGEST_WAIT_SECONDS, queue_findings
 from .role_inputs import judge_inputs
 from .security_groups import operator_cidr_findings
+from .spot import WANTED_OPTIONS, spot_findings
 
 Options = Mapping[str, Mapping[str, Any]]
 Values = Mapping[str, Any]
 
+# How AWS is called.
+CONNECTION = "aws_module_defaults"
 # What the rules here judge beyond the inputs of roles.
 CONTROL_OPTIONS: Options = {
     "aws_expected_region": {"type": "str", "required": True},
     "aws_account_id": {"type": "str", "required": True},
+    CONNECTION: {"type": "dict"},
     "aws_region": {"type": "str", "required": True},
     "container_names": {"type": "dict", "required": True},
     "deployment_name": {"type": "str", "required": True},
@@ -48,10 +58,20 @@ CONTROL_OPTIONS: Options = {
     "worker_wait_seconds": {"type": "int", "required": True},
 }
 HOST_OPTIONS: Options = {
+    "host_services": {"type": "list", "elements": "str"},
+    "host_stopping_services": {"type": "list", "elements": "str"},
+    "worker_heartbeat": {"type": "bool"},
     "instance_kind": {"type": "str", "required": True},
     "instance_type": {"type": "str", "required": True},
     "transcode_volume_size_gib": {"type": "int"},
 }
+
+
+# <deployment_name>-<kind>-role has 64 characters at most.
+KIND = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+LONGEST_KIND = 34
+# What EC2 takes as a key pair.
+PUBLIC_KEY = re.compile(r"(ssh-rsa|ssh-ed25519) [A-Za-z0-9+/]{60}")
 
 
 @dataclass(frozen=True)
@@ -161,6 +181,7 @@ DATABASE = {
     "database_identifier": "db_instance_identifier",
     "database_name": "db_name",
     "database_port": "port",
+    "database_instance_class": "db_instance_class",
     "database_allocated_storage_gib": "allocated_storage",
     "database_max_allocated_storage_gib": "max_allocated_storage",
     "database_backup_retention_days": "backup_retention_period",
@@ -169,6 +190,7 @@ DATABASE = {
 CONTROL_RULES: tuple[tuple[Callable[..., list[Finding]], tuple[str, ...]], ...] = (
     (account_findings, ("aws_account_id", "aws_region", "aws_expected_region")),
     (deployment_name_findings, ("deployment_name",)),
+    *((partial(tag_findings, name), (name,)) for name in ("environment_name", "owner")),
     (security_group_name_findings, ("network_security_group_names",)),
     (subnet_group_name_findings, ("database_subnet_group_name",)),
     (operator_cidr_findings, ("operator_cidrs",)),
@@ -218,15 +240,55 @@ def wanted_host(subject: Judged, groups: Sequence[str], deployment_name: str) ->
     return {
         "deployment_name": deployment_name,
         "instance_type": values["instance_type"],
+        "ami_parameter": values.get("instance_ami_parameter", ""),
         "root_volume_size_gib": values["instance_root_volume_size_gib"],
         "data_volume_size_gib": disk,
         "memory_min_mib": values.get("instance_memory_min_mib", 0),
+        "memory_limits_mib": {
+            service: values[f"{service}_memory_mib"]
+            for service in values.get("host_services", [])
+            if f"{service}_memory_mib" in values
+        },
         "groups": list(groups),
     }
 
 
-def kind_findings(kind: str, kinds: Mapping[str, Any]) -> list[Finding]:
-    if kind in kinds:
+def host_findings(host: str, values: Values, wanted: Mapping[str, Any]) -> list[Finding]:
+    """What needs no AWS: name, volumes, market, and whether its services get along."""
+    market = {
+        "market_type": values.get("instance_market_type"),
+        "spot_options": values.get("instance_spot_options", WANTED_OPTIONS),
+        "may_be_stopped": values.get("instance_may_be_stopped", True),
+    }
+    findings = [*size_findings(host, wanted), *spot_findings(host, market)]
+    judged = ("host_services", "host_stopping_services", "instance_may_be_stopped", "worker_heartbeat")
+    if values.get("host_services") and all(name in values for name in judged):
+        services, stopping, may_be_stopped, heartbeat = (values[name] for name in judged)
+        always_on = [service for service in services if service not in stopping]
+        limits = wanted["memory_limits_mib"]
+        findings += stop_findings(
+            Host(host, wanted["instance_type"], may_be_stopped, always_on, stopping, heartbeat, limits)
+        )
+    return findings
+
+
+def kind_findings(kind: str, kinds: Mapping[str, Any] | None) -> list[Finding]:
+    """The kinds are those of the hosts, so each has to be a name as well; none are given where they are unknown."""
+    if not (KIND.fullmatch(kind) and len(kind) <= LONGEST_KIND):
+        return [
+            Finding(
+                "instance_kind_name",
+                "instance_kind",
+                f"'{kind}'",
+                Words(
+                    "becomes a part of a role's name, so it must be lower-case letters, digits and single hyphens, "
+                    f"{LONGEST_KIND} characters at most",
+                    f"역할 이름의 일부이므로 영문 소문자, 숫자, 하이픈(연속 불가) {LONGEST_KIND}자 이하여야 합니다",
+                ),
+                Words("Leave it as the guide's group_vars have it.", "가이드의 group_vars 값을 그대로 두십시오."),
+            )
+        ]
+    if kinds is None or kind in kinds:
         return []
     return [
         Finding(
@@ -242,8 +304,24 @@ def kind_findings(kind: str, kinds: Mapping[str, Any]) -> list[Finding]:
     ]
 
 
+def own_settings(hosts: Mapping[str, Subject]) -> dict[str, dict[str, Mapping[str, Any]]]:
+    """What the inventory gives single services on a host, instead of what their roles would."""
+    given = {
+        host: {group: subject.values.get(f"{group}_environment") for group in subject.groups}
+        for host, subject in hosts.items()
+    }
+    return {
+        host: {service: settings for service, settings in found.items() if isinstance(settings, Mapping)}
+        for host, found in given.items()
+    }
+
+
 def environment_findings(
-    table: Mapping[str, Any], services: Sequence[str], values: Values, unresolved: Mapping[str, str]
+    table: Mapping[str, Any],
+    services: Sequence[str],
+    values: Values,
+    unresolved: Mapping[str, str],
+    own: Mapping[str, Mapping[str, Mapping[str, Any]]],
 ) -> list[Finding]:
     """The application's values that some service here gets. Master user and password have rules of their own."""
     malformed = table_findings(table)
@@ -253,11 +331,12 @@ def environment_findings(
     findings = unresolved_findings({name: why for name, why in unresolved.items() if name not in elsewhere})
     for name, row in table.items():
         judged = name in elsewhere or name not in values
-        # What AWS gives may not be there yet.
-        pending = row.get("source") == "aws" and values.get(name) == ""
+        # What AWS gives may not be there yet. A load balancer's name is what somebody chose.
+        chosen = row.get("type") == "api_url" and row.get("stage") == "open"
+        pending = row.get("source") == "aws" and values.get(name) == "" and not chosen
         if not judged and not pending and any(gets(row, service) for service in services):
             findings += value_findings(name, row, values[name])
-    return findings
+    return findings + own_findings(table, own)
 
 
 def aws_findings(state: Mapping[str, Any], account_id: str, hosts: Mapping[str, Mapping[str, Any]]) -> list[Finding]:
@@ -282,11 +361,12 @@ def aws_findings(state: Mapping[str, Any], account_id: str, hosts: Mapping[str, 
         )
     types = state.get("instance_types", {})
     for host, wanted in hosts.items():
-        offer = types.get(wanted["instance_type"], {"zones": [], "memory_mib": 0})
+        offer = types.get(wanted["instance_type"], {"zones": [], "memory_mib": 0, "architectures": []})
         if "network" in state:
-            findings += launch_findings(host, wanted, state["network"]["subnets"], offer["zones"])
+            findings += launch_findings(host, wanted, state["network"]["subnets"], offer)
         if offer["zones"]:
             findings += memory_findings(host, wanted, offer["memory_mib"])
+            findings += limits_findings(host, wanted["memory_limits_mib"], wanted["instance_type"], offer["memory_mib"])
     return findings
 
 
@@ -298,7 +378,7 @@ def network_findings(message: str) -> list[Finding]:
             "network",
             variable,
             NOT_SHOWN,
-            Words(rest.rstrip("."), "서로 다른 가용 영역 2개 이상의 서브넷이 한 VPC에 있어야 합니다"),
+            Words(rest.rstrip("."), next(korean for begin, korean in KOREAN.items() if rest.startswith(begin))),
             Words("See vpc_id and subnet_ids.", "vpc_id와 subnet_ids를 확인하십시오."),
         )
     ]
@@ -340,6 +420,47 @@ def image_findings(images: Mapping[str, Mapping[str, Any]], release: str, platfo
     return findings
 
 
+def public_key_findings(path: str, text: str | None) -> list[Finding]:
+    """What a new key pair is made of; no text where there is no such file."""
+    if text is None:
+        words = Words("must name a file on this machine", "이 컴퓨터에 있는 파일이어야 합니다")
+        found = f"no file {path}"
+    elif not PUBLIC_KEY.match(text):
+        words = Words(
+            "must be an RSA or ED25519 public key as OpenSSH writes it",
+            "OpenSSH 형식의 RSA 또는 ED25519 공개 키여야 합니다",
+        )
+        found = f"something else in {path}"
+    else:
+        return []
+    remedy = Words(
+        "Name the .pub file, or make one: ssh-keygen -t ed25519.",
+        ".pub 파일을 쓰거나 ssh-keygen -t ed25519로 만드십시오.",
+    )
+    return [Finding("public_key", "instance_public_key_file", found, words, remedy)]
+
+
+def source_findings(directory: str, missing: Sequence[str]) -> list[Finding]:
+    """The source tree of the images, and which of what is built from it is not there."""
+    return [
+        Finding(
+            "images_source",
+            "images_source_dir",
+            f"no {name}",
+            Words(
+                f"must be the academy's source tree on this machine ({directory}), unless ECR has all images of the "
+                "release",
+                f"ECR에 릴리스 이미지가 모두 있지 않으면 이 컴퓨터의 소스 트리({directory})여야 합니다",
+            ),
+            Words(
+                "Check it out there, or correct images_source_dir or images_definitions.",
+                "그곳에 체크아웃하거나 images_source_dir 또는 images_definitions를 고치십시오.",
+            ),
+        )
+        for name in missing
+    ]
+
+
 def of_hosts(findings: Mapping[str, Sequence[Finding]]) -> list[Finding]:
     """Each finding once, with the hosts that have it unless all do."""
     hosts: dict[Finding, list[str]] = {}
@@ -367,14 +488,14 @@ def judge(
     by_host: dict[str, list[Finding]] = {}
     wanted: dict[str, dict[str, Any]] = {}
     for host, subject in hosts.items():
-        found = judge_subject(replace(subject, options={**subject.options, **HOST_OPTIONS}))
+        found = judge_subject(replace(subject, options={**HOST_OPTIONS, **subject.options}))
         by_host[host] = list(found.findings)
         host_wanted = wanted_host(found, subject.groups, values.get("deployment_name", ""))
         if host_wanted and "deployment_name" in values:
             wanted[host] = host_wanted
-            by_host[host] += size_findings(host, host_wanted)
-        if "instance_kind" in found.values and "identity_kinds" in values:
-            by_host[host] += kind_findings(found.values["instance_kind"], values["identity_kinds"])
+            by_host[host] += host_findings(host, found.values, host_wanted)
+        if "instance_kind" in found.values:
+            by_host[host] += kind_findings(found.values["instance_kind"], values.get("identity_kinds"))
     unfilled = set(placeholders)
     findings = [
         *placeholder_findings(sorted(unfilled)),

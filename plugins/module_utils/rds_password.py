@@ -38,6 +38,8 @@ PUBLISHED_PASSWORD_SHA256 = "effad6146725ff6e36194bb27abf92340dfb06bd6c6c59475f6
 
 # Kept by RDS for itself (facts 1.5), and the words that PostgreSQL 16 does not take as a name (its documentation,
 # appendix C; catcode R and T of pg_get_keywords()).
+# What it keeps for itself among the names of roles alone (CREATE ROLE refuses them).
+RESERVED_ROLES = frozenset({"none", "public"})
 RESERVED_BY_RDS = frozenset({"admin", "rdsadmin", "rdsrepladmin"})
 _RESERVED_WORDS = """
 all analyse analyze and any array as asc asymmetric authorization binary both case cast check collate collation column
@@ -132,7 +134,7 @@ def _username_rules(username: str) -> Rules:
     )
     yield (
         "username_reserved_by_postgresql",
-        name not in RESERVED_BY_POSTGRESQL and not name.startswith("pg_"),
+        name not in RESERVED_BY_POSTGRESQL | RESERVED_ROLES and not name.startswith("pg_"),
         "is a reserved word of PostgreSQL, or begins with pg_; choose another, such as academy_user",
     )
 

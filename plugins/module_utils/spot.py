@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .changes import MISSING, reason
+from .findings import Finding, Words, texts
 from .tags import own_tags
 
 ON_DEMAND, SPOT = "on-demand", "spot"
@@ -21,17 +22,21 @@ WANTED_OPTIONS: Mapping[str, str] = {"spot_instance_type": "persistent", "instan
 STANDING_STATES = ("open", "active", "disabled")
 # In these an instance exists. Terminated ones are shown for an hour and are no instances any more.
 LIVING_STATES = ("pending", "running", "stopping", "stopped", "shutting-down")
-WHY_NOT: Mapping[tuple[str, str], str] = {
-    ("spot_instance_type", "one-time"): (
-        "its instance cannot be stopped, so a host with nothing to do would run and be paid for on and on"
+WHY_NOT: Mapping[tuple[str, str], Words] = {
+    ("spot_instance_type", "one-time"): Words(
+        "Its instance cannot be stopped, so a host with nothing to do would run and be paid for on and on.",
+        "인스턴스를 중지할 수 없어 할 일이 없어도 계속 실행되고 과금됩니다.",
     ),
-    ("instance_interruption_behavior", "terminate"): (
-        "EC2 would terminate the host when it wants its capacity back, and what it was working on would be gone"
+    ("instance_interruption_behavior", "terminate"): Words(
+        "EC2 would terminate the host when it wants its capacity back, and what it was working on would be gone.",
+        "EC2가 용량을 회수할 때 호스트를 종료하여 하던 작업이 사라집니다.",
     ),
-    ("instance_interruption_behavior", "hibernate"): (
-        "it needs an agent in the image, other instance types and a root volume as large as the memory"
+    ("instance_interruption_behavior", "hibernate"): Words(
+        "It needs an agent in the image, other instance types and a root volume as large as the memory.",
+        "이미지의 에이전트, 다른 인스턴스 유형, 메모리만큼 큰 루트 볼륨이 필요합니다.",
     ),
 }
+UNKNOWN_OPTION = Words("Nothing is known of that.", "알 수 없는 값입니다.")
 
 
 def spot_template_name(host: str) -> str:
@@ -44,23 +49,48 @@ def spot_market_options(options: Mapping[str, str]) -> dict[str, Any]:
     return {"market_type": SPOT, "spot_options": dict(options)}
 
 
-def spot_refusals(host: str, wanted: Mapping[str, Any]) -> list[str]:
+def spot_findings(host: str, wanted: Mapping[str, Any]) -> list[Finding]:
     """Why this host must not be a Spot instance, or not such a one; nothing for an on-demand host."""
     if wanted["market_type"] != SPOT:
         return []
-    problems = [
-        f"instance_spot_options: {host} should have {option} {right}, found {found}: "
-        f"{WHY_NOT.get((option, found), 'nothing is known of that')}. Set {option} to {right}."
-        for option, right in WANTED_OPTIONS.items()
-        for found in [wanted["spot_options"].get(option, MISSING)]
-        if found != right
-    ]
+    findings = []
+    for option, right in WANTED_OPTIONS.items():
+        found = wanted["spot_options"].get(option, MISSING)
+        if found != right:
+            why = WHY_NOT.get((option, found), UNKNOWN_OPTION)
+            findings.append(
+                Finding(
+                    "spot_options",
+                    "instance_spot_options",
+                    found,
+                    Words(f"{host} should have {option} {right}", f"{host}의 {option}은(는) {right}이어야 합니다"),
+                    Words(f"{why.en} Set {option} to {right}.", f"{why.ko} {option}을(를) {right}으로 설정하십시오."),
+                )
+            )
     if not wanted["may_be_stopped"]:
-        problems.append(
-            f"instance_market_type: {host} must run always (instance_may_be_stopped is false), but EC2 stops a Spot "
-            "instance whenever it wants its capacity back. Set instance_market_type to on-demand for it."
+        findings.append(
+            Finding(
+                "spot_always_on",
+                "instance_market_type",
+                SPOT,
+                Words(
+                    f"{host} must run always (instance_may_be_stopped is false), but EC2 stops a Spot instance "
+                    "whenever it wants its capacity back",
+                    f"{host}은(는) 항상 실행되어야 하지만(instance_may_be_stopped: false) EC2는 스팟 인스턴스를 언제든 "
+                    "중지합니다",
+                ),
+                Words(
+                    "Set instance_market_type to on-demand for it.",
+                    "이 호스트의 instance_market_type을 on-demand로 설정하십시오.",
+                ),
+            )
         )
-    return problems
+    return findings
+
+
+def spot_refusals(host: str, wanted: Mapping[str, Any]) -> list[str]:
+    """The same as sentences."""
+    return texts(spot_findings(host, wanted))
 
 
 def _market_type(instance: Mapping[str, Any]) -> str:

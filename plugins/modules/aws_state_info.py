@@ -76,7 +76,7 @@ options:
     description: EC2 instances that these filters of C(DescribeInstances) let through.
     type: dict
   instance_types:
-    description: EC2 instance types, for their memory and the zones that offer them.
+    description: EC2 instance types, for their memory, their architectures and the zones that offer them.
     type: list
     elements: str
   launch_template_names:
@@ -213,10 +213,11 @@ instances:
   type: list
   elements: dict
 instance_types:
-  description: The instance types by name. Each has C(memory_mib) and C(zones) (those that offer it).
+  description: >-
+    The instance types by name. Each has C(memory_mib), C(architectures) and C(zones) (those that offer it).
   returned: when O(instance_types) is given
   type: dict
-  sample: {"t4g.medium": {"memory_mib": 4096, "zones": ["ap-northeast-2a"]}}
+  sample: {"t4g.medium": {"memory_mib": 4096, "architectures": ["arm64"], "zones": ["ap-northeast-2a"]}}
 launch_templates:
   description: >-
     The launch templates by name. Each has C(launch_template_id), C(default_version), C(latest_version), C(data) (of the

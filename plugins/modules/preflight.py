@@ -11,9 +11,12 @@ description:
   - Judges the inventory by the argument specs of the roles and by the rules with which they refuse, by the names, sizes
     and values that AWS and the guide allow, and by the table of the application's variables.
   - Then asks AWS once whose credentials these are, whether the network fits, and where the instance types are offered.
+  - On this machine there must be the operator's public key while a host is yet to be made, and the images' source tree
+    while ECR lacks an image of the release.
   - Fails when there is an error. Each finding is told in English and in Korean, with the variable to change. No
     secret is ever told.
-  - Runs on the control node. Writes nothing.
+  - Runs on the control node. Writes nothing. AWS is called by the variable C(aws_module_defaults), as far as this
+    module's own connection options say nothing else.
 version_added: 0.1.0
 author:
   - academy.deploy contributors (@academy)
@@ -29,7 +32,9 @@ options:
     type: bool
     default: true
   images:
-    description: Whether ECR must have the images of the release. A module is called for each of them.
+    description:
+      - Whether ECR must have the images of the release. A module is called for each of them.
+      - Asked whatever else is wrong, as long as release and account are right.
     type: bool
     default: false
 extends_documentation_fragment:

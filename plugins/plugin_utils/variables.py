@@ -56,10 +56,17 @@ class Variables:
 
 
 def table_rows(table: Mapping[str, Any], variables: Mapping[str, Any], loader: Any) -> tuple[dict[str, Any], Variables]:
-    """The rows of the table without their values, and those values as far as they can be resolved."""
+    """The rows of the table without their values, and those values as far as they can be resolved.
+
+    What is no row stays as it is: it is judged with the others.
+    """
     values, rows = Variables(variables, "localhost", loader), Variables(variables, "localhost", loader)
     for name, row in table.items():
+        if not isinstance(row, Mapping):
+            rows.values[name] = row
+            continue
         rows.take_template(name, {key: None if key == "value" else item for key, item in row.items()})
         if "value" in row:
             values.take_template(name, row["value"])
+    values.unresolved.update(rows.unresolved)
     return rows.values, values

@@ -16,8 +16,10 @@ import pytest
 from localcloud import demo
 from tests import support
 from tests.integration.provision.conftest import Account
+from tests.unit.wrong_inputs import batches
 
 PASSWORD = "vault-password-of-a-test"
+SUBJECT = re.compile(r"^\s*\[ERROR\] (.*?): ", re.MULTILINE)
 
 
 def preflight(
@@ -50,7 +52,20 @@ def test_its_question_about_the_account_is_the_only_one_of_a_run(account: Accoun
 @pytest.mark.parametrize(
     ("name", "variables", "said"),
     [
-        ("cidr", {"operator_cidrs": ["0.0.0.0/0", "::/0"]}, ["operator_cidrs: ", "the whole world", "운영자에게만"]),
+        (
+            "cidr",
+            {
+                "operator_cidrs": ["0.0.0.0/0", "::/0"],
+                "release": "abc1234",
+                "instance_public_key_file": "~/nowhere/id.pub",
+                "images_definitions": [{"name": "academy-api", "dockerfile": "nowhere/Dockerfile"}],
+            },
+            [
+                *("operator_cidrs: ", "the whole world", "운영자에게만"),
+                *("instance_public_key_file: ", "found no file ~/nowhere/id.pub"),
+                *("images_source_dir: ", "found no nowhere/Dockerfile"),
+            ],
+        ),
         (
             "several",
             {
@@ -73,18 +88,49 @@ def test_its_question_about_the_account_is_the_only_one_of_a_run(account: Accoun
         ("region", {"aws_region": "us-east-1"}, ["aws_region: must be ap-northeast-2", "aws_expected_region"]),
         ("account", {"aws_account_id": "000000000000"}, ["aws_account_id: ", "123456789012 (arn:aws:"]),
         ("type", {"instance_type": "t4g.nonesuch"}, ["instance_type: ", "offered in no zone of this region"]),
-        ("video", {"instance_type": "t4g.small"}, ["instance_type: ", "needs at least 4096 MiB"]),
+        (
+            "video",
+            {"instance_type": "t4g.small", "video_worker_memory_mib": 4096, "worker_heartbeat": False},
+            ["instance_type: ", "needs at least 4096 MiB", "(video_worker_memory_mib 4096) and 400 MiB for the system"],
+        ),
         ("disk", {"transcode_volume_size_gib": 50}, ["transcode_volume_size_gib: ", "100 GiB or more"]),
-        ("network", {"vpc_id": "vpc-00000000"}, ["vpc_id: ", "has no subnet in this region", "가용 영역 2개"]),
+        (
+            "network",
+            {"vpc_id": "vpc-00000000"},
+            ["vpc_id: ", "has no subnet in this region", "이 리전에 서브넷이 없습니다"],
+        ),
         (
             "undefined",
-            {"database_password": "{{ vault_nowhere }}"},
-            ["vault_nowhere: database_password cannot be resolved"],
+            {"database_password": "{{ vault_nowhere }}", "aws_account_id": "{{ vault_account }}"},
+            ["vault_nowhere: database_password cannot be resolved", "vault_account: aws_account_id cannot be resolved"],
         ),
-        ("types", {"queues_jobs": ["a"], "api_port": "http", "operator_cidrs": {}}, ["queues_jobs: ", "api_port: "]),
-        ("url", {"application_api_base_url": "http://52.78.10.20:8000"}, ["API_BASE_URL ", "a public address"]),
-        ("images", {"preflight_images": True, "release": "abc1234"}, ["release: ECR must have academy-api:abc1234"]),
-        ("table", {"application_variables": {"A": {"services": ["web"]}}}, ["application_variables.A: services are"]),
+        (
+            "types",
+            {"queues_jobs": ["a"], "api_port": "http", "operator_cidrs": {}, "aws_region": "{{ vault_region }}"},
+            ["queues_jobs: ", "api_port: ", "vault_region: aws_module_defaults cannot be resolved"],
+        ),
+        (
+            "url",
+            {
+                "application_api_base_url": "http://52.78.10.20:8000",
+                "video_worker_environment": {"VIDEO_WORKER_ID": "academy-video-worker-10"},
+            },
+            ["API_BASE_URL ", "a public address", "VIDEO_WORKER_ID: two workers may not share it"],
+        ),
+        (
+            "images",
+            {"preflight_images": True, "release": "abc1234", "database_backup_retention_days": 1, "owner": "a&b"},
+            [
+                "release: ECR must have academy-api:abc1234",
+                "database_backup_retention_days: must be 7 to 35",
+                "owner: ",
+            ],
+        ),
+        (
+            "table",
+            {"application_variables": {"A": {"services": ["web"]}, "B": "x", "C": {"services": [{"api": None}]}}},
+            [f"application_variables.{text}" for text in ("A: services are", "B: must be", "C: services are")],
+        ),
     ],
 )
 def test_what_is_wrong_is_said(account: Account, name: str, variables: dict[str, Any], said: list[str]) -> None:
@@ -98,6 +144,18 @@ def test_what_is_wrong_is_said(account: Account, name: str, variables: dict[str,
     assert account.writes() == before
 
 
+@pytest.mark.parametrize("name", batches())
+def test_every_wrong_input_of_many_is_said_at_once(account: Account, name: str) -> None:
+    before = account.writes()
+    given = batches()[name]
+    run = preflight(account, name, **given).expect(2)
+    subjects = set(SUBJECT.findall(run.output))
+    assert [variable for variable in given if not any(variable in subject for subject in subjects)] == []
+    assert len(given) > 30
+    assert "Traceback" not in run.output
+    assert account.writes() == before
+
+
 def test_aws_that_does_not_answer_is_a_finding_beside_the_others(account: Account) -> None:
     run = preflight(
         account, "credentials", aws_access_key="UNKNOWNKEY0000000001",
@@ -107,6 +165,23 @@ def test_aws_that_does_not_answer_is_a_finding_beside_the_others(account: Accoun
     output = " ".join(run.output.split())
     assert "AWS credentials: AWS must answer in ap-northeast-2" in output
     assert "database_backup_retention_days" in output
+    assert "Traceback" not in run.output
+
+
+def test_a_real_account_without_credentials_is_a_finding_in_both_languages() -> None:
+    nobody = {"AWS_EC2_METADATA_DISABLED": "true", "AWS_CONFIG_FILE": "/dev/null"}
+    run = support.playbook(
+        "-i", "inventories/production/hosts.yml", "playbooks/preflight.yml",
+        name="preflight-nobody", environment={**nobody, "AWS_SHARED_CREDENTIALS_FILE": "/dev/null"},
+    ).expect(2)  # fmt: skip
+    output = " ".join(run.output.split())
+    for text in (
+        "[ERROR] AWS credentials: AWS must answer in ap-northeast-2",
+        "[오류] AWS credentials: 운영자의 자격 증명으로",
+        "owner: must be filled in",
+        "vault_database_password: database_password cannot be resolved",
+    ):
+        assert text in output
     assert "Traceback" not in run.output
 
 
@@ -163,8 +238,10 @@ def desk(tmp_path: Path) -> Desk:
 
 def test_a_broken_file_is_judged_by_line_and_nothing_is_imported(desk: Desk) -> None:
     desk.file.write_bytes(b'export SECRET_KEY="q7W$zz"\r\nDB_PASSWORD=q7W@zz\r\nNONE\n')
-    run = desk.env("-e", "env_import=true").expect(2)
+    # What the vault has an empty value for, it has not.
+    run = desk.env("-e", "env_import=true", "-e", "vault_internal_worker_token=").expect(2)
     for text in (
+        "INTERNAL_WORKER_TOKEN: is missing",
         "line 1: SECRET_KEY: stands in quotes",
         "line 1: ends in CR LF",
         "line 2: DB_PASSWORD: ",

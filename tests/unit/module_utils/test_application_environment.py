@@ -8,8 +8,11 @@ import re
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from plugins.module_utils.application_environment import (
+    ROW_KEYS,
     SERVICES,
     ServiceEnvironmentError,
     checked_environment,
@@ -111,6 +114,7 @@ def test_a_value_that_a_service_does_not_get_is_not_looked_at() -> None:
         ("api", {"DJANGO_SETTINGS_MODULE": "x", "NEW": "v"}, ["NEW", "does not get it"]),
         ("api", {}, ["DJANGO_SETTINGS_MODULE", "demands it"]),
         ("video_worker", {**WORKER, "VIDEO_WORKER_ID": "same-for-us"}, ["VIDEO_WORKER_ID", "host's name"]),
+        ("video_worker", {**WORKER, "VIDEO_WORKER_ID": "h0"}, ["VIDEO_WORKER_ID", "host's name"]),
         ("video_worker", {**WORKER, "VIDEO_WORKER_ID": "h", "WORKER_WAIT_SECONDS": 21}, ["WORKER_WAIT_SECONDS", "20"]),
         ("video_worker", {**WORKER, "VIDEO_WORKER_ID": "h", "EC2_IDLE_STOP_THRESHOLD": 0}, ["THRESHOLD", "1 or more"]),
     ],
@@ -153,12 +157,35 @@ def test_the_apis_address_outlives_a_stop(url: str, stage: str, rule: str) -> No
         {"A": {"value": "x", "services": ["web"]}}, {"A": {"value": "x", "services": "api"}},
         {"A": {"value": "x", "source": "me"}}, {"A": {"value": "x", "type": "email"}},
         {"A": {"value": "x", "secret": True}},
+        {"A": {"value": "x", "services": [{"api": None}]}}, {"A": {"value": "x", "services": [["api"]]}},
+        {"A": {"value": "x", "source": ["aws"]}}, {"A": {"value": "x", "type": {"text": None}}},
+        {"A": {"value": "5", "type": "integer", "minimum": "1"}},
+        {"A": {"value": "5", "type": "integer", "maximum": True}}, {"A": {"value": "5", "minimum": [1]}},
+        {"A": {"value": "x", "choices": 5}}, {"A": {"value": "x", "choices": "x"}},
+        {"A": {"value": "x", "choices": []}}, {"A": {"value": "x", "choices": [["x"]]}},
+        {"A": {"value": "x", "required": "no"}}, {"A": {"value": "x", "per_host": 1}},
+        {"A": {"value": "x", "secret": "yes", "variable": "vault_a"}}, {"A": {"value": "x", "variable": ["a"]}},
+        {"A": {"value": "x", "stage": {}}}, {5: {"value": "x"}}, {"A-B": {"value": "x"}}, {"A": {"value": "x", 5: 1}},
     ],
 )  # fmt: skip
 def test_a_table_that_is_wrong(broken: Any) -> None:
     findings = table_findings(broken)
     assert findings
     assert all(finding.subject.startswith("application_variables") and finding.text_ko for finding in findings)
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.sampled_from(["api", "inventory", "text"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@settings(max_examples=500)
+@given(st.dictionaries(st.sampled_from(["A", "B"]), st.dictionaries(st.sampled_from(sorted(ROW_KEYS)), ANYTHING)))
+def test_no_table_breaks_the_judgement(rows: dict[str, dict[str, Any]]) -> None:
+    if not table_findings(rows):
+        assert service_environment(rows, "api", "h", {})
 
 
 def test_the_table_of_the_guide_is_right() -> None:

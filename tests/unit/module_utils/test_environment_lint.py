@@ -156,15 +156,37 @@ def test_no_file_breaks_it(data: bytes) -> None:
 
 
 @settings(max_examples=1000)
-@given(st.sampled_from(sorted(TABLE)), st.text(min_size=6, max_size=60).filter(lambda text: "\n" not in text))
-def test_no_value_is_told(name: str, value: str) -> None:
-    marked = f"q7W{value}9zK"
-    _, findings = lint(f"{name}={marked}\n".encode("utf-8", "surrogatepass"), TABLE)
+@given(
+    st.sampled_from(sorted(TABLE)),
+    st.text(min_size=6, max_size=60) | st.text(alphabet="aB9_= \t\r\n\"'#", min_size=6, max_size=60),
+    st.sampled_from(["", '"', "'"]),
+)
+def test_no_value_is_told(name: str, value: str, quote: str) -> None:
+    """Of none of its lines: a key is often written in several."""
+    marked = f"q7W{value}9zK".replace("\n", "\nq7W")
+    _, findings = lint(f"{name}={quote}{marked}{quote}\n".encode("utf-8", "surrogatepass"), TABLE)
     assert all("q7W" not in finding.text_en + finding.text_ko for finding in findings)
 
 
+@pytest.mark.parametrize(
+    "line",
+    ["MIIE_B64=", " MIIE_B64=", "MIIE_B64 =x", "export MIIE_B64=x", "$env:MIIE_B64=x", "set MIIE_B64=x", "EXTRA='x'"],
+)
+def test_within_a_quote_that_is_not_closed_nothing_is_told_but_lines(line: str) -> None:
+    _, findings = lint(f'SECRET_KEY="-----BEGIN\nabc\n{line}\n-----END"\nA_B=1\n'.encode(), TABLE)
+    assert {finding.subject for finding in findings if finding.subject.startswith("line")} == {
+        "line 1: SECRET_KEY", "line 2", "line 3", "line 4", "line 5: A_B",
+    }  # fmt: skip
+
+
 @settings(max_examples=800)
-@given(st.dictionaries(st.sampled_from(sorted(TABLE)), st.text(alphabet=st.characters(codec="ascii"), max_size=30)))
+@given(
+    st.dictionaries(
+        # What is given is not judged, and a value of several lines is none.
+        st.sampled_from([name for name, row in TABLE.items() if row.get("source") is None]),
+        st.text(alphabet=st.characters(codec="ascii", exclude_characters="\n"), max_size=30),
+    )
+)
 def test_what_passes_is_read_as_it_stands(values: dict[str, str]) -> None:
     data = "".join(f"{name}={value}\n" for name, value in values.items()).encode()
     meant, findings = lint(data, TABLE, known=list(TABLE))

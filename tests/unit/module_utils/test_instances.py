@@ -25,6 +25,7 @@ from plugins.module_utils.instances import (
 HOST = "academy-video-worker-1"
 WANTED = {
     "instance_type": "t4g.medium",
+    "ami_parameter": "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-arm64",
     "root_volume_size_gib": 20,
     "data_volume_size_gib": 100,
     "memory_min_mib": 4096,
@@ -96,6 +97,14 @@ def test_no_host_is_launched_beside_a_namesake() -> None:
         assert all(part in message for part in parts)
 
 
+OFFER: dict[str, Any] = {"zones": [], "memory_mib": 4096, "architectures": ["arm64"]}
+
+
+def test_a_type_of_another_architecture_is_refused_before_its_launch() -> None:
+    (problem,) = launch_refusals(HOST, WANTED, SUBNETS, {**OFFER, "zones": ["b"], "architectures": ["x86_64"]})
+    assert all(word in problem for word in ("instance_type", HOST, "arm64", "x86_64", "instance_ami_parameter"))
+
+
 def test_hosts_are_spread_in_turn_whatever_the_order_of_the_inventory() -> None:
     hosts = ["c", "a", "d", "b"]
     assert [spread(["x", "y"], host, hosts) for host in "abcd"] == ["x", "y", "x", "y"]
@@ -161,12 +170,12 @@ SUBNETS = [{"subnet_id": "subnet-a", "zone": "a"}, {"subnet_id": "subnet-b", "zo
 
 def test_an_instance_is_launched_where_its_type_is_offered() -> None:
     assert launch_subnets(SUBNETS, ["b", "c"]) == [SUBNETS[1]]
-    assert launch_refusals(HOST, WANTED, SUBNETS, ["b", "c"]) == []
+    assert launch_refusals(HOST, WANTED, SUBNETS, {**OFFER, "zones": ["b", "c"]}) == []
 
 
 @pytest.mark.parametrize(("zones", "word"), [(["c", "d"], "c, d"), ([], "no zone")])
 def test_a_type_that_no_subnets_zone_offers_is_refused(zones: list[str], word: str) -> None:
-    (problem,) = launch_refusals(HOST, WANTED, SUBNETS, zones)
+    (problem,) = launch_refusals(HOST, WANTED, SUBNETS, {**OFFER, "zones": zones})
     assert all(part in problem for part in (HOST, "t4g.medium", word, "subnet-b (b)"))
 
 
@@ -250,6 +259,7 @@ def test_an_instance_that_differs_is_mended(change: dict[str, Any], reason: str)
         ("academy", {"instance_type": "t4g.small"}, 3600, ["instance_memory_min_mib", "4096", "t4g.small has 3600"]),
         ("academy", {"memory_min_mib": 0}, 3599, ["video_worker_memory_mib 3200", "exceed the 3599 MiB of"]),
         ("acad", {}, 4096, ["deployment_name", "acad-"]),
+        ("academy", {"groups": ["api"]}, 4096, ["instance_root_volume_size_gib", "30 GiB or more (§6.1)"]),
     ],
 )
 def test_what_a_host_should_be_is_judged_before_it_exists(

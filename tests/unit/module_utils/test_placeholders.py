@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from plugins.module_utils.placeholders import unfilled
+from plugins.module_utils.placeholders import filled, unfilled
 
 
 @pytest.mark.parametrize(
@@ -30,3 +30,8 @@ def test_unfilled(value: object, found: bool) -> None:
 def test_all_are_named_at_once() -> None:
     variables = {"release": "CHANGE-ME", "owner": "CHANGE-ME"}
     assert unfilled({**variables, "vars": variables}) == ["owner", "release"]
+
+
+def test_a_vault_that_nobody_filled_in_has_nothing() -> None:
+    variables: dict[str, object] = {"a": None, "b": "", "c": "CHANGE-ME", "d": "x", "e": 0, "f": False, "g": []}
+    assert filled(variables) == {"d", "e", "f", "g"}

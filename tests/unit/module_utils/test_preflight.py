@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -19,99 +20,19 @@ from plugins.module_utils.preflight import (
     environment_findings,
     image_findings,
     network_findings,
+    own_settings,
     placeholder_findings,
+    public_key_findings,
+    source_findings,
     unreachable_findings,
     unresolved_findings,
 )
 from plugins.module_utils.rds_password import KOREAN, PASSWORD_LENGTHS
 from tests import support
 from tests.unit.inputs import PASSWORD, ROLES, collected, judged
+from tests.unit.wrong_inputs import API, VIDEO, WRONG, tables
 
 HANGUL = re.compile("[가-힣]")
-QUEUE = {"name": "academy-video-jobs", "visibility_timeout_seconds": 10800, "max_receive_count": 3}
-NOT_INTEGERS: list[Any] = ["", "a", "1.5", "1e3", "٣", [], {}, True, "0x10", "10 GB", " ", "-", "1_0_"]
-NOT_LISTS: list[Any] = [{}, {"a": 1}]
-NOT_MAPPINGS: list[Any] = ["a", 1, [], ["a"], True, "[]", "{"]
-
-WRONG_JOBS: list[Any] = [
-    {**QUEUE, "name": ""}, {**QUEUE, "name": "a b"}, {**QUEUE, "name": "a" * 77}, {**QUEUE, "name": "큐"},
-    {**QUEUE, "name": 5}, {**QUEUE, "name": None}, {**QUEUE, "name": "a.fifo"},
-    {**QUEUE, "visibility_timeout_seconds": -1}, {**QUEUE, "visibility_timeout_seconds": 43201},
-    {**QUEUE, "visibility_timeout_seconds": "long"}, {**QUEUE, "visibility_timeout_seconds": True},
-    {**QUEUE, "max_receive_count": 0}, {**QUEUE, "max_receive_count": 1001},
-    {**QUEUE, "max_receive_count": []},
-    {}, [], "academy-video-jobs", None, {"name": "academy-video-jobs"},
-]  # fmt: skip
-
-WRONG: dict[str, list[Any]] = {
-    "aws_account_id": ["", "12345678901", "1234567890123", "12345678901a", "123456789012 ", 12345678901, "CHANGE"],
-    "aws_region": ["", "us-east-1", "ap-northeast-1", "Seoul", "ap-northeast-2a", "ap_northeast_2", "AP-NORTHEAST-2"],
-    "stage": ["", "prod", "Open", "TEST", "closed"],
-    "deployment_name": [
-        "", "Academy", "1academy", "-academy", "academy-", "a--b", "a_b", "아카데미", "a b", "a" * 25, "a.b",
-    ],
-    "operator_cidrs": [
-        [], ["0.0.0.0/0"], ["::/0"], ["10.0.0.0/8"], ["203.0.113.7"], ["203.0.113.7/24"], ["my address"],
-        ["2001:db8::/32"],
-        ["203.0.113.7/33"], ["203.0.113.256/32"], "0.0.0.0/0", ["203.0.113.7/32", "0.0.0.0/0"],
-        ["203.0.113.7/32 "], [""],
-    ],
-    "database_identifier": ["", "Academy-DB", "1db", "db-", "a--b", "a_b", "디비", "a" * 64, "a.b", "db "],
-    "database_name": ["", "1db", "_db", "a-b", "a b", "디비", "a" * 64],
-    "database_subnet_group_name": ["", "default", "Academy", "a" * 256, "서브넷", "-a"],
-    "database_port": [0, 22, 1149, 65536, -1, "80", 10**12],
-    "database_engine_major": [9, 14, 17, "16.3", "sixteen"],
-    "database_allocated_storage_gib": [0, 19, -20, 65537, "19"],
-    "database_max_allocated_storage_gib": [0, 20, 21, 65537, "20"],
-    "database_backup_retention_days": [0, 1, 6, 36, -7, "3"],
-    "logs_retention_days": [0, 1, 3, 10, 30, 365, "10"],
-    "queues_receive_wait_seconds": [-1, 21, 60],
-    "alarms_worker_running_hours": [0, -1, 169, 10000],
-    "alarms_emails": [["nobody"], ["a b"], "nobody"],
-    "worker_wait_seconds": [0, -1, 21, 3600],
-    "release": ["", "latest", "-x", ".x", "a b", "릴리스", "a" * 129, "a/b", "a:b"],
-    "image_platform": ["", "arm64", "linux/arm", "windows/amd64", "linux/arm64 ", "linux/ARM64"],
-    "database_master_username": ["", "admin", "rdsadmin", "1a", "a-b", "a" * 17, "user", "pg_a", "관리자", "a b"],
-    "database_password": [
-        "", "short1A", "sla/sh-Abcdef1", "quo'te-Abcdef1",
-        'quo"te-Abcdef1', "a@t-Abcdefgh1", "blank Abcdef1", "$dollar-Abc1",
-        "back\\slash-A1", "back`tick-Abc1", "#hash-Abcdef1", "academy_user-A1", "abcdefghijkl",
-        "aaaaaaaaaaaaA1.", "비밀번호-Abcdef1",
-        "tab\tAbcdefg1", "new\nline-Abc1", "{{ braces }}A1", "{#comment-Abc1", "A1." + "x" * 126, "AbcAbcAbc111",
-    ],
-    "database_apply_immediately": ["maybe", 2, [], {}],
-    "network_security_group_names": [
-        {}, {"api": "a"}, {"alb": "sg-a", "api": "b", "worker": "c", "database": "d"},
-        {"alb": "로드", "api": "b", "worker": "c", "database": "d"},
-        {"alb": "a", "api": "a", "worker": "c", "database": "d"},
-        {"alb": "a" * 256, "api": "b", "worker": "c", "database": "d"},
-        {"alb": "", "api": "b", "worker": "c", "database": "d"},
-        {"alb": ["a"], "api": "b", "worker": "c", "database": "d"},
-    ],
-    "queues_jobs": [*({"video": job} for job in WRONG_JOBS), {"video": QUEUE, "ai": QUEUE}],
-    "images_definitions": [["api"], [{}], [{"name": "a"}], [{"dockerfile": "b"}]],
-}  # fmt: skip
-WRONG_AT_A_HOST: dict[str, list[Any]] = {
-    "instance_root_volume_size_gib": [0, 7, -8, 16385, "4"],
-    "transcode_volume_size_gib": [0, 8, 99, 16385, "50"],
-    "instance_kind": ["", "video", "Video-Worker", "api "],
-    "instance_cpu_credits": ["", "none", "Unlimited"],
-}
-VIDEO = "academy-video-worker-1"
-
-
-def tables() -> list[tuple[str, str, Any]]:
-    """(host, variable, value): those above, and what is not of its type, for every input of every role."""
-    control, hosts, _, _ = collected()
-    rows = [("", name, value) for name, values in WRONG.items() for value in values]
-    rows += [(VIDEO, name, value) for name, values in WRONG_AT_A_HOST.items() for value in values]
-    bad = {"int": NOT_INTEGERS, "list": NOT_LISTS, "dict": NOT_MAPPINGS, "str": [[], {}, ["a"]], "bool": ["maybe", []]}
-    for host, options in (("", {**control.options, **CONTROL_OPTIONS}), (VIDEO, hosts[VIDEO].options)):
-        for name, spec in options.items():
-            rows += [(host, name, value) for value in bad.get(spec.get("type", "str"), [])]
-            if spec.get("required"):
-                rows.append((host, name, None))
-    return rows
 
 
 def check(finding: Finding) -> None:
@@ -158,6 +79,8 @@ def test_what_passes_passes() -> None:
         "queues_receive_wait_seconds": [0, 20, "20"],
         "release": ["0.1.0", "4f1c2d9", "_x"],
         "stage": ["open"],
+        "owner": ["demo", "홍길동", "Kim Lee", "kim+ops@example.com"],
+        "database_instance_class": ["db.t3.micro", "db.t4g.2xlarge", "db.m7g.large", "db.x2iedn.16xlarge"],
         "image_platform": ["linux/arm64"],
     }
     for variable, values in right.items():
@@ -230,6 +153,37 @@ def test_a_host_is_named_where_only_it_is_wrong() -> None:
     assert "100 GiB" in finding.rule.en
 
 
+SPOT = {"spot_instance_type": "one-time", "instance_interruption_behavior": "terminate"}
+
+
+@pytest.mark.parametrize(
+    ("host", "change", "subjects"),
+    [
+        (VIDEO, {"instance_market_type": "spot"}, []),
+        (VIDEO, {"instance_market_type": "spot", "instance_spot_options": SPOT}, ["instance_spot_options"] * 2),
+        (API, {"instance_market_type": "spot"}, ["instance_market_type"]),
+        (API, {"instance_may_be_stopped": "true"}, ["instance_may_be_stopped"]),
+        (API, {"host_services": ["api", "video_worker"], "host_stopping_services": ["video_worker"]}, [API]),
+        (
+            VIDEO,
+            {
+                "host_services": ["video_worker", "ai_worker"],
+                "host_stopping_services": ["video_worker", "ai_worker"],
+                "worker_heartbeat": "false",
+            },
+            ["worker_heartbeat"],
+        ),
+    ],
+)
+def test_what_a_host_cannot_be_is_found_before_it_is_made(
+    host: str, change: dict[str, Any], subjects: list[str]
+) -> None:
+    found = judged(change, host=host)
+    assert [finding.subject for finding in found] == subjects
+    for finding in found:
+        check(finding)
+
+
 def test_a_variable_that_refers_to_nothing_names_what_is_missing() -> None:
     vault, other = unresolved_findings({"database_password": "vault_database_password", "owner": ""})
     assert vault.subject == "vault_database_password"
@@ -243,13 +197,16 @@ STATE: dict[str, Any] = {
     "caller": {"account": "123456789012", "arn": "arn:aws:iam::123456789012:user/me"},
     "network": {"vpc_id": "vpc-1", "subnets": [{"subnet_id": "subnet-a", "vpc_id": "vpc-1", "zone": "a"}]},
     "instance_types": {
-        "t4g.medium": {"memory_mib": 4096, "zones": ["a"]},
-        "t4g.small": {"memory_mib": 2048, "zones": ["b"]},
+        "t4g.medium": {"memory_mib": 4096, "zones": ["a"], "architectures": ["arm64"]},
+        "t4g.small": {"memory_mib": 2048, "zones": ["b"], "architectures": ["arm64"]},
+        "t3.medium": {"memory_mib": 4096, "zones": ["a"], "architectures": ["x86_64"]},
     },
 }
 HOST: dict[str, Any] = {
     "deployment_name": "academy", "instance_type": "t4g.medium", "root_volume_size_gib": 20,
     "data_volume_size_gib": 100, "memory_min_mib": 0, "groups": ["instances", "video_worker"],
+    "memory_limits_mib": {"video_worker": 3200},
+    "ami_parameter": "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-arm64",
 }  # fmt: skip
 
 
@@ -258,9 +215,17 @@ HOST: dict[str, Any] = {
     [
         ("123456789012", HOST, []),
         ("000000000000", HOST, ["account"]),
-        ("123456789012", {**HOST, "instance_type": "t4g.small"}, ["instance_type_offered", "instance_memory"]),
+        (
+            "123456789012",
+            {**HOST, "instance_type": "t4g.small"},
+            ["instance_type_offered", "instance_memory", "memory_limits"],
+        ),
+        ("123456789012", {**HOST, "memory_limits_mib": {"video_worker": 4096}}, ["memory_limits"]),
         ("123456789012", {**HOST, "instance_type": "t9.none"}, ["instance_type_offered"]),
         ("123456789012", {**HOST, "memory_min_mib": 8192}, ["instance_memory"]),
+        ("123456789012", {**HOST, "instance_type": "t3.medium"}, ["instance_architecture"]),
+        ("123456789012", {**HOST, "instance_type": "t3.medium", "ami_parameter": "/ours/x86_64"}, []),
+        ("123456789012", {**HOST, "instance_type": "t3.medium", "ami_parameter": "/ours/image"}, []),
     ],
 )
 def test_what_aws_says_against_it(account: str, host: dict[str, Any], ids: list[str]) -> None:
@@ -271,8 +236,8 @@ def test_what_aws_says_against_it(account: str, host: dict[str, Any], ids: list[
 
 
 def test_a_video_host_cannot_be_talked_below_the_guides_minimum() -> None:
-    (finding,) = aws_findings(
-        {**STATE, "instance_types": {"t4g.small": {"memory_mib": 2048, "zones": ["a"]}}},
+    finding, _ = aws_findings(
+        {**STATE, "instance_types": {"t4g.small": {**STATE["instance_types"]["t4g.small"], "zones": ["a"]}}},
         "123456789012",
         {VIDEO: {**HOST, "instance_type": "t4g.small", "memory_min_mib": 1024}},
     )
@@ -291,10 +256,48 @@ def test_images() -> None:
         check(finding)
 
 
+KEY = "AAAAC3NzaC1lZDI1NTE5AAAAI" + "B" * 43
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (f"ssh-ed25519 {KEY} me@example.com\n", ""),
+        (f"ssh-rsa {KEY}", ""),
+        (None, "no file ~/.ssh/id.pub"),
+        ("", "something else"),
+        (f"ecdsa-sha2-nistp256 {KEY}", "something else"),
+        ("-----BEGIN OPENSSH PRIVATE KEY-----\n", "something else"),
+        ("ssh-rsa CHANGE-ME", "something else"),
+    ],
+)
+def test_the_operators_public_key(text: str | None, found: str) -> None:
+    findings = public_key_findings("~/.ssh/id.pub", text)
+    assert [finding.subject for finding in findings] == (["instance_public_key_file"] if found else [])
+    for finding in findings:
+        assert found in finding.found
+        check(finding)
+
+
+def test_what_images_are_built_from() -> None:
+    assert source_findings("/src", []) == []
+    (finding,) = source_findings("/src", ["docker/api/Dockerfile"])
+    assert finding.found == "no docker/api/Dockerfile"
+    check(finding)
+
+
+def test_once_open_the_apis_address_is_not_awaited() -> None:
+    _, _, rows, _ = collected()
+    for stage, count in {"test": 0, "open": 1}.items():
+        found = {**rows, "API_BASE_URL": {**rows["API_BASE_URL"], "stage": stage}}
+        findings = environment_findings(found, ["api"], {"API_BASE_URL": ""}, {}, {})
+        assert [finding.subject for finding in findings] == ["API_BASE_URL (application_api_base_url)"] * count
+
+
 def test_the_applications_values() -> None:
     _, _, rows, values = collected()
     services = ["api", "video_worker"]
-    assert errors(environment_findings(rows, services, {**values, "SECRET_KEY": "x"}, {})) == []
+    assert errors(environment_findings(rows, services, {**values, "SECRET_KEY": "x"}, {}, {})) == []
     for name, value in {
         "SECRET_KEY": "a$b", "R2_SECRET_KEY": "", "R2_ENDPOINT": "acc.r2.example.com", "DEBUG": "true",
         "R2_AI_BUCKET": "A B",
@@ -302,12 +305,46 @@ def test_the_applications_values() -> None:
         "DB_CONN_MAX_AGE": "-1", "AWS_REGION": "", "R2_PUBLIC_BASE_URL": "ftp://x",
         "VIDEO_SQS_QUEUE_NAME": "https://sqs/q",
     }.items():  # fmt: skip
-        (finding,) = environment_findings(rows, services, {name: value}, {})
+        (finding,) = environment_findings(rows, services, {name: value}, {}, {})
         check(finding)
         assert finding.subject.startswith(name)
         assert value == "" or len(value) < 5 or not rows[name].get("secret") or value not in finding.text_en
-    (finding,) = environment_findings(rows, services, {}, {"SECRET_KEY": "vault_secret_key"})
+    (finding,) = environment_findings(rows, services, {}, {"SECRET_KEY": "vault_secret_key"}, {})
     assert finding.subject == "vault_secret_key"
+
+
+@pytest.mark.parametrize(
+    ("ids", "rules"),
+    [
+        (
+            {"academy-video-worker-1": "academy-video-worker-1", "academy-video-worker-2": "academy-video-worker-2/b"},
+            [],
+        ),
+        ({"academy-video-worker-1": "academy-video-worker-10"}, ["environment_rule"]),
+        (
+            {"academy-video-worker-1": "x", "academy-video-worker-2": "x"},
+            ["environment_rule"] * 2 + ["environment_shared"],
+        ),
+        (
+            dict.fromkeys((VIDEO, "academy-video-worker-2"), "academy-video-worker-1, academy-video-worker-2"),
+            ["environment_shared"],
+        ),
+    ],
+)
+def test_no_two_workers_share_an_id(ids: dict[str, str], rules: list[str]) -> None:
+    _, hosts, rows, _ = collected()
+    changed = {
+        host: replace(
+            hosts[host], values={**hosts[host].values, "video_worker_environment": {"VIDEO_WORKER_ID": found}}
+        )
+        for host, found in ids.items()
+    }
+    findings = environment_findings(rows, [], {}, {}, own_settings({**hosts, **changed}))
+    assert [finding.id for finding in findings] == rules
+    for finding in findings:
+        check(finding)
+        assert finding.subject == "VIDEO_WORKER_ID"
+        assert any(host in finding.rule.ko + finding.found for host in ids)
 
 
 def test_every_role_is_judged() -> None:

@@ -29,7 +29,7 @@ USERNAMES = {
     "username_characters": ["a-b", "a b", "한글", "a.b", "a\n"],
     "username_first_letter": ["1st", "_a", "-a"],
     "username_reserved_by_rds": ["admin", "ADMIN", "rdsadmin", "rdsrepladmin"],
-    "username_reserved_by_postgresql": ["user", "Table", "all", "select", "pg_user", "PG_x"],
+    "username_reserved_by_postgresql": ["user", "Table", "all", "select", "pg_user", "PG_x", "public", "NONE"],
 }
 PASSWORDS = {
     "password_length": ["Aa1.xyz", "Ab3." + "x" * 125, ""],

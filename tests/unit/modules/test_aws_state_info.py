@@ -604,10 +604,11 @@ def test_instance_types_with_the_zones_that_offer_them(aws: Aws) -> None:
         {"InstanceTypeOfferings": offerings},
         {"LocationType": "availability-zone", **filters},
     )
-    types = [{"InstanceType": "t4g.small", "MemoryInfo": {"SizeInMiB": 2048}}]
+    processor = {"SupportedArchitectures": ["arm64"]}
+    types = [{"InstanceType": "t4g.small", "MemoryInfo": {"SizeInMiB": 2048}, "ProcessorInfo": processor}]
     ec2.add_response("describe_instance_types", {"InstanceTypes": types}, filters)
     assert observe({"instance_types": ["t4g.small", "t4g.unknown"]}, aws.client)["instance_types"] == {
-        "t4g.small": {"memory_mib": 2048, "zones": ["a", "c"]}
+        "t4g.small": {"memory_mib": 2048, "architectures": ["arm64"], "zones": ["a", "c"]}
     }
 
 
