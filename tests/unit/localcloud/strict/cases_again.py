@@ -8,7 +8,7 @@ import json
 from typing import Any
 
 from localcloud import settings
-from tests.unit.localcloud.strict.cases_delivery import role_arn
+from tests.unit.localcloud.strict.cases_delivery import role_arn, set_subnets
 from tests.unit.localcloud.strict.world import ACCOUNT_ARN, Attempt, World
 
 MISSING_POLICY = f"arn:aws:iam::{settings.ACCOUNT_ID}:policy/missing"
@@ -108,9 +108,7 @@ CASES: list[tuple[str, Attempt]] = [
     ("ec2-volume-throughput", lambda w: modify_volume(w, Throughput=124)),
     (
         "elbv2-one-subnet-per-zone",
-        lambda w: w.elbv2.set_subnets(
-            LoadBalancerArn=w.load_balancer(), Subnets=[w.subnet("a"), w.new_subnet(), w.subnet("b")]
-        ),
+        lambda w: set_subnets(w, w.subnet("a"), w.new_subnet(), w.subnet("b")),
     ),
     ("elbv2-health-check-path", lambda w: modify_target_group(w, HealthCheckPath="health")),
     ("elbv2-matcher", lambda w: modify_target_group(w, Matcher={"HttpCode": "200-500"})),

@@ -23,9 +23,8 @@ def set_groups(world: World, group: str) -> None:
     world.elbv2.set_security_groups(LoadBalancerArn=world.load_balancer(), SecurityGroups=[group])
 
 
-def set_subnets(world: World, *zones: str, **changes: str) -> None:
-    subnets = [world.subnet(zone) for zone in zones]
-    world.elbv2.set_subnets(LoadBalancerArn=world.load_balancer(**changes), Subnets=subnets)
+def set_subnets(world: World, *subnets: str) -> None:
+    world.elbv2.set_subnets(LoadBalancerArn=world.load_balancer(), Subnets=subnets)
 
 
 def attribute(world: World, load_balancer: str, name: str, value: str) -> None:
@@ -120,8 +119,8 @@ BALANCERS = [
     Case(
         "elbv2-two-zones",
         "ValidationError",
-        lambda w: set_subnets(w, "a"),
-        lambda w: set_subnets(w, "a", Type="network"),
+        lambda w: set_subnets(w, w.subnet("a")),
+        lambda w: set_subnets(w, w.subnet("a"), w.subnet("c")),
         moto="InvalidConfigurationRequest",
     ),
     Case(
