@@ -35,13 +35,15 @@ SETTINGS = (
 Function = dict[str, Any]
 
 
-def starter_workers(kinds: Mapping[str, Mapping[str, Any]], groups: Mapping[str, Sequence[str]]) -> dict[str, Any]:
-    """Of each kind of host that stops itself: the queues that it empties, and its hosts in the inventory."""
+def starter_workers(services: Mapping[str, Mapping[str, Any]], groups: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """Of each service whose hosts stop themselves: the queues that it empties, and its hosts in the inventory.
+
+    Not of each kind of host: of one kind, some may serve another's queues too, and only those are started for it.
+    """
     return {
-        kind: {"queues": list(may["receives_from"]), "hosts": list(groups[group])}
-        for kind, may in kinds.items()
-        for group in [kind.replace("-", "_")]
-        if may["stops_itself"] and groups.get(group)
+        service: {"queues": list(needs["receives_from"]), "hosts": list(groups[service])}
+        for service, needs in services.items()
+        if needs["stops_itself"] and groups.get(service)
     }
 
 

@@ -220,16 +220,20 @@ def test_identities(resolved: Any, inventory: str) -> None:
 
 @pytest.mark.parametrize("inventory", INVENTORIES)
 def test_who_stops_itself_is_started_again(resolved: Any, inventory: str) -> None:
-    assert resolved(inventory)["academy-api-1"]["starter_workers"] == {
-        "video-worker": {
+    workers = {
+        "video_worker": {
             "queues": ["academy-video-jobs"],
             "hosts": ["academy-video-worker-1", "academy-video-worker-2"],
         },
-        "ai-worker": {
+        "ai_worker": {
             "queues": [f"academy-ai-jobs-{name}" for name in ("lite", "basic", "premium")],
             "hosts": ["academy-ai-worker-1"],
         },
     }
+    assert resolved(inventory)["academy-api-1"]["starter_workers"] == workers
+    # Only the video host that works for it too is started for an AI job.
+    workers["ai_worker"]["hosts"].append("academy-video-worker-2")
+    assert resolved(inventory, shared=True)["academy-api-1"]["starter_workers"] == workers
 
 
 @pytest.mark.parametrize("inventory", INVENTORIES)

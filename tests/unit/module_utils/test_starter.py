@@ -20,12 +20,12 @@ from plugins.module_utils.starter import (
 )
 from roles.starter.files.academy_starter.decisions import Group, read_settings
 
-KINDS: dict[str, Any] = {
+SERVICES: dict[str, Any] = {
     "api": {"receives_from": [], "stops_itself": False},
-    "messaging-worker": {"receives_from": ["messages"], "stops_itself": False},
-    "video-worker": {"receives_from": ["videos"], "stops_itself": True},
-    "ai-worker": {"receives_from": ["lite", "basic"], "stops_itself": True},
-    "later-worker": {"receives_from": ["later"], "stops_itself": True},
+    "messaging_worker": {"receives_from": ["messages"], "stops_itself": False},
+    "video_worker": {"receives_from": ["videos"], "stops_itself": True},
+    "ai_worker": {"receives_from": ["lite", "basic"], "stops_itself": True},
+    "later_worker": {"receives_from": ["later"], "stops_itself": True},
 }
 GROUPS: dict[str, list[str]] = {
     "api": ["a"],
@@ -35,21 +35,21 @@ GROUPS: dict[str, list[str]] = {
     "later_worker": [],
 }
 WORKERS = {
-    "video-worker": {"queues": ["videos"], "hosts": ["v1", "v2"]},
-    "ai-worker": {"queues": ["lite", "basic"], "hosts": ["v2"]},
+    "video_worker": {"queues": ["videos"], "hosts": ["v1", "v2"]},
+    "ai_worker": {"queues": ["lite", "basic"], "hosts": ["v2"]},
 }
 
 
-def test_it_serves_the_kinds_that_stop_themselves_and_have_hosts() -> None:
-    assert starter_workers(KINDS, GROUPS) == WORKERS
+def test_it_serves_the_services_whose_hosts_stop_themselves_each_with_its_own_queues_and_hosts() -> None:
+    assert starter_workers(SERVICES, GROUPS) == WORKERS
 
 
 def test_what_the_function_is_told_is_what_it_reads() -> None:
     found = read_settings(starter_settings(WORKERS, "academy", 180))
     assert found.deployment == "academy"
     assert found.groups == (
-        Group("video-worker", ("videos",), ("v1", "v2"), 180),
-        Group("ai-worker", ("lite", "basic"), ("v2",), 180),
+        Group("video_worker", ("videos",), ("v1", "v2"), 180),
+        Group("ai_worker", ("lite", "basic"), ("v2",), 180),
     )
 
 
