@@ -17,6 +17,10 @@ from .tags import own_tags
 SECONDS_PER_HOUR = 3600
 # CloudWatch looks back at most seven days when periods are an hour or longer.
 LONGEST_HOURS = 7 * 24
+# EC2 tells the status of a running host once a minute, with basic and detailed monitoring alike (its load, with basic
+# monitoring, only every five), so a whole hour has sixty samples. The first come minutes after the start, and one may
+# be lost: who stopped and was started again within an hour has fewer than these, and who ran through it has them.
+SAMPLES_OF_AN_HOUR = 55.0
 LONGEST_NAME = 255
 UNKNOWN_INSTANCE = "not-created-yet"
 
@@ -54,7 +58,10 @@ def dead_letter_alarm(queue: str, topic: str) -> Alarm:
 
 
 def running_alarm(host: str, instance_id: str, hours: int, topic: str) -> Alarm:
-    """EC2 has no metric of how long a host runs, but one that is reported while it runs and only then."""
+    """EC2 has no metric of how long a host runs, but one that is reported while it runs and only then.
+
+    One sample an hour would only say that it was started in each.
+    """
     return _alarm(
         f"{host}-running-too-long",
         f"{host} has been running for {hours} hours and did not stop itself: judge it with playbooks/drill.yml",
@@ -65,6 +72,7 @@ def running_alarm(host: str, instance_id: str, hours: int, topic: str) -> Alarm:
         dimensions={"InstanceId": instance_id},
         period=SECONDS_PER_HOUR,
         evaluation_periods=hours,
+        threshold=SAMPLES_OF_AN_HOUR,
     )
 
 

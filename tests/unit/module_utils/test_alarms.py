@@ -48,8 +48,18 @@ def test_a_host_is_reported_after_as_many_full_hours() -> None:
     assert RUNNING["name"] == "academy-video-worker-1-running-too-long"
     assert RUNNING["dimensions"] == {"InstanceId": "i-1"}
     assert (RUNNING["metric_name"], RUNNING["statistic"]) == ("StatusCheckFailed", "SampleCount")
-    assert (RUNNING["period"], RUNNING["evaluation_periods"], RUNNING["threshold"]) == (3600, 12, 1.0)
+    assert (RUNNING["period"], RUNNING["evaluation_periods"]) == (3600, 12)
     assert RUNNING["treat_missing_data"] == "notBreaching"
+
+
+@pytest.mark.parametrize(
+    ("minutes", "reported"),
+    [(60, True), (58, True), (50, False), (30, False), (3, False)],
+)
+def test_only_who_runs_through_an_hour_is_reported(minutes: int, reported: bool) -> None:
+    """Its status is told once a minute."""
+    assert RUNNING["comparison"] == "GreaterThanOrEqualToThreshold"
+    assert (minutes >= RUNNING["threshold"]) == reported
 
 
 def test_a_host_without_an_instance() -> None:
