@@ -17,6 +17,8 @@ import pytest
 import yaml
 from botocore import xform_name
 
+from plugins.module_utils.placeholders import unfilled
+
 ROOT = Path(__file__).resolve().parents[2]
 EC2_INSTANCE: Any = botocore.session.get_session().get_service_model("ec2").shape_for("Instance")
 INVENTORIES = ["production", "local"]
@@ -260,6 +262,13 @@ def test_what_should_be_and_what_is_never_share_a_name(inventory: str) -> None:
     )
     for host, variables in json.loads(listing.stdout)["_meta"]["hostvars"].items():
         assert not as_is & set(variables), host
+
+
+def test_a_production_inventory_asks_for_what_only_its_owner_knows() -> None:
+    text = (ROOT / "inventories/production/group_vars/all/environment.yml").read_text(encoding="utf-8")
+    assert unfilled(yaml.safe_load(text)) == [
+        "alarms_emails", "application_r2_endpoint", "application_r2_public_base_url", "owner", "release"
+    ]  # fmt: skip
 
 
 def test_no_secret_stands_in_the_production_inventory() -> None:
