@@ -481,6 +481,7 @@ DRIFTS: dict[str, Change] = {
     "log group: tag": _logs("tag_resource", resourceArn=LOGS_ARN, tags={"Owner": "others"}),
     "log group: deleted": _logs("delete_log_group", logGroupName="/academy/academy-messaging-worker"),
     "alarm: threshold": _alarm("academy-messaging-jobs-dlq-not-empty", Threshold=100.0),
+    "alarm: age": _alarm("academy-video-jobs-waiting-too-long", Threshold=345600.0),
     "alarm: comparison": _alarm("academy-ai-jobs-lite-dlq-not-empty", ComparisonOperator="LessThanOrEqualToThreshold"),
     "alarm: metric": _alarm(
         "academy-ai-jobs-basic-dlq-not-empty", MetricName="NumberOfMessagesSent", AlarmDescription="?"

@@ -177,12 +177,12 @@ def test_log_groups_forget_and_repositories_are_immutable_and_tagged(account: Ac
         assert [rule["selection"]["tagStatus"] for rule in policy["rules"]] == ["untagged"]
 
 
-def test_alarms_watch_every_dead_letter_queue_and_every_host_that_stops_itself(account: Account) -> None:
+def test_alarms_watch_every_queue_and_every_host_that_stops_itself(account: Account) -> None:
     alarms = account.client("cloudwatch").describe_alarms()["MetricAlarms"]
-    watched = {alarm["Dimensions"][0]["Value"] for alarm in alarms}
-    stopping = {account.instances(name)[0]["InstanceId"] for name in HOSTS if "video" in name or "ai" in name}
+    watched = sorted(alarm["Dimensions"][0]["Value"] for alarm in alarms)
+    stopping = [account.instances(name)[0]["InstanceId"] for name in HOSTS if "video" in name or "ai" in name]
     queues = [url.rpartition("/")[2] for url in account.client("sqs").list_queues()["QueueUrls"]]
-    assert watched == {*stopping, *(name for name in queues if name.endswith("-dlq"))}
+    assert watched == sorted(stopping + queues)
     (topic,) = account.client("sns").list_topics()["Topics"]
     assert {action for alarm in alarms for action in alarm["AlarmActions"]} == {topic["TopicArn"]}
 
@@ -446,16 +446,21 @@ PARAMETERS: dict[str, tuple[dict[str, Any], Callable[[Account], Any], Any]] = {
         (30, "DISABLED"),
     ),
     "alarms": (
-        {"alarms_worker_running_hours": 24, "alarms_emails": ["ops@example.com"]},
+        {
+            "alarms_worker_running_hours": 24,
+            "alarms_job_waiting_min_seconds": 90000,
+            "alarms_emails": ["ops@example.com"],
+        },
         lambda account: (
             {
-                alarm["EvaluationPeriods"]
+                alarm[member]
                 for alarm in account.client("cloudwatch").describe_alarms()["MetricAlarms"]
-                if alarm["AlarmName"].endswith("-running-too-long")
+                for member, end in {"EvaluationPeriods": "-running-too-long", "Threshold": "-waiting-too-long"}.items()
+                if alarm["AlarmName"].endswith(end)
             },
             [found["Endpoint"] for found in account.client("sns").list_subscriptions()["Subscriptions"]],
         ),
-        ({24}, ["ops@example.com"]),
+        ({24, 90000.0}, ["ops@example.com"]),
     ),
 }
 
