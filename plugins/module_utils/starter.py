@@ -83,10 +83,13 @@ def _shown(value: Any) -> Any:
     return as_text(value) if isinstance(value, Mapping) else value
 
 
-def log_group_change(name: str, wanted: str, now: Mapping[str, Any] | None) -> list[dict[str, Any]]:
-    """The function if it writes its log elsewhere; a new one does so until it is told."""
-    found = now["log_group"] if now else MISSING
-    return with_reasons([({"name": name}, reason([("log group", found, wanted)]))])
+def other_settings_changes(
+    name: str, log_group: str, retries: int, now: Mapping[str, Any] | None
+) -> list[dict[str, Any]]:
+    """The function if it writes its log elsewhere or is tried again; a new one is so until it is told."""
+    found = now or {"log_group": MISSING, "retries": MISSING}
+    why = reason([("log group", found["log_group"], log_group), ("retries", found["retries"], retries)])
+    return with_reasons([({"name": name}, why)])
 
 
 def permission_changes(

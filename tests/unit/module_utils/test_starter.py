@@ -12,7 +12,7 @@ import pytest
 from plugins.module_utils.starter import (
     function_changes,
     invoke_statement,
-    log_group_change,
+    other_settings_changes,
     permission_changes,
     schedule_changes,
     starter_settings,
@@ -66,18 +66,23 @@ FUNCTION: dict[str, Any] = {
     "code_sha256": "abc=",
 }
 TAGS = {"Project": "academy"}
-NOW = {**FUNCTION, "tags": {**TAGS, "aws:cloudformation:stack-name": "theirs"}, "log_group": "/academy/starter"}
+NOW = {
+    **FUNCTION,
+    "tags": {**TAGS, "aws:cloudformation:stack-name": "theirs"},
+    "log_group": "/academy/starter",
+    "retries": 0,
+}
 
 
 def test_a_function_as_it_should_be_is_left_alone() -> None:
     assert function_changes(FUNCTION, TAGS, NOW) == []
-    assert log_group_change("academy-starter", "/academy/starter", NOW) == []
+    assert other_settings_changes("academy-starter", "/academy/starter", 0, NOW) == []
 
 
 def test_a_missing_function_is_made() -> None:
     assert function_changes(FUNCTION, TAGS, None) == [{**FUNCTION, "reason": "missing"}]
-    (change,) = log_group_change("academy-starter", "/academy/starter", None)
-    assert change["reason"] == "log group: missing -> /academy/starter"
+    (change,) = other_settings_changes("academy-starter", "/academy/starter", 0, None)
+    assert change["reason"] == "log group: missing -> /academy/starter; retries: missing -> 0"
 
 
 @pytest.mark.parametrize(
@@ -100,9 +105,16 @@ def test_a_function_that_differs(change: dict[str, Any], reason: str) -> None:
     assert reason in mended["reason"]
 
 
-def test_a_function_that_writes_elsewhere() -> None:
-    (change,) = log_group_change("academy-starter", "/academy/starter", {**NOW, "log_group": "/aws/lambda/x"})
-    assert change["reason"] == "log group: /aws/lambda/x -> /academy/starter"
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"log_group": "/aws/lambda/x"}, "log group: /aws/lambda/x -> /academy/starter"),
+        ({"retries": 2}, "retries: 2 -> 0"),
+    ],
+)
+def test_a_function_that_writes_elsewhere_or_is_tried_again(change: dict[str, Any], reason: str) -> None:
+    (found,) = other_settings_changes("academy-starter", "/academy/starter", 0, {**NOW, **change})
+    assert found["reason"] == reason
 
 
 OURS = invoke_statement("academy-starter", "ap-northeast-2", "123456789012")
