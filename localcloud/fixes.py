@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from moto.awslambda.models import LambdaFunction
+from moto.awslambda.models import LambdaBackend, LambdaFunction
 from moto.core.utils import utcnow
 from moto.ec2.models.elastic_block_store import VolumeAttachment
 from moto.ec2.models.launch_templates import LaunchTemplate
@@ -28,6 +28,7 @@ MAKE_FUNCTION = LambdaFunction.__init__
 TELL_FUNCTION = LambdaFunction.get_configuration
 CONFIGURE_FUNCTION = LambdaFunction.update_configuration
 CHANGE_CODE = LambdaFunction.update_function_code
+CONFIGURE_INVOKE = LambdaBackend.put_function_event_invoke_config
 
 
 def install(api: Api) -> None:
@@ -210,7 +211,10 @@ def note_start(call: Call, result: dict[str, Any]) -> None:
 
 
 def complete_functions() -> None:
-    """A function says where it writes its log, and takes another place and other processors; moto knows neither."""
+    """A function says where it writes its log, and takes another place and other processors; moto knows neither.
+
+    Nor does it take another configuration of asynchronous invocations for the first one.
+    """
 
     def make(function: Any, *args: Any, **kwargs: Any) -> None:
         MAKE_FUNCTION(function, *args, **kwargs)
@@ -229,7 +233,12 @@ def complete_functions() -> None:
         function.architectures = changes.get("Architectures") or function.architectures
         return CHANGE_CODE(function, changes)
 
+    def configure_invoke(functions: Any, name: str, config: dict[str, Any]) -> Any:
+        functions.get_function(name).event_invoke_config = []
+        return CONFIGURE_INVOKE(functions, name, config)
+
     LambdaFunction.__init__ = make
     LambdaFunction.get_configuration = tell
     LambdaFunction.update_configuration = configure
     LambdaFunction.update_function_code = change_code
+    LambdaBackend.put_function_event_invoke_config = configure_invoke

@@ -14,7 +14,7 @@ from ansible_collections.academy.deploy.plugins.module_utils.names import functi
 from ansible_collections.academy.deploy.plugins.module_utils.starter import (
     function_changes,
     invoke_statement,
-    log_group_change,
+    other_settings_changes,
     permission_changes,
     schedule_changes,
     starter_settings,
@@ -37,7 +37,7 @@ class FilterModule:
             "function_arn": function_arn,
             "function_changes": function_changes,
             "invoke_statement": invoke_statement,
-            "log_group_change": log_group_change,
+            "other_settings_changes": other_settings_changes,
             "permission_changes": permission_changes,
             "role_arn": role_arn,
             "rule_arn": rule_arn,

@@ -1,6 +1,6 @@
 # Copyright: academy.deploy contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What somebody must be told of: jobs that failed for good, and a worker that does not stop."""
+"""What somebody must be told of: jobs that failed for good or that nobody takes, and a worker that does not stop."""
 
 from __future__ import annotations
 
@@ -17,6 +17,10 @@ from .tags import own_tags
 SECONDS_PER_HOUR = 3600
 # CloudWatch looks back at most seven days when periods are an hour or longer.
 LONGEST_HOURS = 7 * 24
+# EC2 tells the status of a running host once a minute, with basic and detailed monitoring alike (its load, with basic
+# monitoring, only every five), so a whole hour has sixty samples. The first come minutes after the start, and one may
+# be lost: who stopped and was started again within an hour has fewer than these, and who ran through it has them.
+SAMPLES_OF_AN_HOUR = 55.0
 LONGEST_NAME = 255
 UNKNOWN_INSTANCE = "not-created-yet"
 
@@ -53,8 +57,31 @@ def dead_letter_alarm(queue: str, topic: str) -> Alarm:
     )
 
 
+def waiting_alarm(queue: str, visibility_seconds: int, min_seconds: int, topic: str) -> Alarm:
+    """A job ages until it is deleted, also while it is worked on: hence twice the time that one try may take.
+
+    A worker that cannot take jobs is started and stopped again and again, and SQS drops them after days without a word.
+    """
+    seconds = max(2 * visibility_seconds, min_seconds)
+    return _alarm(
+        f"{queue}-waiting-too-long",
+        f"{queue} holds a job that was sent {seconds} seconds ago: see whether its worker runs, and what it logs",
+        topic,
+        namespace="AWS/SQS",
+        metric_name="ApproximateAgeOfOldestMessage",
+        statistic="Maximum",
+        dimensions={"QueueName": queue},
+        period=300,
+        evaluation_periods=1,
+        threshold=float(seconds),
+    )
+
+
 def running_alarm(host: str, instance_id: str, hours: int, topic: str) -> Alarm:
-    """EC2 has no metric of how long a host runs, but one that is reported while it runs and only then."""
+    """EC2 has no metric of how long a host runs, but one that is reported while it runs and only then.
+
+    One sample an hour would only say that it was started in each.
+    """
     return _alarm(
         f"{host}-running-too-long",
         f"{host} has been running for {hours} hours and did not stop itself: judge it with playbooks/drill.yml",
@@ -65,16 +92,28 @@ def running_alarm(host: str, instance_id: str, hours: int, topic: str) -> Alarm:
         dimensions={"InstanceId": instance_id},
         period=SECONDS_PER_HOUR,
         evaluation_periods=hours,
+        threshold=SAMPLES_OF_AN_HOUR,
     )
 
 
 def desired_alarms(
-    queues: Sequence[str], hosts: Sequence[str], instances: Sequence[Mapping[str, Any]], hours: int, topic: str
+    jobs: Sequence[Mapping[str, Any]],
+    hosts: Sequence[str],
+    instances: Sequence[Mapping[str, Any]],
+    *,
+    hours: int,
+    waiting_min_seconds: int,
+    topic: str,
 ) -> list[Alarm]:
-    """One for each dead letter queue, and one for each host that should stop itself."""
+    """Two for each queue of jobs, one of them its dead letters', and one for each host that should stop itself."""
     ids = {instance["tags"]["Name"]: instance["instance_id"] for instance in instances}
-    return [dead_letter_alarm(queue, topic) for queue in queues] + [
-        running_alarm(host, ids.get(host, UNKNOWN_INSTANCE), hours, topic) for host in hosts
+    return [
+        *(dead_letter_alarm(job["name"], topic) for job in jobs),
+        *(
+            waiting_alarm(job["name"], int(job["visibility_timeout_seconds"]), waiting_min_seconds, topic)
+            for job in jobs
+        ),
+        *(running_alarm(host, ids.get(host, UNKNOWN_INSTANCE), hours, topic) for host in hosts),
     ]
 
 

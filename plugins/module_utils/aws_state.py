@@ -250,6 +250,16 @@ def read_topic(sns: Client, arn: str) -> Record | None:
 NO_RESOURCE = "ResourceNotFoundException"
 
 
+# What Lambda does where nobody said otherwise.
+DEFAULT_RETRIES = 2
+
+
+def read_retries(functions: Client, name: str) -> int:
+    """How often a failed asynchronous invocation is tried again."""
+    found = ask(functions, "get_function_event_invoke_config", NO_RESOURCE, FunctionName=name) or {}
+    return int(found.get("MaximumRetryAttempts", DEFAULT_RETRIES))
+
+
 def read_function(functions: Client, name: str) -> Record | None:
     answer = ask(functions, "get_function", NO_RESOURCE, FunctionName=name)
     if answer is None:
@@ -268,6 +278,7 @@ def read_function(functions: Client, name: str) -> Record | None:
         "environment": found.get("Environment", {}).get("Variables", {}),
         "code_sha256": found["CodeSha256"],
         "log_group": found["LoggingConfig"]["LogGroup"],
+        "retries": read_retries(functions, name),
         "statements": json.loads(policy["Policy"])["Statement"] if policy else [],
         "tags": answer.get("Tags", {}),
     }

@@ -109,7 +109,8 @@ def host_policy(kind: Mapping[str, Any], deployment: Deployment) -> Policy:
 
 
 def _start_workers(kinds: Mapping[str, Mapping[str, Any]], deployment: Deployment) -> list[dict[str, Any]]:
-    queues = [queue for may in kinds.values() for queue in may["receives_from"]]
+    # Where a host serves two services, two kinds may empty the same queue.
+    queues = dict.fromkeys(queue for may in kinds.values() for queue in may["receives_from"])
     return [
         _allow("CountJobs", FIND_QUEUE, [queue_arn(name, deployment.region, deployment.account_id) for name in queues]),
         {

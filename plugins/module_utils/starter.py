@@ -35,13 +35,15 @@ SETTINGS = (
 Function = dict[str, Any]
 
 
-def starter_workers(kinds: Mapping[str, Mapping[str, Any]], groups: Mapping[str, Sequence[str]]) -> dict[str, Any]:
-    """Of each kind of host that stops itself: the queues that it empties, and its hosts in the inventory."""
+def starter_workers(services: Mapping[str, Mapping[str, Any]], groups: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """Of each service whose hosts stop themselves: the queues that it empties, and its hosts in the inventory.
+
+    Not of each kind of host: of one kind, some may serve another's queues too, and only those are started for it.
+    """
     return {
-        kind: {"queues": list(may["receives_from"]), "hosts": list(groups[group])}
-        for kind, may in kinds.items()
-        for group in [kind.replace("-", "_")]
-        if may["stops_itself"] and groups.get(group)
+        service: {"queues": list(needs["receives_from"]), "hosts": list(groups[service])}
+        for service, needs in services.items()
+        if needs["stops_itself"] and groups.get(service)
     }
 
 
@@ -81,10 +83,13 @@ def _shown(value: Any) -> Any:
     return as_text(value) if isinstance(value, Mapping) else value
 
 
-def log_group_change(name: str, wanted: str, now: Mapping[str, Any] | None) -> list[dict[str, Any]]:
-    """The function if it writes its log elsewhere; a new one does so until it is told."""
-    found = now["log_group"] if now else MISSING
-    return with_reasons([({"name": name}, reason([("log group", found, wanted)]))])
+def other_settings_changes(
+    name: str, log_group: str, retries: int, now: Mapping[str, Any] | None
+) -> list[dict[str, Any]]:
+    """The function if it writes its log elsewhere or is tried again; a new one is so until it is told."""
+    found = now or {"log_group": MISSING, "retries": MISSING}
+    why = reason([("log group", found["log_group"], log_group), ("retries", found["retries"], retries)])
+    return with_reasons([({"name": name}, why)])
 
 
 def permission_changes(

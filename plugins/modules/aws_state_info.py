@@ -186,7 +186,7 @@ functions:
   description: >-
     The functions by name. Each has C(arn), C(description), C(runtime), C(handler), C(role) (its ARN),
     C(timeout_seconds), C(memory_mib), C(architecture), C(environment) (its variables), C(code_sha256), C(log_group),
-    C(statements) (those of its resource policy) and C(tags).
+    C(retries) (of a failed asynchronous invocation), C(statements) (those of its resource policy) and C(tags).
   returned: when O(function_names) is given
   type: dict
 schedules:

@@ -17,6 +17,8 @@ import pytest
 import yaml
 from botocore import xform_name
 
+from plugins.module_utils.placeholders import unfilled
+
 ROOT = Path(__file__).resolve().parents[2]
 EC2_INSTANCE: Any = botocore.session.get_session().get_service_model("ec2").shape_for("Instance")
 INVENTORIES = ["production", "local"]
@@ -224,16 +226,20 @@ def test_identities(resolved: Any, inventory: str) -> None:
 
 @pytest.mark.parametrize("inventory", INVENTORIES)
 def test_who_stops_itself_is_started_again(resolved: Any, inventory: str) -> None:
-    assert resolved(inventory)["academy-api-1"]["starter_workers"] == {
-        "video-worker": {
+    workers = {
+        "video_worker": {
             "queues": ["academy-video-jobs"],
             "hosts": ["academy-video-worker-1", "academy-video-worker-2"],
         },
-        "ai-worker": {
+        "ai_worker": {
             "queues": [f"academy-ai-jobs-{name}" for name in ("lite", "basic", "premium")],
             "hosts": ["academy-ai-worker-1"],
         },
     }
+    assert resolved(inventory)["academy-api-1"]["starter_workers"] == workers
+    # Only the video host that works for it too is started for an AI job.
+    workers["ai_worker"]["hosts"].append("academy-video-worker-2")
+    assert resolved(inventory, shared=True)["academy-api-1"]["starter_workers"] == workers
 
 
 @pytest.mark.parametrize("inventory", INVENTORIES)
@@ -260,6 +266,13 @@ def test_what_should_be_and_what_is_never_share_a_name(inventory: str) -> None:
     )
     for host, variables in json.loads(listing.stdout)["_meta"]["hostvars"].items():
         assert not as_is & set(variables), host
+
+
+def test_a_production_inventory_asks_for_what_only_its_owner_knows() -> None:
+    text = (ROOT / "inventories/production/group_vars/all/environment.yml").read_text(encoding="utf-8")
+    assert unfilled(yaml.safe_load(text)) == [
+        "alarms_emails", "application_r2_endpoint", "application_r2_public_base_url", "owner", "release"
+    ]  # fmt: skip
 
 
 def test_no_secret_stands_in_the_production_inventory() -> None:

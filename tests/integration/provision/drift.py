@@ -102,7 +102,14 @@ def _function(functions: Any, name: str) -> dict[str, Any]:
         policy = json.loads(functions.get_policy(FunctionName=name)["Policy"])
     except functions.exceptions.ResourceNotFoundException:
         policy = None
-    return {"configuration": found["Configuration"], "tags": found.get("Tags", {}), "policy": policy}
+    invoked = functions.list_function_event_invoke_configs(FunctionName=name)["FunctionEventInvokeConfigs"]
+    retries = [config["MaximumRetryAttempts"] for config in invoked]
+    return {
+        "configuration": found["Configuration"],
+        "tags": found.get("Tags", {}),
+        "policy": policy,
+        "retries": retries,
+    }
 
 
 def snapshot(account: Account) -> Any:
@@ -542,6 +549,7 @@ DRIFTS: dict[str, Change] = {
     "log group: tag": _logs("tag_resource", resourceArn=LOGS_ARN, tags={"Owner": "others"}),
     "log group: deleted": _logs("delete_log_group", logGroupName="/academy/academy-messaging-worker"),
     "alarm: threshold": _alarm("academy-messaging-jobs-dlq-not-empty", Threshold=100.0),
+    "alarm: age": _alarm("academy-video-jobs-waiting-too-long", Threshold=345600.0),
     "alarm: comparison": _alarm("academy-ai-jobs-lite-dlq-not-empty", ComparisonOperator="LessThanOrEqualToThreshold"),
     "alarm: metric": _alarm(
         "academy-ai-jobs-basic-dlq-not-empty", MetricName="NumberOfMessagesSent", AlarmDescription="?"
@@ -582,6 +590,7 @@ DRIFTS: dict[str, Change] = {
     "function: runtime": _configure(Runtime="python3.12"),
     "function: description": _configure(Description="?"),
     "function: log group": _configure(LoggingConfig={"LogGroup": "/academy/academy-api"}),
+    "function: retries": _lambda("put_function_event_invoke_config", FunctionName=STARTER, MaximumRetryAttempts=2),
     "function: processors": _lambda(
         "update_function_code", FunctionName=STARTER, ZipFile=_other_code(), Architectures=["x86_64"]
     ),

@@ -137,6 +137,14 @@ def test_the_log_comes_with_the_answer_to_whoever_asks(cloud: Cloud) -> None:
     assert "안녕하세요" in b64decode(cloud.invoke(LogType="Tail")["LogResult"]).decode()
 
 
+def test_the_last_configuration_of_asynchronous_invocations_counts(cloud: Cloud) -> None:
+    cloud.create("handler = None")
+    functions, named = cloud.client("lambda"), {"FunctionName": "tried"}
+    for retries in (2, 0):
+        functions.put_function_event_invoke_config(**named, MaximumRetryAttempts=retries)
+    assert functions.get_function_event_invoke_config(**named)["MaximumRetryAttempts"] == 0
+
+
 def test_other_code_and_other_configuration_take_effect_at_once(cloud: Cloud) -> None:
     cloud.create("import os\ndef handler(event, context): return ['one', os.environ.get('WORD')]")
     functions = cloud.client("lambda")

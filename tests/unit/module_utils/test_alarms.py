@@ -25,8 +25,10 @@ from plugins.module_utils.alarms import (
 TOPIC = "arn:aws:sns:ap-northeast-2:123456789012:academy-alarms"
 HOST = "academy-video-worker-1"
 INSTANCES = [{"instance_id": "i-1", "tags": {"Name": HOST}}]
-WANTED = desired_alarms(["academy-video-jobs"], [HOST], INSTANCES, 12, TOPIC)
-DEAD_LETTERS, RUNNING = WANTED
+JOB = {"name": "academy-video-jobs", "visibility_timeout_seconds": 10800, "max_receive_count": 3}
+LIMITS: dict[str, Any] = {"hours": 12, "waiting_min_seconds": 3600, "topic": TOPIC}
+WANTED = desired_alarms([JOB], [HOST], INSTANCES, **LIMITS)
+DEAD_LETTERS, WAITING, RUNNING = WANTED
 
 
 def found(alarm: Alarm, **change: Any) -> dict[str, dict[str, Any]]:
@@ -44,16 +46,40 @@ def test_dead_letters_are_counted_where_they_lie() -> None:
     assert DEAD_LETTERS["alarm_actions"] == DEAD_LETTERS["ok_actions"] == [TOPIC]
 
 
+@pytest.mark.parametrize(
+    ("visibility_seconds", "threshold"), [(10800, 21600.0), (1801, 3602.0), (300, 3600.0), (0, 3600.0)]
+)
+def test_a_job_is_reported_after_two_tries_and_no_sooner_than_it_may_have_to_wait(
+    visibility_seconds: int, threshold: float
+) -> None:
+    job = {**JOB, "visibility_timeout_seconds": visibility_seconds}
+    (_, alarm) = desired_alarms([job], [], [], **LIMITS)
+    assert alarm["name"] == "academy-video-jobs-waiting-too-long"
+    assert alarm["dimensions"] == {"QueueName": "academy-video-jobs"}
+    assert (alarm["metric_name"], alarm["statistic"]) == ("ApproximateAgeOfOldestMessage", "Maximum")
+    assert alarm["threshold"] == threshold
+
+
 def test_a_host_is_reported_after_as_many_full_hours() -> None:
     assert RUNNING["name"] == "academy-video-worker-1-running-too-long"
     assert RUNNING["dimensions"] == {"InstanceId": "i-1"}
     assert (RUNNING["metric_name"], RUNNING["statistic"]) == ("StatusCheckFailed", "SampleCount")
-    assert (RUNNING["period"], RUNNING["evaluation_periods"], RUNNING["threshold"]) == (3600, 12, 1.0)
+    assert (RUNNING["period"], RUNNING["evaluation_periods"]) == (3600, 12)
     assert RUNNING["treat_missing_data"] == "notBreaching"
 
 
+@pytest.mark.parametrize(
+    ("minutes", "reported"),
+    [(60, True), (58, True), (50, False), (30, False), (3, False)],
+)
+def test_only_who_runs_through_an_hour_is_reported(minutes: int, reported: bool) -> None:
+    """Its status is told once a minute."""
+    assert RUNNING["comparison"] == "GreaterThanOrEqualToThreshold"
+    assert (minutes >= RUNNING["threshold"]) == reported
+
+
 def test_a_host_without_an_instance() -> None:
-    (alarm,) = desired_alarms([], [HOST], [], 12, TOPIC)
+    (alarm,) = desired_alarms([], [HOST], [], **LIMITS)
     assert alarm["dimensions"] == {"InstanceId": "not-created-yet"}
     assert missing_instances([HOST], []) == [HOST]
     assert missing_instances([HOST], INSTANCES) == []
@@ -74,16 +100,16 @@ def test_hours_that_cloudwatch_can_look_back(hours: int) -> None:
     ],
 )
 def test_problems(names: list[str], emails: list[str], hours: int, word: str) -> None:
-    (problem,) = alarm_problems(desired_alarms([], names, [], 12, TOPIC), emails, hours)
+    (problem,) = alarm_problems(desired_alarms([], names, [], **LIMITS), emails, hours)
     assert word in problem
 
 
 def test_alarms_as_they_should_be_are_left_alone() -> None:
-    assert alarm_changes(WANTED, found(DEAD_LETTERS) | found(RUNNING)) == []
+    assert alarm_changes(WANTED, found(DEAD_LETTERS) | found(WAITING) | found(RUNNING)) == []
 
 
 def test_missing_alarms_are_made_and_none_is_replaced() -> None:
-    assert [(change["reason"], change["replace"]) for change in alarm_changes(WANTED, {})] == [("missing", False)] * 2
+    assert [(change["reason"], change["replace"]) for change in alarm_changes(WANTED, {})] == [("missing", False)] * 3
 
 
 @pytest.mark.parametrize("name", [*SETTINGS.values(), *FOREIGN])

@@ -240,5 +240,14 @@ def test_the_starter_serves_the_hosts_that_stop_themselves_and_no_others() -> No
     assert not any("StopInstances" in action for one in found.values() for action in one["Action"])
 
 
+def test_the_starter_counts_a_queue_of_two_kinds_of_hosts_once() -> None:
+    kinds = {
+        "video": {"receives_from": ["video-jobs", "ai-jobs"], "stops_itself": True},
+        "ai": {"receives_from": ["ai-jobs"], "stops_itself": True},
+    }
+    (count, *_) = starter_policy(kinds, "/academy/starter", DEPLOYMENT)["Statement"]
+    assert [arn.rpartition(":")[2] for arn in count["Resource"]] == ["video-jobs", "ai-jobs"]
+
+
 def test_where_no_host_stops_itself_the_starter_starts_none() -> None:
     assert list(starter_statements(messaging=False)) == ["SeeInstances", "EndHolds", "WriteLogs"]

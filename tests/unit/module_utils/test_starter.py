@@ -12,7 +12,7 @@ import pytest
 from plugins.module_utils.starter import (
     function_changes,
     invoke_statement,
-    log_group_change,
+    other_settings_changes,
     permission_changes,
     schedule_changes,
     starter_settings,
@@ -20,12 +20,12 @@ from plugins.module_utils.starter import (
 )
 from roles.starter.files.academy_starter.decisions import Group, read_settings
 
-KINDS: dict[str, Any] = {
+SERVICES: dict[str, Any] = {
     "api": {"receives_from": [], "stops_itself": False},
-    "messaging-worker": {"receives_from": ["messages"], "stops_itself": False},
-    "video-worker": {"receives_from": ["videos"], "stops_itself": True},
-    "ai-worker": {"receives_from": ["lite", "basic"], "stops_itself": True},
-    "later-worker": {"receives_from": ["later"], "stops_itself": True},
+    "messaging_worker": {"receives_from": ["messages"], "stops_itself": False},
+    "video_worker": {"receives_from": ["videos"], "stops_itself": True},
+    "ai_worker": {"receives_from": ["lite", "basic"], "stops_itself": True},
+    "later_worker": {"receives_from": ["later"], "stops_itself": True},
 }
 GROUPS: dict[str, list[str]] = {
     "api": ["a"],
@@ -35,21 +35,21 @@ GROUPS: dict[str, list[str]] = {
     "later_worker": [],
 }
 WORKERS = {
-    "video-worker": {"queues": ["videos"], "hosts": ["v1", "v2"]},
-    "ai-worker": {"queues": ["lite", "basic"], "hosts": ["v2"]},
+    "video_worker": {"queues": ["videos"], "hosts": ["v1", "v2"]},
+    "ai_worker": {"queues": ["lite", "basic"], "hosts": ["v2"]},
 }
 
 
-def test_it_serves_the_kinds_that_stop_themselves_and_have_hosts() -> None:
-    assert starter_workers(KINDS, GROUPS) == WORKERS
+def test_it_serves_the_services_whose_hosts_stop_themselves_each_with_its_own_queues_and_hosts() -> None:
+    assert starter_workers(SERVICES, GROUPS) == WORKERS
 
 
 def test_what_the_function_is_told_is_what_it_reads() -> None:
     found = read_settings(starter_settings(WORKERS, "academy", 180))
     assert found.deployment == "academy"
     assert found.groups == (
-        Group("video-worker", ("videos",), ("v1", "v2"), 180),
-        Group("ai-worker", ("lite", "basic"), ("v2",), 180),
+        Group("video_worker", ("videos",), ("v1", "v2"), 180),
+        Group("ai_worker", ("lite", "basic"), ("v2",), 180),
     )
 
 
@@ -66,18 +66,23 @@ FUNCTION: dict[str, Any] = {
     "code_sha256": "abc=",
 }
 TAGS = {"Project": "academy"}
-NOW = {**FUNCTION, "tags": {**TAGS, "aws:cloudformation:stack-name": "theirs"}, "log_group": "/academy/starter"}
+NOW = {
+    **FUNCTION,
+    "tags": {**TAGS, "aws:cloudformation:stack-name": "theirs"},
+    "log_group": "/academy/starter",
+    "retries": 0,
+}
 
 
 def test_a_function_as_it_should_be_is_left_alone() -> None:
     assert function_changes(FUNCTION, TAGS, NOW) == []
-    assert log_group_change("academy-starter", "/academy/starter", NOW) == []
+    assert other_settings_changes("academy-starter", "/academy/starter", 0, NOW) == []
 
 
 def test_a_missing_function_is_made() -> None:
     assert function_changes(FUNCTION, TAGS, None) == [{**FUNCTION, "reason": "missing"}]
-    (change,) = log_group_change("academy-starter", "/academy/starter", None)
-    assert change["reason"] == "log group: missing -> /academy/starter"
+    (change,) = other_settings_changes("academy-starter", "/academy/starter", 0, None)
+    assert change["reason"] == "log group: missing -> /academy/starter; retries: missing -> 0"
 
 
 @pytest.mark.parametrize(
@@ -100,9 +105,16 @@ def test_a_function_that_differs(change: dict[str, Any], reason: str) -> None:
     assert reason in mended["reason"]
 
 
-def test_a_function_that_writes_elsewhere() -> None:
-    (change,) = log_group_change("academy-starter", "/academy/starter", {**NOW, "log_group": "/aws/lambda/x"})
-    assert change["reason"] == "log group: /aws/lambda/x -> /academy/starter"
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"log_group": "/aws/lambda/x"}, "log group: /aws/lambda/x -> /academy/starter"),
+        ({"retries": 2}, "retries: 2 -> 0"),
+    ],
+)
+def test_a_function_that_writes_elsewhere_or_is_tried_again(change: dict[str, Any], reason: str) -> None:
+    (found,) = other_settings_changes("academy-starter", "/academy/starter", 0, {**NOW, **change})
+    assert found["reason"] == reason
 
 
 OURS = invoke_statement("academy-starter", "ap-northeast-2", "123456789012")

@@ -532,6 +532,7 @@ def test_a_function_with_who_may_invoke_it(aws: Aws) -> None:
     functions, name = aws["lambda"], {"FunctionName": "academy-starter"}
     functions.add_response("get_function", {"Configuration": configuration, "Tags": {"Project": "academy"}}, name)
     functions.add_response("get_policy", {"Policy": json.dumps({"Statement": [statement]})}, name)
+    functions.add_response("get_function_event_invoke_config", {"MaximumRetryAttempts": 0}, name)
     assert observe({"function_names": ["academy-starter"]}, aws.client)["functions"]["academy-starter"] == {
         "arn": FUNCTION,
         "description": "Starts",
@@ -544,6 +545,7 @@ def test_a_function_with_who_may_invoke_it(aws: Aws) -> None:
         "environment": {"STARTER": "{}"},
         "code_sha256": "abc=",
         "log_group": "/academy/starter",
+        "retries": 0,
         "statements": [statement],
         "tags": {"Project": "academy"},
     }
@@ -562,8 +564,10 @@ def test_a_function_that_nobody_may_invoke_and_one_that_is_not_there(aws: Aws) -
     functions = aws["lambda"]
     functions.add_response("get_function", {"Configuration": configuration})
     functions.add_client_error("get_policy", "ResourceNotFoundException")
+    functions.add_client_error("get_function_event_invoke_config", "ResourceNotFoundException")
     found = observe({"function_names": ["academy-starter"]}, aws.client)["functions"]["academy-starter"]
     assert (found["statements"], found["environment"], found["tags"], found["description"]) == ([], {}, {}, "")
+    assert found["retries"] == 2
     functions.add_client_error("get_function", "ResourceNotFoundException")
     assert observe({"function_names": ["academy-starter"]}, aws.client) == {"functions": {}}
 

@@ -29,7 +29,7 @@ def ec2() -> Iterator[Any]:
         patch.setattr(settings, "REGION", REGION)
         api = Api()
         fixes.install(api)
-        Spot(api, NoHosts(), relaunch_seconds=1)
+        Spot(api, NoHosts(), relaunch_seconds=1, settle_seconds=0)
         api.start()
         yield boto3.client(
             "ec2",

@@ -49,6 +49,8 @@ ONE_STOPPED, TWO_STOPPED = host("one", "stopped"), host("two", "stopped")
         (Depth(delayed=5), [ONE_STOPPED, TWO_STOPPED], []),
         # From none to one; the inventory's order, not EC2's.
         (Depth(visible=1), [TWO_STOPPED, ONE_STOPPED], ["i-one", "i-two"]),
+        # Who was started longest ago.
+        (Depth(visible=1), [ONE_STOPPED, host("two", "stopped", seconds_ago=3601)], ["i-two", "i-one"]),
         # One is on its way already.
         (Depth(visible=1), [host("one", "pending"), TWO_STOPPED], []),
         (Depth(visible=1), [host("one", "running", seconds_ago=GRACE - 1), TWO_STOPPED], []),

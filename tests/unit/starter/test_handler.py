@@ -163,6 +163,15 @@ def test_what_ec2_does_not_start_now_is_replaced_or_tried_again(cloud: Cloud, co
     assert cloud.states() == {"v1": "stopped", "v2": "running", "a1": "stopped"}
 
 
+def test_a_host_that_falls_back_as_soon_as_it_is_started_does_not_keep_the_other_down(cloud: Cloud) -> None:
+    cloud.send("video")
+    cloud.tick()
+    instance = cloud.api.backends("ec2").get_instance(cloud.ids["v1"])
+    instance._state.name, instance._state.code = "stopped", 80
+    cloud.tick()
+    assert cloud.states() == {"v1": "stopped", "v2": "running", "a1": "stopped"}
+
+
 @pytest.mark.filterwarnings("ignore:Exception.ApiError.")
 def test_a_host_that_is_still_stopping_is_started_a_minute_later(cloud: Cloud) -> None:
     cloud.send("lite")
@@ -175,16 +184,17 @@ def test_a_host_that_is_still_stopping_is_started_a_minute_later(cloud: Cloud) -
 
 
 @pytest.mark.filterwarnings("ignore:Exception.ApiError.")
-def test_one_group_s_failure_keeps_no_other_from_being_served_and_is_raised_at_last(cloud: Cloud) -> None:
+def test_a_failure_keeps_no_other_host_and_group_from_being_served_and_is_raised_at_last(cloud: Cloud) -> None:
     cloud.send("video")
     cloud.send("lite")
     cloud.refused = {cloud.ids["v1"]: "UnauthorizedOperation"}
     with pytest.raises(starter.StarterError, match="video-worker"):
         cloud.tick()
     lines = cloud.lines()
-    assert (lines[0]["action"], lines[0]["what"]) == ("failed", "video-worker")
+    assert [line["action"] for line in lines] == ["refused", "start", "failed", "start"]
+    assert lines[2]["what"] == "video-worker"
     assert "UnauthorizedOperation" in lines[0]["reason"]
-    assert cloud.states() == {"v1": "stopped", "v2": "stopped", "a1": "running"}
+    assert cloud.states() == {"v1": "stopped", "v2": "running", "a1": "running"}
 
 
 def test_a_missing_queue_counts_nothing_and_the_others_count(cloud: Cloud) -> None:

@@ -111,7 +111,8 @@ def decide(group: Group, depth: Depth, instances: Iterable[Instance], now: datet
     hosts = members(group, instances)
     starting = sum(is_starting(host, group.grace_seconds, now) for host in hosts)
     started = [host for host in hosts if host.state in STARTED]
-    stopped = tuple(host for host in hosts if host.state == "stopped")
+    # Who was started longest ago comes first: one that stops as soon as it is started does not keep the others down.
+    stopped = tuple(sorted((host for host in hosts if host.state == "stopped"), key=lambda host: host.launched))
     if not depth.visible:
         return Decision((), "no message to be had")
     if depth.visible <= starting:

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The function: reads queues and hosts, starts what is to be started, ends holds, and says in its log what it did.
 
-A group that cannot be served does not keep the others from being served; what was not expected is raised at the end, so
-that Lambda counts it.
+A host that cannot be started does not keep the next from being tried, nor a group that cannot be served the others from
+being served; what was not expected is raised at the end, so that Lambda counts it.
 """
 
 from __future__ import annotations
@@ -138,26 +138,30 @@ def _serve(group: Group, instances: Instances, now: datetime) -> None:
         "delayed": depth.delayed,
         "states": states(group, instances.values()),
     }
+    failed = []
     for host in decision.candidates:
-        refusal = _refusal_of_start(host)
-        if refusal is None:
+        error = _error_of_start(host)
+        if error is None:
             # A host may serve two groups, whose second must not start it again.
             instances[host.instance_id] = replace(host, state="pending", launched=now)
             _log(**seen, action="start", host=host.name, instance=host.instance_id, reason=decision.reason)
-            return
-        _log(group=group.name, action="refused", host=host.name, instance=host.instance_id, reason=refusal)
-    reason = "EC2 starts none of them now: again in a minute" if decision.candidates else decision.reason
-    _log(**seen, action="none", reason=reason)
+            break
+        _log(group=group.name, action="refused", host=host.name, instance=host.instance_id, reason=str(error))
+        if _code(error) not in PASSING:
+            failed.append(host.name)
+    else:
+        reason = "EC2 starts none of them now: again in a minute" if decision.candidates else decision.reason
+        _log(**seen, action="none", reason=reason)
+    if failed:
+        raise StarterError(f"EC2 does not start {', '.join(failed)}")
 
 
-def _refusal_of_start(host: Instance) -> str | None:
-    """Start a host; nothing where EC2 does, or why it does not for now."""
+def _error_of_start(host: Instance) -> ClientError | None:
+    """Start a host; nothing where EC2 does, or why it does not."""
     try:
         client("ec2").start_instances(InstanceIds=[host.instance_id])
     except ClientError as error:
-        if _code(error) not in PASSING:
-            raise
-        return str(error)
+        return error
     return None
 
 
