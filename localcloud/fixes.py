@@ -21,6 +21,7 @@ from localcloud.wire import Call
 # An Amazon Linux 2023 image carries ImdsSupport v2.0: what a launch does not say otherwise starts like this.
 IMAGE_METADATA_OPTIONS: Mapping[str, Any] = {"HttpTokens": "required", "HttpPutResponseHopLimit": 2}
 ROOT_VOLUME_GIB = 8
+GP3_IOPS = 3000
 GP3_THROUGHPUT = 125
 IDLE_TIMEOUT_SECONDS = "60"
 MAKE_FUNCTION = LambdaFunction.__init__
@@ -67,7 +68,7 @@ def launch_data(ec2: Any, launch: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _complete_volumes(ec2: Any) -> None:
-    """Say of every volume what ec2_vol and ec2_vol_info read, and gp3's usual throughput."""
+    """Say of every volume what ec2_vol and ec2_vol_info read, and gp3's usual performance."""
     create_volume = ec2.create_volume
 
     def create_complete_volume(*args: Any, **kwargs: Any) -> Any:
@@ -75,6 +76,7 @@ def _complete_volumes(ec2: Any) -> None:
         volume.multi_attach_enabled = bool(volume.multi_attach_enabled)
         volume.snapshot_id = volume.snapshot_id or ""
         if volume.volume_type == "gp3":
+            volume.iops = volume.iops or GP3_IOPS
             volume.throughput = volume.throughput or GP3_THROUGHPUT
         return volume
 

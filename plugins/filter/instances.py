@@ -19,6 +19,7 @@ from ansible_collections.academy.deploy.plugins.module_utils.instances import (
     own_instances,
     spread,
     volume_tag_changes,
+    volume_type_changes,
 )
 from ansible_collections.academy.deploy.plugins.module_utils.spot import (
     launch_template_changes,
@@ -48,4 +49,5 @@ class FilterModule:
             "spot_template_name": spot_template_name,
             "spread": spread,
             "volume_tag_changes": volume_tag_changes,
+            "volume_type_changes": volume_type_changes,
         }

@@ -16,6 +16,7 @@ from .tags import deployment_tags, own_tags, standing_tags
 # Amazon Linux 2023's root device, and the name under which the data volume is attached.
 ROOT_DEVICE = "/dev/xvda"
 DATA_DEVICE = "/dev/sdf"
+VOLUME_TYPE = "gp3"
 
 # The image's own size, and gp3's largest.
 SMALLEST_ROOT_GIB = 8
@@ -30,7 +31,7 @@ def _volume(device: str, size_gib: int, delete_on_termination: bool) -> dict[str
     return {
         "device_name": device,
         "ebs": {
-            "volume_type": "gp3",
+            "volume_type": VOLUME_TYPE,
             "volume_size": size_gib,
             "encrypted": True,
             "delete_on_termination": delete_on_termination,
@@ -56,6 +57,23 @@ def volume_tag_changes(matches: Sequence[Mapping[str, Any]], wanted: Mapping[str
         for instance in matches
         for volume in instance["volumes"].values()
     )
+
+
+def volume_type_changes(matches: Sequence[Mapping[str, Any]], wanted: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Each volume of a launch that has another type by now. EBS changes it while it works, and nothing is lost."""
+    return with_reasons(
+        (
+            {"volume_id": volume["volume_id"], "zone": volume["availability_zone"], "volume_type": VOLUME_TYPE},
+            reason([("volume type", volume["volume_type"], VOLUME_TYPE)]),
+        )
+        for instance in matches
+        for device, volume in instance["volumes"].items()
+        if device == _root_device(instance) or (device == DATA_DEVICE and wanted["data_volume_size_gib"])
+    )
+
+
+def _root_device(instance: Mapping[str, Any]) -> str:
+    return str(instance.get("root_device_name", ROOT_DEVICE))
 
 
 def _name_and_project(instance: Mapping[str, Any]) -> tuple[str | None, str | None]:
@@ -107,6 +125,17 @@ def _volume_refusals(
             "Copy it by an encrypted snapshot, or terminate the instance and run again."
         )
     return problems
+
+
+def _termination_refusals(host: str, instance_id: str, volume: Mapping[str, Any] | None) -> list[str]:
+    if volume is None or not any(attachment["delete_on_termination"] for attachment in volume["attachments"]):
+        return []
+    mapping = f'[{{"DeviceName": "{DATA_DEVICE}", "Ebs": {{"DeleteOnTermination": false}}}}]'
+    return [
+        f"{host}: the data volume must outlive its host, because it holds work, but {volume['volume_id']} at "
+        f"{DATA_DEVICE} would be deleted with {instance_id}. Correct that: aws ec2 modify-instance-attribute "
+        f"--instance-id {instance_id} --block-device-mappings '{mapping}'"
+    ]
 
 
 def launch_subnets(subnets: Sequence[Mapping[str, Any]], zones: Sequence[str]) -> list[Mapping[str, Any]]:
@@ -260,7 +289,7 @@ def instance_refusals(
             f'meant, name the host: -e \'{{"instance_allow_type_change": ["{host}"]}}\'.'
         )
     attached = instance["volumes"]
-    root_device = instance.get("root_device_name", ROOT_DEVICE)
+    root_device = _root_device(instance)
     problems += _volume_refusals(
         host, "instance_root_volume_size_gib", wanted["root_volume_size_gib"], attached.get(root_device), root_device
     )
@@ -272,6 +301,7 @@ def instance_refusals(
             attached.get(DATA_DEVICE),
             DATA_DEVICE,
         )
+        problems += _termination_refusals(host, instance["instance_id"], attached.get(DATA_DEVICE))
     return problems
 
 

@@ -20,6 +20,7 @@ from plugins.module_utils.instances import (
     own_instances,
     spread,
     volume_tag_changes,
+    volume_type_changes,
 )
 
 HOST = "academy-video-worker-1"
@@ -34,10 +35,19 @@ WANTED = {
 
 
 def volume(device: str, size: int, **change: Any) -> dict[str, Any]:
-    return {"volume_id": f"vol-{device[-1]}", "size": size, "encrypted": True, **change}
+    return {
+        "volume_id": f"vol-{device[-1]}",
+        "volume_type": "gp3",
+        "availability_zone": "zone-a",
+        "size": size,
+        "encrypted": True,
+        "attachments": [{"instance_id": "i-1", "delete_on_termination": device == "/dev/xvda"}],
+        **change,
+    }
 
 
 ROOT, DATA = volume("/dev/xvda", 20), volume("/dev/sdf", 100)
+MORTAL = volume("/dev/sdf", 100, attachments=[{"instance_id": "i-1", "delete_on_termination": True}])
 
 
 def instance(**change: Any) -> dict[str, Any]:
@@ -131,6 +141,14 @@ def test_nothing_to_refuse(matches: list[dict[str, Any]]) -> None:
         (
             [instance(volumes={"/dev/xvda": ROOT, "/dev/sdf": volume("/dev/sdf", 100, encrypted=False)})],
             ["vol-f", "not encrypted"],
+        ),
+        (
+            [instance(volumes={"/dev/xvda": ROOT, "/dev/sdf": MORTAL})],
+            [
+                "vol-f at /dev/sdf would be deleted with i-1",
+                "aws ec2 modify-instance-attribute --instance-id i-1 --block-device-mappings "
+                '\'[{"DeviceName": "/dev/sdf", "Ebs": {"DeleteOnTermination": false}}]\'',
+            ],
         ),
     ],
 )
@@ -268,3 +286,15 @@ def test_volumes_carry_the_tags_of_their_instance() -> None:
     assert (change["volume_id"], change["tags"]) == (DATA["volume_id"], tags)
     assert change["reason"].startswith(f"tags: {{'Name': '{HOST}'}} -> ")
     assert volume_tag_changes([], {**WANTED, "tags": tags}) == []
+
+
+def test_volumes_of_a_launch_are_of_the_guides_type_and_others_are_their_owners() -> None:
+    old = {device: volume(device, 100, volume_type="gp2") for device in ("/dev/xvda", "/dev/sdf", "/dev/sdg")}
+    changes = volume_type_changes([instance(volumes=old)], WANTED)
+    assert [change["volume_id"] for change in changes] == ["vol-a", "vol-f"]
+    assert {(change["zone"], change["volume_type"], change["reason"]) for change in changes} == {
+        ("zone-a", "gp3", "volume type: gp2 -> gp3")
+    }
+    (root,) = volume_type_changes([instance(volumes=old)], {**WANTED, "data_volume_size_gib": 0})
+    assert root["volume_id"] == "vol-a"
+    assert volume_type_changes([instance()], WANTED) == volume_type_changes([], WANTED) == []
