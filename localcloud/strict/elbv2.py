@@ -14,6 +14,7 @@ from localcloud.strict.rule import Account, Parameters, Rule, by_parameters
 from localcloud.wire import ApiError, Call
 
 CREATE = "elbv2.CreateLoadBalancer"
+SET_SUBNETS = "elbv2.SetSubnets"
 CREATE_GROUP = "elbv2.CreateTargetGroup"
 MODIFY_GROUP = "elbv2.ModifyTargetGroup"
 LISTENER = ("elbv2.CreateListener", "elbv2.ModifyListener")
@@ -36,8 +37,8 @@ REDIRECT_KEEPS: Mapping[str, str] = {
 # --- pure decisions -----------------------------------------------------------------------------------------------
 
 
-def is_application(parameters: Parameters) -> bool:
-    return parameters.get("Type") in (None, "application")
+def is_application(kind: str | None) -> bool:
+    return kind in (None, "application")
 
 
 def name_length(parameters: Parameters) -> ApiError | None:
@@ -156,7 +157,9 @@ def _subnets(call: Call, account: Account) -> list[Any]:
 
 def _two_zones(call: Call, account: Account) -> ApiError | None:
     zones = [subnet.availability_zone for subnet in _subnets(call, account)]
-    return two_zones(zones) if is_application(call.parameters) else None
+    existing = _load_balancer(call, account)
+    kind = existing.type if existing else call.parameters.get("Type")
+    return two_zones(zones) if is_application(kind) else None
 
 
 def _one_subnet_per_zone(call: Call, account: Account) -> ApiError | None:
@@ -321,14 +324,14 @@ RULES = (
     ),
     Rule(
         "elbv2-two-zones",
-        (CREATE,),
+        (CREATE, SET_SUBNETS),
         "an application load balancer in one zone",
-        "facts 7.1, aws-samples/aws-cdk-examples#226",
+        "facts 7.1, aws-samples/aws-cdk-examples#226, botocore elbv2 SetSubnetsInput.Subnets",
         _two_zones,
     ),
     Rule(
         "elbv2-one-subnet-per-zone",
-        (CREATE, "elbv2.SetSubnets"),
+        (CREATE, SET_SUBNETS),
         "two subnets of one zone",
         "facts 7.1, robertdebock/terraform-aws-vault#5",
         _one_subnet_per_zone,

@@ -195,8 +195,9 @@ def _profile(call: Call, account: Account) -> ApiError | None:
 
 def _profile_without_role(call: Call, account: Account) -> ApiError | None:
     asked = launch(call, account).get("IamInstanceProfile") or {}
+    names = {asked.get("Name"), asked.get("Arn")} - {None}
     for profile in account.backends("iam").get_instance_profiles():
-        if not profile.roles and (profile.name == asked.get("Name") or profile.arn == asked.get("Arn")):
+        if not profile.roles and {profile.name, profile.arn} & names:
             message = f'IAM Instance Profile "{profile.arn}" has no associated IAM Roles'
             return ApiError("InvalidParameterValue", message)
     return None

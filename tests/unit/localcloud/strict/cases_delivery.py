@@ -23,6 +23,10 @@ def set_groups(world: World, group: str) -> None:
     world.elbv2.set_security_groups(LoadBalancerArn=world.load_balancer(), SecurityGroups=[group])
 
 
+def set_subnets(world: World, *subnets: str) -> None:
+    world.elbv2.set_subnets(LoadBalancerArn=world.load_balancer(), Subnets=subnets)
+
+
 def attribute(world: World, load_balancer: str, name: str, value: str) -> None:
     attributes = [{"Key": name, "Value": value}]
     world.elbv2.modify_load_balancer_attributes(LoadBalancerArn=load_balancer, Attributes=attributes)
@@ -111,6 +115,13 @@ BALANCERS = [
         "ValidationError",
         lambda w: w.load_balancer(Subnets=[w.subnet("a")]),
         lambda w: w.load_balancer(Subnets=[w.subnet("a")], Type="network"),
+    ),
+    Case(
+        "elbv2-two-zones",
+        "ValidationError",
+        lambda w: set_subnets(w, w.subnet("a")),
+        lambda w: set_subnets(w, w.subnet("a"), w.subnet("c")),
+        moto="InvalidConfigurationRequest",
     ),
     Case(
         "elbv2-one-subnet-per-zone",
