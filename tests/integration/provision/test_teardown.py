@@ -251,8 +251,8 @@ def test_check_mode_lists_what_would_go_and_writes_nothing(account: Account, for
     assert run.changed() == {"localhost": 1}
     for line in (
         "schedule rule academy-starter", "function academy-starter", f"alarm {JOBS}-dlq-not-empty",
-        "topic academy-alarms", "load balancer academy-alb", "target group academy-api", "Spot request sir-",
-        "instance academy-video-worker-2 (i-",
+        "topic academy-alarms", "load balancer academy-alb", "target group academy-api",
+        "Spot request academy-at-rest (sir-", "instance academy-video-worker-2 (i-",
         "launch template academy-video-worker (lt-", "key pair academy-operator (key-",
         "database academy-db, after a final snapshot", "after a snapshot", f"queue {JOBS}, with 1 messages",
         "repository academy-api, without a Project tag, with 1 images", "queue media-jobs",
