@@ -11,6 +11,7 @@ import sys
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import pytest
@@ -35,6 +36,7 @@ class Account:
 
     url: str
 
+    @cache  # noqa: B019  # one account lives as long as its tests
     def client(self, service: str) -> Any:
         return demo.client(service, self.url)
 
@@ -89,7 +91,7 @@ def account() -> Iterator[Account]:
     )
     account = Account(f"http://{settings.API_HOST}:{port}")
     try:
-        support.wait_until(account.is_ready, "the API answers", 30)
+        support.wait_until(account.is_ready, "the API answers")
         yield account
     finally:
         server.communicate(timeout=30)

@@ -17,6 +17,7 @@ from tests.integration.provision.conftest import Account
 VOLATILE = {
     "AlarmConfigurationUpdatedTimestamp",
     "CreateDate",
+    "CreatedTimestamp",
     "Id",
     "InstanceProfileId",
     "LastModified",
@@ -24,8 +25,10 @@ VOLATILE = {
     "LatestRestorableTime",
     "RevisionId",
     "ResponseMetadata",
+    "RoleId",
     "StateTransitionedTimestamp",
     "StateUpdatedTimestamp",
+    "createdAt",
     "creationTime",
     "lastEvaluatedAt",
 }
@@ -39,6 +42,14 @@ def _steady(value: Any) -> Any:
     if isinstance(value, list):
         return sorted(map(_steady, value), key=lambda element: json.dumps(element, sort_keys=True, default=str))
     return value
+
+
+def _by_name(look: Any, groups: list[dict[str, Any]]) -> Any:
+    """The same with security groups named: one that is made again has another id."""
+    text = json.dumps(look, default=str)
+    for group in groups:
+        text = text.replace(group["GroupId"], group["GroupName"])
+    return json.loads(text)
 
 
 def _role(iam: Any, name: str) -> dict[str, Any]:
@@ -100,48 +111,56 @@ def snapshot(account: Account) -> Any:
     cloudwatch, sns, functions, events = map(account.client, ("cloudwatch", "sns", "lambda", "events"))
     groups = logs.describe_log_groups()["logGroups"]
     subnet_groups = rds.describe_db_subnet_groups()["DBSubnetGroups"]
-    return _steady(
-        {
-            "queues": {url: _queue(sqs, url) for url in sqs.list_queues().get("QueueUrls", [])},
-            "roles": {role["RoleName"]: _role(iam, role["RoleName"]) for role in iam.list_roles()["Roles"]},
-            "profiles": [
-                iam.get_instance_profile(InstanceProfileName=profile["InstanceProfileName"])["InstanceProfile"]
-                for profile in iam.list_instance_profiles()["InstanceProfiles"]
-            ],
-            "repositories": [
-                _repository(ecr, repository) for repository in ecr.describe_repositories()["repositories"]
-            ],
-            "log groups": [
-                {**group, "tags": logs.list_tags_for_resource(resourceArn=group["arn"].removesuffix(":*"))["tags"]}
-                for group in groups
-            ],
-            "alarms": [
-                {**alarm, "tags": cloudwatch.list_tags_for_resource(ResourceARN=alarm["AlarmArn"])["Tags"]}
-                for alarm in cloudwatch.describe_alarms()["MetricAlarms"]
-            ],
-            "topics": {topic["TopicArn"]: _topic(sns, topic["TopicArn"]) for topic in sns.list_topics()["Topics"]},
-            "functions": [
-                _function(functions, found["FunctionName"]) for found in functions.list_functions()["Functions"]
-            ],
-            "rules": [
-                {
-                    **rule,
-                    "targets": events.list_targets_by_rule(Rule=rule["Name"])["Targets"],
-                    "tags": events.list_tags_for_resource(ResourceARN=rule["Arn"])["Tags"],
-                }
-                for rule in events.list_rules()["Rules"]
-            ],
-            "database": rds.describe_db_instances()["DBInstances"],
-            "subnet groups": [
-                {**group, "Tags": rds.list_tags_for_resource(ResourceName=group["DBSubnetGroupArn"])["TagList"]}
-                for group in subnet_groups
-            ],
-            "security groups": ec2.describe_security_groups()["SecurityGroups"],
-            "instances": account.instances(),
-            "volumes": ec2.describe_volumes()["Volumes"],
-            "keys": ec2.describe_key_pairs()["KeyPairs"],
-        }
-    )
+    security_groups = ec2.describe_security_groups()["SecurityGroups"]
+    look = {
+        "queues": {url: _queue(sqs, url) for url in sqs.list_queues().get("QueueUrls", [])},
+        "roles": {role["RoleName"]: _role(iam, role["RoleName"]) for role in iam.list_roles()["Roles"]},
+        "profiles": [
+            iam.get_instance_profile(InstanceProfileName=profile["InstanceProfileName"])["InstanceProfile"]
+            for profile in iam.list_instance_profiles()["InstanceProfiles"]
+        ],
+        "repositories": [_repository(ecr, repository) for repository in ecr.describe_repositories()["repositories"]],
+        "log groups": [
+            {**group, "tags": logs.list_tags_for_resource(resourceArn=group["arn"].removesuffix(":*"))["tags"]}
+            for group in groups
+        ],
+        "alarms": [
+            {**alarm, "tags": cloudwatch.list_tags_for_resource(ResourceARN=alarm["AlarmArn"])["Tags"]}
+            for alarm in cloudwatch.describe_alarms()["MetricAlarms"]
+        ],
+        "topics": {topic["TopicArn"]: _topic(sns, topic["TopicArn"]) for topic in sns.list_topics()["Topics"]},
+        "functions": [_function(functions, found["FunctionName"]) for found in functions.list_functions()["Functions"]],
+        "rules": [
+            {
+                **rule,
+                "targets": events.list_targets_by_rule(Rule=rule["Name"])["Targets"],
+                "tags": events.list_tags_for_resource(ResourceARN=rule["Arn"])["Tags"],
+            }
+            for rule in events.list_rules()["Rules"]
+        ],
+        "database": rds.describe_db_instances()["DBInstances"],
+        "subnet groups": [
+            {**group, "Tags": rds.list_tags_for_resource(ResourceName=group["DBSubnetGroupArn"])["TagList"]}
+            for group in subnet_groups
+        ],
+        "security groups": security_groups,
+        "instances": account.instances(),
+        "volumes": ec2.describe_volumes()["Volumes"],
+        "keys": ec2.describe_key_pairs()["KeyPairs"],
+    }
+    return _steady(_by_name(look, security_groups))
+
+
+def owners(look: Any) -> set[str]:
+    """The values of all Owner tags, however a service writes tags."""
+    if isinstance(look, list):
+        return {owner for element in look for owner in owners(element)}
+    if not isinstance(look, dict):
+        return set()
+    if look.get("Key") == "Owner":
+        return {look["Value"]}
+    inner = {owner for content in look.values() for owner in owners(content)}
+    return inner | ({look["Owner"]} if isinstance(look.get("Owner"), str) else set())
 
 
 Change = Callable[[Account], Any]
@@ -170,6 +189,10 @@ def _untag_queue(account: Account) -> None:
     account.client("sqs").untag_queue(QueueUrl=_queue_url(account, "academy-video-jobs-dlq"), TagKeys=["Project"])
 
 
+def _delete_queue(queue: str) -> Change:
+    return lambda account: account.client("sqs").delete_queue(QueueUrl=_queue_url(account, queue))
+
+
 def _iam(operation: str, **parameters: Any) -> Change:
     return lambda account: getattr(account.client("iam"), operation)(**parameters)
 
@@ -192,6 +215,13 @@ def _delete_profile(account: Account) -> None:
     name = "academy-messaging-worker-role"
     account.client("iam").remove_role_from_instance_profile(InstanceProfileName=name, RoleName=name)
     account.client("iam").delete_instance_profile(InstanceProfileName=name)
+
+
+def _delete_role(account: Account) -> None:
+    """Of a host whose profile is gone already."""
+    iam, name = account.client("iam"), "academy-messaging-worker-role"
+    iam.delete_role_policy(RoleName=name, PolicyName="academy-host")
+    iam.delete_role(RoleName=name)
 
 
 def _ecr(operation: str, **parameters: Any) -> Change:
@@ -219,6 +249,11 @@ KEEP_FIVE = json.dumps(
 def _group_id(account: Account, name: str) -> str:
     found = account.client("ec2").describe_security_groups(Filters=[{"Name": "group-name", "Values": [name]}])
     return str(found["SecurityGroups"][0]["GroupId"])
+
+
+def _delete_group(account: Account) -> None:
+    """One that nothing uses as long as the stage is closed."""
+    account.client("ec2").delete_security_group(GroupId=_group_id(account, "academy-alb-sg"))
 
 
 def _rule(operation: str, group: str, **permission: Any) -> Change:
@@ -266,6 +301,12 @@ def _data_volume_id(account: Account) -> str:
     return _volume_id(account, "academy-video-worker-2", "/dev/sdf")
 
 
+def _volume_type(name: str, device: str) -> Change:
+    return lambda account: account.client("ec2").modify_volume(
+        VolumeId=_volume_id(account, name, device), VolumeType="gp2"
+    )
+
+
 def _untag_root_volume(account: Account) -> None:
     volume = _volume_id(account, "academy-api-1", "/dev/xvda")
     account.client("ec2").delete_tags(Resources=[volume], Tags=[{"Key": "Owner"}])
@@ -310,6 +351,10 @@ def _database(**change: Any) -> Change:
     return lambda account: account.client("rds").modify_db_instance(
         DBInstanceIdentifier="academy-db", ApplyImmediately=True, **change
     )
+
+
+def _move_database(account: Account) -> None:
+    _database(VpcSecurityGroupIds=[_group_id(account, "default")])(account)
 
 
 def _tag_rds(kind: str, name: str) -> Change:
@@ -397,6 +442,14 @@ def _give_other_role(account: Account) -> None:
     iam.delete_role(RoleName="theirs")
 
 
+def delete_starter(account: Account) -> None:
+    """Function and schedule: deleted, they show no other change, so not among the drifts."""
+    events = account.client("events")
+    events.remove_targets(Rule=STARTER, Ids=[STARTER])
+    events.delete_rule(Name=STARTER)
+    _lambda("delete_function", FunctionName=STARTER)(account)
+
+
 def _foreign_permission(account: Account) -> None:
     account.client("lambda").add_permission(
         FunctionName=STARTER, StatementId="theirs", Action="lambda:InvokeFunction", Principal="sns.amazonaws.com"
@@ -408,11 +461,14 @@ ANYWHERE = {"IpProtocol": "-1", "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
 LOGS_ARN = "arn:aws:logs:ap-northeast-2:123456789012:log-group:/academy/academy-video-worker"
 
 DRIFTS: dict[str, Change] = {
+    # First, because SQS gives a name out again only a minute later.
+    "queue: deleted": _delete_queue("academy-ai-jobs-basic"),
+    "dead-letter queue: deleted": _delete_queue("academy-ai-jobs-premium-dlq"),
     "queue: visibility timeout": _attribute("academy-video-jobs", "VisibilityTimeout", "30"),
     "queue: retention": _attribute("academy-messaging-jobs", "MessageRetentionPeriod", "60"),
     "queue: receive wait": _attribute("academy-ai-jobs-lite", "ReceiveMessageWaitTimeSeconds", "0"),
     "dead-letter queue: retention": _attribute("academy-ai-jobs-lite-dlq", "MessageRetentionPeriod", "60"),
-    "queue: redrive count": _redrive_count("academy-ai-jobs-basic", 100),
+    "queue: redrive count": _redrive_count("academy-ai-jobs-lite", 100),
     "queue: no redrive": _attribute("academy-ai-jobs-premium", "RedrivePolicy", ""),
     "queue: tag": _tag_queue,
     "dead-letter queue: tag removed": _untag_queue,
@@ -438,6 +494,7 @@ DRIFTS: dict[str, Change] = {
         Tags=[{"Key": "Owner", "Value": "others"}],
     ),
     "profile: deleted": _delete_profile,
+    "role: deleted": _delete_role,
     "repository: mutability": _ecr(
         "put_image_tag_mutability", repositoryName="academy-api", imageTagMutability="MUTABLE"
     ),
@@ -451,6 +508,7 @@ DRIFTS: dict[str, Change] = {
     ),
     "repository: no lifecycle policy": _ecr("delete_lifecycle_policy", repositoryName="academy-messaging-worker"),
     "repository: tag": _tag_repository,
+    "repository: deleted": _ecr("delete_repository", repositoryName="academy-ai-worker-cpu", force=True),
     "security group: rule": _rule(
         "authorize_security_group_ingress", "academy-api-sg", **_from(22, IpRanges=[{"CidrIp": "0.0.0.0/0"}])
     ),
@@ -467,10 +525,13 @@ DRIFTS: dict[str, Change] = {
     "security group: egress added": _rule(
         "authorize_security_group_egress", "academy-api-sg", **_from(25, IpRanges=[{"CidrIp": "10.0.0.0/8"}])
     ),
-    "security group: tag": _tag_ec2(lambda account: _group_id(account, "academy-alb-sg"), "Project", "others"),
+    "security group: tag": _tag_ec2(lambda account: _group_id(account, "rds-academy-sg"), "Project", "others"),
+    "security group: deleted": _delete_group,
     "instance: tag": _tag_ec2(lambda account: _instance_id(account, "academy-video-worker-2"), "Owner", "others"),
     "volume: tag": _tag_ec2(_data_volume_id, "Project", "others"),
+    "volume: type": _volume_type("academy-video-worker-2", "/dev/sdf"),
     "root volume: tag removed": _untag_root_volume,
+    "root volume: type": _volume_type("academy-api-1", "/dev/xvda"),
     "instance: other profile": _give_other_profile,
     "instance: no profile": _take_profile,
     "instance: metadata tokens": _metadata(HttpTokens="optional"),
@@ -549,5 +610,12 @@ DRIFTS: dict[str, Change] = {
     "database: backups": _database(BackupRetentionPeriod=1),
     "database: deletion protection": _database(DeletionProtection=False),
     "database: public": _database(PubliclyAccessible=True),
+    "database: storage maximum": _database(MaxAllocatedStorage=200),
+    "database: storage type": _database(StorageType="gp2"),
+    # Of the same size: a smaller one than the guide's there is not.
+    "database: class": _database(DBInstanceClass="db.t3.micro"),
+    "database: minor versions": _database(AutoMinorVersionUpgrade=False),
+    "database: tags of snapshots": _database(CopyTagsToSnapshot=False),
+    "database: security groups": _move_database,
     "database: tag": _tag_rds("db", "academy-db"),
 }

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -23,7 +24,7 @@ import yaml
 from localcloud import demo, settings
 from tests import support
 from tests.integration.provision.conftest import Account
-from tests.integration.provision.drift import DRIFTS, snapshot
+from tests.integration.provision.drift import DRIFTS, TOPIC_ARN, delete_starter, owners, snapshot
 
 HOSTS = {
     "academy-api-1": "t4g.small",
@@ -33,9 +34,11 @@ HOSTS = {
     "academy-ai-worker-1": "t4g.small",
 }
 ALL = {"localhost", *HOSTS}
+REPOSITORIES = ("academy-api", "academy-messaging-worker", "academy-video-worker", "academy-ai-worker-cpu")
+SHARED_HOST = "tests/integration/provision/shared_host.yml"
 ALWAYS_ON = "academy-messaging-worker-1"
-# What others change of hosts: of each one thing, and of two their volumes too.
-CHANGED_HOSTS = {**dict.fromkeys(HOSTS, 1), "academy-api-1": 2, "academy-video-worker-2": 2}
+# What others change of hosts: of each one thing, and of two their volumes' tags and type too.
+CHANGED_HOSTS = {**dict.fromkeys(HOSTS, 1), "academy-api-1": 3, "academy-video-worker-2": 3}
 
 
 def unchanged(changed: dict[str, int]) -> bool:
@@ -51,6 +54,10 @@ def queue_attributes(account: Account, name: str) -> dict[str, str]:
     sqs = account.client("sqs")
     url = sqs.get_queue_url(QueueName=name)["QueueUrl"]
     return dict(sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"])
+
+
+def queue_names(account: Account) -> list[str]:
+    return sorted(url.rpartition("/")[2] for url in account.client("sqs").list_queues()["QueueUrls"])
 
 
 def inbound(account: Account, group: str) -> set[tuple[int, str]]:
@@ -157,14 +164,7 @@ def test_security_groups_let_operators_in_and_nobody_else(account: Account) -> N
 def test_log_groups_forget_and_repositories_are_immutable_and_tagged(account: Account) -> None:
     groups = account.client("logs").describe_log_groups()["logGroups"]
     assert {group["logGroupName"]: group["retentionInDays"] for group in groups} == {
-        f"/academy/{name}": 14
-        for name in (
-            "academy-api",
-            "academy-messaging-worker",
-            "academy-video-worker",
-            "academy-ai-worker-cpu",
-            "starter",
-        )
+        f"/academy/{name}": 14 for name in (*REPOSITORIES, "starter")
     }
     ecr = account.client("ecr")
     for repository in ecr.describe_repositories()["repositories"]:
@@ -181,8 +181,7 @@ def test_alarms_watch_every_dead_letter_queue_and_every_host_that_stops_itself(a
     alarms = account.client("cloudwatch").describe_alarms()["MetricAlarms"]
     watched = {alarm["Dimensions"][0]["Value"] for alarm in alarms}
     stopping = {account.instances(name)[0]["InstanceId"] for name in HOSTS if "video" in name or "ai" in name}
-    queues = [url.rpartition("/")[2] for url in account.client("sqs").list_queues()["QueueUrls"]]
-    assert watched == {*stopping, *(name for name in queues if name.endswith("-dlq"))}
+    assert watched == {*stopping, *(name for name in queue_names(account) if name.endswith("-dlq"))}
     (topic,) = account.client("sns").list_topics()["Topics"]
     assert {action for alarm in alarms for action in alarm["AlarmActions"]} == {topic["TopicArn"]}
 
@@ -271,6 +270,7 @@ def test_what_others_changed_is_mended_and_a_stopped_worker_left_alone(account: 
     ec2, iam = account.client("ec2"), account.client("iam")
     (worker,) = account.instances("academy-video-worker-1")
     ec2.stop_instances(InstanceIds=[worker["InstanceId"]])
+    look = snapshot(account)
     group = ec2.describe_security_groups(Filters=[{"Name": "group-name", "Values": ["academy-api-sg"]}])
     ec2.authorize_security_group_ingress(
         GroupId=group["SecurityGroups"][0]["GroupId"], IpProtocol="tcp", FromPort=22, ToPort=22, CidrIp="0.0.0.0/0"
@@ -283,14 +283,17 @@ def test_what_others_changed_is_mended_and_a_stopped_worker_left_alone(account: 
         ),
     )
     account.client("logs").put_retention_policy(logGroupName="/academy/academy-api", retentionInDays=365)
-    tags = ("--tags", "network,identity,logs,instance")
+    delete_starter(account)
+    account.client("sns").delete_topic(TopicArn=TOPIC_ARN)
+    tags = ("--tags", "network,identity,logs,instance,starter,alarms")
 
     before = account.writes()
     foreseen = account.provision("mend-check", *tags, "--check").expect().changed()
     assert account.writes() == before
     changed = account.provision("mend", *tags).expect().changed()
-    assert foreseen == changed == {**dict.fromkeys(HOSTS, 0), "localhost": 3}
+    assert foreseen == changed == {**dict.fromkeys(HOSTS, 0), "localhost": 9}
 
+    assert snapshot(account) == look
     assert (22, "0.0.0.0/0") not in inbound(account, "academy-api-sg")
     assert iam.list_role_policies(RoleName="academy-api-role")["PolicyNames"] == ["academy-host"]
     assert len(account.instances()) == len(HOSTS)
@@ -328,13 +331,17 @@ def test_a_stopped_host_does_not_hide_the_others(
     ("name", "arguments", "message"),
     [
         ("type", ["--limit", "academy-video-worker-2", "-e", "instance_type=c7g.large"], "instance_allow_type_change"),
-        ("volume", ["--limit", "academy-video-worker-2", "-e", "transcode_volume_size_gib=200"], "100 GiB at /dev/sdf"),
         ("memory", ["--limit", "academy-video-worker-2", "-e", "instance_type=t4g.small"], "instance_memory_min_mib"),
         ("placeholder", ["--tags", "queues", "-e", "owner=CHANGE-ME"], "owner: still CHANGE-ME"),
         ("world", ["--tags", "network", "-e", '{"operator_cidrs": ["0.0.0.0/0"]}'], "the whole world"),
         ("account", ["--tags", "queues", "-e", "aws_account_id='000000000000'"], "belongs to account 000000000000"),
         ("backups", ["--tags", "database", "-e", "database_backup_retention_days=1"], "database_backup_retention_days"),
         ("retention", ["--tags", "logs", "-e", "logs_retention_days=10"], "logs_retention_days"),
+        (
+            "placement",
+            ["-i", SHARED_HOST, "--tags", "queues", "-e", "queues_receive_wait_seconds=5"],
+            "academy-api-1: video_worker would stop this host",
+        ),
         ("hours", ["--tags", "alarms", "-e", "alarms_worker_running_hours=169"], "alarms_worker_running_hours"),
     ],
 )
@@ -345,6 +352,22 @@ def test_it_refuses(account: Account, name: str, arguments: list[str], message: 
     assert account.writes() == before
 
 
+def test_a_data_disk_is_neither_grown_nor_left_to_end_with_its_host(account: Account) -> None:
+    ec2, (host,) = account.client("ec2"), account.instances("academy-video-worker-2")
+    theirs = [{"DeviceName": "/dev/sdf", "Ebs": {"DeleteOnTermination": True}}]
+    ec2.modify_instance_attribute(InstanceId=host["InstanceId"], BlockDeviceMappings=theirs)
+    before = account.writes()
+    size = ("-e", "transcode_volume_size_gib=200")
+    run = account.provision("refuse-volume", "--limit", "academy-video-worker-2", *size).expect(2)
+    told = " ".join(run.output.split())
+    assert "100 GiB at /dev/sdf" in told
+    assert account.writes() == before
+    command = re.search(f"--instance-id {host['InstanceId']} --block-device-mappings '(.*?)'", told)
+    assert command is not None, told
+    ec2.modify_instance_attribute(InstanceId=host["InstanceId"], BlockDeviceMappings=json.loads(command[1]))
+    assert account.instances("academy-video-worker-2") == [host]
+
+
 OTHER_JOBS = {
     key: {"name": f"academy-{name}", "visibility_timeout_seconds": 7200, "max_receive_count": 2}
     for key, name in {
@@ -353,8 +376,30 @@ OTHER_JOBS = {
         "ai_lite": "ai-jobs-lite",
         "ai_basic": "ai-jobs-basic",
         "ai_premium": "ai-jobs-premium",
+        "another": "another-jobs",
     }.items()
 }
+
+
+def starter(account: Account) -> tuple[Any, ...]:
+    found = account.client("lambda").get_function_configuration(FunctionName="academy-starter")
+    keys = ("Timeout", "MemorySize", "Architectures", "LoggingConfig")
+    return (
+        *(found[key] for key in keys),
+        json.loads(found["Environment"]["Variables"]["STARTER"])["groups"],
+        account.client("events").describe_rule(Name="academy-starter")["State"],
+    )
+
+
+def statements(account: Account, role: str, policy: str) -> list[dict[str, Any]]:
+    found = account.client("iam").get_role_policy(RoleName=role, PolicyName=policy)
+    return list(found["PolicyDocument"]["Statement"])
+
+
+def may_write_to(account: Account, group: str) -> bool:
+    return f":log-group:{group}:" in json.dumps(statements(account, "academy-starter-role", "academy-starter"))
+
+
 # For each role: other values for what it exposes, and what AWS then says.
 PARAMETERS: dict[str, tuple[dict[str, Any], Callable[[Account], Any], Any]] = {
     "network": (
@@ -375,15 +420,14 @@ PARAMETERS: dict[str, tuple[dict[str, Any], Callable[[Account], Any], Any]] = {
                     "receives_from": ["academy-video-jobs"],
                     "stops_itself": True,
                 }
-            }
+            },
+            "identity_starter_log_group": "/academy/other-starter",
         },
-        lambda account: [
-            statement["Sid"]
-            for statement in account.client("iam").get_role_policy(
-                RoleName="academy-api-role", PolicyName="academy-host"
-            )["PolicyDocument"]["Statement"]
-        ],
-        ["ReceiveJobs", "WriteLogs", "LogInToRegistry", "PullImages", "SeeInstances", "StopItself"],
+        lambda account: (
+            [statement["Sid"] for statement in statements(account, "academy-api-role", "academy-host")],
+            may_write_to(account, "/academy/other-starter"),
+        ),
+        (["ReceiveJobs", "WriteLogs", "LogInToRegistry", "PullImages", "SeeInstances", "StopItself"], True),
     ),
     "queues": (
         {
@@ -398,8 +442,9 @@ PARAMETERS: dict[str, tuple[dict[str, Any], Callable[[Account], Any], Any]] = {
                 for name in ("VisibilityTimeout", "ReceiveMessageWaitTimeSeconds", "MessageRetentionPeriod")
             ]
             + [queue_attributes(account, "academy-video-jobs-dlq")["MessageRetentionPeriod"]]
+            + [name for name in queue_names(account) if "another" in name]
         ),
-        ["7200", "10", str(5 * 86400), str(9 * 86400)],
+        ["7200", "10", str(5 * 86400), str(9 * 86400), "academy-another-jobs", "academy-another-jobs-dlq"],
     ),
     "database": (
         {
@@ -413,49 +458,108 @@ PARAMETERS: dict[str, tuple[dict[str, Any], Callable[[Account], Any], Any]] = {
         [30, 150, 14],
     ),
     "registry": (
-        {"registry_untagged_expiry_days": 3},
-        lambda account: json.loads(
-            account.client("ecr").get_lifecycle_policy(repositoryName="academy-api")["lifecyclePolicyText"]
-        )["rules"][0]["selection"]["countNumber"],
-        3,
+        {
+            "registry_repositories": "{{ (container_names.values() | list) + ['academy-another'] }}",
+            "registry_untagged_expiry_days": 3,
+        },
+        lambda account: {
+            found["repositoryName"]: json.loads(
+                account.client("ecr").get_lifecycle_policy(repositoryName=found["repositoryName"])[
+                    "lifecyclePolicyText"
+                ]
+            )["rules"][0]["selection"]["countNumber"]
+            for found in account.client("ecr").describe_repositories()["repositories"]
+        },
+        dict.fromkeys((*REPOSITORIES, "academy-another"), 3),
     ),
     "logs": (
-        {"logs_retention_days": 7},
-        lambda account: {
-            group["retentionInDays"] for group in account.client("logs").describe_log_groups()["logGroups"]
+        {
+            "logs_groups": "{{ (container_log_groups.values() | list) + [starter_log_group, '/academy/another'] }}",
+            "logs_retention_days": 7,
         },
-        {7},
+        lambda account: {
+            group["logGroupName"]: group["retentionInDays"]
+            for group in account.client("logs").describe_log_groups()["logGroups"]
+        },
+        {f"/academy/{name}": 7 for name in (*REPOSITORIES, "starter", "another")},
     ),
     "instance": (
-        {"owner": "others", "instance_security_group": "academy-worker-sg"},
-        lambda account: {
-            (tag["Value"], host["SecurityGroups"][0]["GroupName"])
-            for host in account.instances()
-            for tag in host["Tags"]
-            if tag["Key"] == "Owner"
+        {
+            "instance_security_group": "academy-worker-sg",
+            "instance_type": "c7g.large",
+            "instance_allow_type_change": [*HOSTS],
         },
-        {("others", "academy-worker-sg")},
+        # The one that was stopped runs, as the role says of a change of type.
+        lambda account: {
+            (host["InstanceType"], host["State"]["Name"], host["SecurityGroups"][0]["GroupName"])
+            for host in account.instances()
+        },
+        {("c7g.large", "running", "academy-worker-sg")},
     ),
     "starter": (
-        {"starter_grace_seconds": 90, "starter_timeout_seconds": 30, "starter_enabled": False},
-        lambda account: (
-            account.client("lambda").get_function_configuration(FunctionName="academy-starter")["Timeout"],
-            account.client("events").describe_rule(Name="academy-starter")["State"],
+        {
+            "starter_workers": {
+                "video_worker": {"queues": ["academy-video-jobs"], "hosts": ["academy-video-worker-2"]}
+            },
+            "starter_grace_seconds": 90,
+            "starter_log_group": "/academy/academy-api",
+            "starter_timeout_seconds": 30,
+            "starter_memory_mib": 192,
+            "starter_architecture": "x86_64",
+            "starter_enabled": False,
+        },
+        starter,
+        (
+            30,
+            192,
+            ["x86_64"],
+            {"LogFormat": "Text", "LogGroup": "/academy/academy-api"},
+            [
+                {
+                    "name": "video_worker",
+                    "queues": ["academy-video-jobs"],
+                    "hosts": ["academy-video-worker-2"],
+                    "grace_seconds": 90,
+                }
+            ],
+            "DISABLED",
         ),
-        (30, "DISABLED"),
     ),
     "alarms": (
-        {"alarms_worker_running_hours": 24, "alarms_emails": ["ops@example.com"]},
+        {
+            "alarms_queues": ["academy-video-jobs", "academy-another-jobs"],
+            "alarms_hosts": [*HOSTS],
+            "alarms_worker_running_hours": 24,
+            "alarms_emails": ["ops@example.com"],
+        },
         lambda account: (
             {
-                alarm["EvaluationPeriods"]
+                alarm["AlarmName"].removesuffix("-running-too-long"): alarm["EvaluationPeriods"]
                 for alarm in account.client("cloudwatch").describe_alarms()["MetricAlarms"]
                 if alarm["AlarmName"].endswith("-running-too-long")
             },
+            account.client("cloudwatch").describe_alarms(AlarmNames=["academy-another-jobs-dlq-not-empty"])[
+                "MetricAlarms"
+            ]
+            != [],
             [found["Endpoint"] for found in account.client("sns").list_subscriptions()["Subscriptions"]],
         ),
-        ({24}, ["ops@example.com"]),
+        (dict.fromkeys(HOSTS, 24), True, ["ops@example.com"]),
     ),
+}
+
+
+# Where what a role makes carries the deployment's tags, which every role is given.
+KINDS = {
+    "network": "security groups",
+    "identity": "roles",
+    "queues": "queues",
+    "database": "database",
+    "registry": "repositories",
+    "logs": "log groups",
+    "instance": "instances",
+    "starter": "functions",
+    "alarms": "topics",
 }
 
 
@@ -463,12 +567,15 @@ PARAMETERS: dict[str, tuple[dict[str, Any], Callable[[Account], Any], Any]] = {
 def test_other_values_are_predicted_and_then_kept(account: Account, role: str) -> None:
     values, look, wanted = PARAMETERS[role]
     assert look(account) != wanted
-    predicted_then_kept(account, role, role, values)
+    assert "others" not in owners(snapshot(account)[KINDS[role]])
+    predicted_then_kept(account, role, role, {**values, "owner": "others"})
     assert look(account) == wanted
+    assert "others" in owners(snapshot(account)[KINDS[role]])
 
 
 def test_the_values_of_before_come_back(account: Account) -> None:
-    account.provision("restore").expect()
+    allowed = {"instance_allow_type_change": [*HOSTS]}
+    account.provision("restore", "-e", json.dumps(allowed)).expect()
     assert unchanged(account.provision("restored").expect().changed())
 
 
@@ -491,28 +598,30 @@ def test_a_newer_image_replaces_no_host_and_a_terminated_host_gets_it(account: A
     assert (new["InstanceId"] != old["InstanceId"], new["ImageId"]) == (True, image)
 
 
-@pytest.mark.parametrize(
-    ("tags", "message"),
-    [
-        ({}, "its Project tag is missing"),
-        ({"Project": "other"}, "its Project tag is other"),
-        ({"Project": "academy"}, "one instance may carry this Name tag, found 2"),
-    ],
-)
-def test_no_host_is_made_or_mended_beside_a_namesake(account: Account, tags: dict[str, str], message: str) -> None:
+def test_no_host_is_made_or_mended_beside_a_namesake(account: Account) -> None:
+    messages: dict[str | None, str] = {
+        None: "its Project tag is missing",
+        "other": "its Project tag is other",
+        "academy": "one instance may carry this Name tag, found 2",
+    }
     ec2 = account.client("ec2")
     (host,) = [host for host in account.instances(ALWAYS_ON) if host["State"]["Name"] == "running"]
-    named = [{"Key": key, "Value": value} for key, value in {"Name": ALWAYS_ON, **tags}.items()]
-    (namesake,) = ec2.run_instances(
-        ImageId=host["ImageId"], InstanceType="t4g.micro", MinCount=1, MaxCount=1,
-        TagSpecifications=[{"ResourceType": "instance", "Tags": named}],
-    )["Instances"]  # fmt: skip
+    namesakes = []
+    for project in messages:
+        tags = {"Name": ALWAYS_ON, **({"Project": project} if project else {})}
+        (namesake,) = ec2.run_instances(
+            ImageId=host["ImageId"], InstanceType="t4g.micro", MinCount=1, MaxCount=1,
+            TagSpecifications=[
+                {"ResourceType": "instance", "Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}
+            ],
+        )["Instances"]  # fmt: skip
+        namesakes.append(namesake["InstanceId"])
     before = account.writes()
-    run = account.provision("namesake", "--tags", "instance").expect(2)
-    assert message in " ".join(run.output.split())
-    assert namesake["InstanceId"] in run.output
+    run = account.provision("namesakes", "--tags", "instance").expect(2)
+    told = " ".join(run.output.split())
+    assert [word for word in (*messages.values(), *namesakes) if word not in told] == []
     assert account.writes() == before
-    ec2.terminate_instances(InstanceIds=[namesake["InstanceId"]])
+    ec2.terminate_instances(InstanceIds=namesakes)
     assert unchanged(account.provision("no-namesake", "--tags", "instance").expect().changed())
 
 
@@ -547,7 +656,6 @@ def test_other_names_make_other_groups_and_leave_the_old(account: Account) -> No
     found = {group["GroupName"] for group in account.client("ec2").describe_security_groups()["SecurityGroups"]}
     assert found >= {*names.values(), "academy-api-sg", "academy-worker-sg"}
     assert inbound(account, "rds-academy-sg") == {(5432, "academy-web-sg"), (5432, "academy-jobs-sg")}
-    account.provision("names-of-before", "--tags", "network").expect()
 
 
 def test_other_subnets_are_those_of_the_database(account: Account) -> None:
