@@ -472,7 +472,7 @@ PARAMETERS: dict[str, tuple[dict[str, Any], Callable[[Account], Any], Any]] = {
     ),
     "registry": (
         {
-            "registry_repositories": "{{ [*container_names.values(), 'academy-another'] }}",
+            "registry_repositories": "{{ (container_names.values() | list) + ['academy-another'] }}",
             "registry_untagged_expiry_days": 3,
         },
         lambda account: {
@@ -487,7 +487,7 @@ PARAMETERS: dict[str, tuple[dict[str, Any], Callable[[Account], Any], Any]] = {
     ),
     "logs": (
         {
-            "logs_groups": "{{ [*container_log_groups.values(), starter_log_group, '/academy/another'] }}",
+            "logs_groups": "{{ (container_log_groups.values() | list) + [starter_log_group, '/academy/another'] }}",
             "logs_retention_days": 7,
         },
         lambda account: {
