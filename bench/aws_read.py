@@ -74,6 +74,7 @@ def functions(lambda_: Any) -> Iterator[Read]:
     for function in (found["FunctionName"] for found in lambda_.list_functions()["Functions"]):
         yield partial(lambda_.get_function, FunctionName=function)
         yield partial(lambda_.get_policy, FunctionName=function)
+        yield partial(lambda_.get_function_event_invoke_config, FunctionName=function)
 
 
 def schedules(events: Any) -> Iterator[Read]:
