@@ -16,7 +16,7 @@ VIDEO_HOSTS = {"academy-video-worker-1", "academy-video-worker-2"}
 QUEUE = "academy-video-jobs"
 CONTAINER = "academy-video-worker"
 BURST = 20
-SHORT_CLIP_SECONDS, LONG_CLIP_SECONDS = 20, 900
+SHORT_CLIP_SECONDS, LONG_CLIP_SECONDS = 20, 400
 # Long enough for a short clip, short enough for a test that waits for it to be over.
 VISIBILITY_SECONDS = 30
 
