@@ -82,17 +82,41 @@ def sleep(account: Account) -> None:
         sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
 
 
-def drill(account: Account, report: Path, *arguments: str) -> support.Run:
-    return support.playbook(
-        "-i", "inventories/local/hosts.yml", "playbooks/drill.yml",
-        "-e", f"aws_endpoint_url={account.url}", "-e", f"drill_report_file={report}",
-        *arguments,
-        name="drill",
-    )  # fmt: skip
+def arguments(account: Account, report: Path) -> tuple[str, ...]:
+    return *account.arguments("playbooks/drill.yml"), "-e", f"drill_report_file={report}"
+
+
+def drill(account: Account, report: Path, *more: str) -> support.Run:
+    return support.playbook(*arguments(account, report), *more, name="drill")
+
+
+def where_nothing_runs(directory: Path) -> tuple[str, ...]:
+    """An inventory beside the other: whoever asks the judged host finds it without files, as one on its way down."""
+    host = {"ansible_connection": "local", "ansible_become": False, "ansible_python_interpreter": "/bin/false"}
+    file = directory / "no-files.yml"
+    file.write_text(json.dumps({"all": {"hosts": {HOSTS[0]: host}}}), encoding="utf-8")
+    return "-i", str(file)
 
 
 def limits(**seconds: int) -> tuple[str, str]:
     return "-e", json.dumps({"drill_step_timeouts_seconds": seconds})
+
+
+@pytest.fixture
+def on_its_way_down(workers: Account, tmp_path: Path) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """The judged host's instance, which runs, and an inventory in which it has no files to run anything by."""
+    instance_id = workers.instances(HOSTS[0])[0]["InstanceId"]
+    host = {
+        "ansible_connection": "local",
+        "ansible_become": False,
+        "ansible_python_interpreter": "/bin/false",
+        "aws_instance_id": instance_id,
+    }
+    file = tmp_path / "no-files.yml"
+    file.write_text(json.dumps({"running": {"hosts": {HOSTS[0]: host}}}), encoding="utf-8")
+    workers.client("ec2").start_instances(InstanceIds=[instance_id])
+    yield instance_id, ("-i", str(file))
+    sleep(workers)
 
 
 @pytest.mark.parametrize("host", HOSTS)
@@ -113,11 +137,30 @@ def test_a_round_trip_is_followed_on_whichever_host(workers: Account, tmp_path: 
     assert "호스트가 스스로 정지함" in run.output
 
 
-def test_check_mode_judges_and_sends_nothing(workers: Account, tmp_path: Path) -> None:
-    before = workers.writes()
-    drill(workers, tmp_path / "drill.json", "--check").expect()
+def test_check_mode_judges_a_host_that_stops_meanwhile_and_sends_nothing(
+    workers: Account, on_its_way_down: tuple[str, tuple[str, ...]], tmp_path: Path
+) -> None:
+    instance_id, inventory = on_its_way_down
+    report = tmp_path / "drill.json"
+    with support.background_playbook(*arguments(workers, report), *inventory, "--check", name="drill-check") as run:
+        run.wait_for_line(support.task("Wait until the host runs no more"), 120)
+        workers.client("ec2").stop_instances(InstanceIds=[instance_id])
+        before = workers.writes()
+        output = run.finish(120).expect().output
+    assert f"fatal: [{HOSTS[0]}]" in output
     assert workers.writes() == before
-    assert not (tmp_path / "drill.json").exists()
+    assert not report.exists()
+
+
+def test_a_host_on_which_a_look_fails_and_that_runs_on_gets_no_job(
+    workers: Account, on_its_way_down: tuple[str, tuple[str, ...]], tmp_path: Path
+) -> None:
+    _, inventory = on_its_way_down
+    before = workers.writes()
+    one_look = ("-e", json.dumps({"__hold_stop_looks": 1}))
+    run = drill(workers, tmp_path / "drill.json", *inventory, *one_look, *limits(stopped=3)).expect(2)
+    assert "runs, and 'List what runs there' failed there" in " ".join(run.output.split())
+    assert workers.writes() == before
 
 
 def test_a_job_that_nobody_takes_fails_with_the_reason(workers: Account, tmp_path: Path) -> None:
