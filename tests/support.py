@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 import urllib.request
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,10 @@ from localcloud import demo, direct, settings
 ROOT = Path(__file__).resolve().parent.parent
 LOG_DIR = ROOT / "build" / "test-logs"
 READ_BYTES = 1024**2
+# How often every process is looked for, and which of these times its arguments are read.
+WATCH_SECONDS = 0.05
+YOUNG_LOOKS = 10
+SELDOM_LOOKS = 20
 RECAP = re.compile(r"^(\S+)\s+: ok=\d+\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.MULTILINE)
 
 
@@ -91,14 +96,24 @@ class Background:
         """Poll until a moment comes; fail when the run ends before."""
         deadline = time.monotonic() + timeout_seconds
         while not has_come():
-            tail = self.output()[-3000:]
-            assert self.process.poll() is None, f"{what}: the run ended before that moment came:\n{tail}"
-            assert time.monotonic() < deadline, f"{what}: not within {timeout_seconds} s:\n{tail}"
+            assert self.process.poll() is None, (
+                f"{what}: the run ended before that moment came:\n{self.output()[-3000:]}"
+            )
+            assert time.monotonic() < deadline, f"{what}: not within {timeout_seconds} s:\n{self.output()[-3000:]}"
             time.sleep(0.05)
 
     def wait_for_line(self, pattern: str, timeout_seconds: int) -> None:
         """Wait until it has printed such a line."""
-        self.wait_until(lambda: bool(re.search(pattern, self.output(), re.MULTILINE)), pattern, timeout_seconds)
+        with self.log.open("rb") as log:
+
+            def has_come() -> bool:
+                start = log.tell()
+                printed = log.read()
+                # The last line may go on.
+                log.seek(start + printed.rfind(b"\n") + 1)
+                return bool(re.search(pattern, printed.decode("utf-8", "replace"), re.MULTILINE))
+
+            self.wait_until(has_come, pattern, timeout_seconds)
 
     def finish(self, timeout_seconds: int = 300) -> Run:
         """Wait until it has ended."""
@@ -208,10 +223,16 @@ def watched_arguments(seen: set[str]) -> Iterator[None]:
     ended = threading.Event()
 
     def watch() -> None:
-        while not ended.wait(0.05):
-            for file in Path("/proc").glob("[0-9]*/cmdline"):
-                with contextlib.suppress(OSError):  # it ended meanwhile
-                    seen.add(file.read_bytes().replace(b"\0", b" ").decode("utf-8", "replace"))
+        looks: Counter[str] = Counter()
+        while not ended.wait(WATCH_SECONDS):
+            now = {process_id for process_id in os.listdir("/proc") if process_id.isdecimal()}
+            # A process becomes another program soon after its start, or hardly ever.
+            for process_id in now:
+                if looks[process_id] < YOUNG_LOOKS or looks[process_id] % SELDOM_LOOKS == 0:
+                    with contextlib.suppress(OSError):  # it ended meanwhile
+                        arguments = Path("/proc", process_id, "cmdline").read_bytes()
+                        seen.add(arguments.replace(b"\0", b" ").decode("utf-8", "replace"))
+            looks = Counter({process_id: looks[process_id] + 1 for process_id in now})
 
     watcher = threading.Thread(target=watch)
     watcher.start()

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import re
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -239,7 +240,10 @@ def kill_at(moment: Moment, name: str) -> None:
         trap(moment)
     try:
         with support.background_playbook(*moment.playbook, AWAKE, *TALKATIVE, name=name) as run:
-            run.wait_until(lambda: has_come(moment, run), moment.name, MOMENT_TIMEOUT_SECONDS)
+            if moment.line:
+                run.wait_for_line(moment.line, MOMENT_TIMEOUT_SECONDS)
+            if moment.host:
+                wait_on_host(moment, run)
             time.sleep(moment.seconds)
             run.signal(signal.SIGKILL)
             killed = run.finish()
@@ -251,11 +255,16 @@ def kill_at(moment: Moment, name: str) -> None:
     assert not moment.line.startswith("^TASK") or re.search(moment.line, begun), f"{moment.name}: killed in {begun}"
 
 
-def has_come(moment: Moment, run: support.Background) -> bool:
-    if not re.search(moment.line, run.output(), re.MULTILINE):
-        return False
+def wait_on_host(moment: Moment, run: support.Background) -> None:
+    """One command that waits there: to ask from here again and again would take the processor from the run."""
     asked = f"test -e {INSIDE}" if moment.program else moment.is_so
-    return not asked or support.on_host(instance_id(moment.host), "sh", "-c", asked).returncode == 0
+    script = f"until {asked}; do sleep 0.05; done"
+    limited = ("timeout", str(MOMENT_TIMEOUT_SECONDS), "sh", "-c", script)
+    with subprocess.Popen(
+        ["docker", "exec", instance_id(moment.host), *limited], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as waiting:
+        run.wait_until(lambda: waiting.poll() is not None, moment.name, MOMENT_TIMEOUT_SECONDS)
+        assert waiting.returncode == 0, moment.name
 
 
 def trap(moment: Moment) -> None:

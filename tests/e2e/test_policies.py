@@ -32,11 +32,13 @@ def grants() -> dict[str, Any]:
 
 
 def denied() -> set[Denial]:
-    """What was denied, but for a worker's stop of its own host: EC2 refuses that while a deployment holds the host."""
+    """What the story's hosts were denied, but for a worker's stop of its own, refused while a deployment holds it."""
+    roles = {policy.role for policy in policies.all_policies().values()}
     return {
         denial
         for denial in denials(grants()["denied"])
-        if denial.role not in STOPPING_ROLES or denial.action != "ec2:StopInstances" or not denial.is_of_itself
+        if denial.role in roles
+        and (denial.role not in STOPPING_ROLES or denial.action != "ec2:StopInstances" or not denial.is_of_itself)
     }
 
 
