@@ -4,7 +4,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -14,10 +18,25 @@ from localcloud import settings
 
 def ensure_operator_key() -> None:
     """Make the key pair at settings.OPERATOR_KEY where it is missing."""
-    public_file = settings.OPERATOR_KEY.with_suffix(".pub")
-    if settings.OPERATOR_KEY.exists() and public_file.exists():
-        return
     settings.OPERATOR_KEY.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with _alone_in(settings.OPERATOR_KEY.parent):
+        public_file = settings.OPERATOR_KEY.with_suffix(".pub")
+        if not (settings.OPERATOR_KEY.exists() and public_file.exists()):
+            _make_key(public_file)
+
+
+@contextmanager
+def _alone_in(directory: Path) -> Iterator[None]:
+    """Two that make a pair at the same time would leave halves that do not belong together."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _make_key(public_file: Path) -> None:
     key = Ed25519PrivateKey.generate()
     private = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()

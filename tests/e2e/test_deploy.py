@@ -12,16 +12,11 @@ import secrets
 import signal
 import time
 
-import pytest
-
 from localcloud import demo, settings
 from plugins.module_utils.hold import hold_epoch
 from tests import policies, support
 from tests.e2e.test_story import API_HOST, HOSTS, MESSAGING_HOST, STOPPED_WORKER, stop
 from tests.policies import Host
-
-# From here on another deployment comes and goes beside the story's.
-pytestmark = pytest.mark.usefixtures("scenario_runs")
 
 WORKERS = HOSTS - {API_HOST, MESSAGING_HOST}
 BUSY_WORKER = "academy-ai-worker-1"

@@ -31,8 +31,8 @@ from localcloud.registry import Registry
 from localcloud.spot import NoHosts, Spot
 from localcloud.wire import Call
 
-# Longer than Ansible takes to start what it has just stopped.
-SETTLE_SECONDS = 20.0
+# Longer than Ansible takes to start what it has just stopped, on a machine that has more to do.
+SETTLE_SECONDS = 40.0
 MANIFEST = {
     "schemaVersion": 2,
     "mediaType": "application/vnd.docker.distribution.manifest.v2+json",

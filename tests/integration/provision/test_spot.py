@@ -135,7 +135,7 @@ def test_a_second_run_changes_nothing_and_a_stopped_one_stays_stopped(account: A
     assert unchanged(account, "again")
     account.client("ec2").stop_instances(InstanceIds=[only(account, SPOT)["InstanceId"]])
     assert unchanged(account, "stopped")
-    support.wait_until(lambda: request(account)["State"] == "disabled", "its request notices", 30)
+    support.wait_until(lambda: request(account)["State"] == "disabled", "its request notices", 90)
     assert only(account, SPOT)["State"]["Name"] == "stopped"
 
 
@@ -228,7 +228,7 @@ def test_a_deploy_wakes_one_that_has_just_stopped_and_names_the_one_that_it_cann
     ec2.terminate_instances(InstanceIds=[ids[PLAIN]])
     play = tmp_path / "wake.yml"
     play.write_text(json.dumps(WAKE_PLAY), encoding="utf-8")
-    extra = json.dumps({"ids": ids, "sleeper": SPOT, "hold_start_timeout_seconds": 30})
+    extra = json.dumps({"ids": ids, "sleeper": SPOT, "hold_start_timeout_seconds": 60})
     run = support.playbook(*account.arguments(str(play)), "-e", extra, name="spot-wake").expect(2)
     told = " ".join(run.output.split())
     # It was asked more than once.
@@ -236,7 +236,7 @@ def test_a_deploy_wakes_one_that_has_just_stopped_and_names_the_one_that_it_cann
     assert f"{SPOT} goes on" in told
     assert f"{PLAIN} goes on" not in told
     assert (
-        f"{PLAIN} ({ids[PLAIN]}) could not be started, and stays as it is: it is terminated, and had 30 seconds" in told
+        f"{PLAIN} ({ids[PLAIN]}) could not be started, and stays as it is: it is terminated, and had 60 seconds" in told
     )
     assert f"-e wake_workers=true --limit {PLAIN}" in told
     reservations = ec2.describe_instances(InstanceIds=list(ids.values()))["Reservations"]

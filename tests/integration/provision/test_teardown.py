@@ -359,7 +359,7 @@ def test_it_is_set_up_again_and_what_is_to_be_kept_is_kept_and_named(account: Ac
     account.push("academy-api")
     spot_host_at_rest(account)
     at_rest = ["cancelled", "disabled"]
-    support.wait_until(lambda: spot_states(account) == at_rest, "its request notices that it was stopped", 30)
+    support.wait_until(lambda: spot_states(account) == at_rest, "its request notices that it was stopped", 90)
     wishes = {
         "teardown_delete_images": False, "teardown_snapshot_data_disks": False,
         "teardown_final_database_snapshot": False,
