@@ -14,10 +14,10 @@ from tests import support
 
 NAMES = sorted(directory.parent.name for directory in support.ROOT.glob("molecule/*/molecule.yml"))
 # A scenario mostly waits, for its host and for SSH.
-AT_ONCE = 2
+AT_ONCE = 3
 TIMEOUT_SECONDS = 1200
 # Whoever waits for something on the same cloud comes first.
-COMMAND = ("nice", "-n", "3", str(Path(sys.executable).with_name("molecule")), "test", "-s")
+COMMAND = ("nice", "-n", "5", str(Path(sys.executable).with_name("molecule")), "test", "-s")
 ENVIRONMENT = {
     # molecule reads neither ansible.cfg's collections path nor anybody's activated environment.
     "ANSIBLE_COLLECTIONS_PATH": str(support.ROOT / ".collections"),
