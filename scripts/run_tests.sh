@@ -4,7 +4,7 @@
 #
 # The tests that take minutes: the whole story on one embedded cloud, in order, another that is killed and killed again, and
 # beside them the AWS roles on control planes of their own, which have no hosts and share nothing with the cloud. These come
-# second: they fill what the others leave of the processors while they wait for hosts.
+# second, and last as long: they fill what the others leave of the processors while they wait for hosts.
 set -euo pipefail
 
 # Its exit status says only whether the cloud is ready.
@@ -17,21 +17,14 @@ fi
 # What a killed one left would otherwise count as the machine's own.
 python -m localcloud down
 
-logs=build/test-logs
-mkdir -p "$logs"
-lanes=()
-# Usage: beside <name of its log> <pytest's arguments> ...
-beside() {
-  nice -n 10 pytest --exitfirst --verbose --durations=20 "${@:2}" >"$logs/$1.log" 2>&1 &
-  lanes+=("$!")
-}
-provisioning=tests/integration/provision/test_provision.py
-beside lane-provisioning "$provisioning"
-beside lane-integration tests/integration --ignore="$provisioning"
+mkdir -p build/test-logs
+integration_log=build/test-logs/integration.log
+nice -n 10 pytest --exitfirst --verbose --durations=20 tests/integration >"$integration_log" 2>&1 &
+integration=$!
 
 # Whatever happens, nothing of it stays. After a successful run this finds nothing to do.
 finish() {
-  kill "${lanes[@]}" 2>/dev/null || true
+  kill "$integration" 2>/dev/null || true
   python -m localcloud down
 }
 trap finish EXIT
@@ -40,8 +33,6 @@ failed=0
 pytest --exitfirst --verbose --durations=0 \
   tests/e2e/test_story.py tests/e2e/test_deploy.py tests/e2e/test_workers.py tests/e2e/test_policies.py \
   tests/molecule tests/e2e/test_down.py tests/e2e/test_interruption.py || failed=1
-for lane in "${lanes[@]}"; do
-  wait "$lane" || failed=1
-done
-cat "$logs"/lane-*.log
+wait "$integration" || failed=1
+cat "$integration_log"
 exit "$failed"

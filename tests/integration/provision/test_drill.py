@@ -20,6 +20,21 @@ QUEUE = "academy-video-jobs"
 HOSTS = ("academy-video-worker-1", "academy-video-worker-2")
 
 
+# What a deployment does first.
+HOLD_PLAY = [
+    {
+        "name": "Hold",
+        "hosts": "running",
+        "gather_facts": False,
+        "module_defaults": {"group/academy.deploy.aws": "{{ aws_module_defaults }}"},
+        "tasks": [
+            {"name": "Hold it", "ansible.builtin.include_role": {"name": "academy.deploy.hold"}},
+            {"name": "Go on", "ansible.builtin.debug": {"msg": "{{ inventory_hostname }} goes on"}},
+        ],
+    }
+]
+
+
 class Crew:
     """Starts a host for a message, does the job, and stops the host; or does only a part of that."""
 
@@ -111,6 +126,8 @@ def on_its_way_down(workers: Account, tmp_path: Path) -> Iterator[tuple[str, tup
         "ansible_become": False,
         "ansible_python_interpreter": "/bin/false",
         "aws_instance_id": instance_id,
+        "aws_state": {"name": "running"},
+        "aws_tags": {"Release": "1"},
     }
     file = tmp_path / "no-files.yml"
     file.write_text(json.dumps({"running": {"hosts": {HOSTS[0]: host}}}), encoding="utf-8")
@@ -161,6 +178,20 @@ def test_a_host_on_which_a_look_fails_and_that_runs_on_gets_no_job(
     run = drill(workers, tmp_path / "drill.json", *inventory, *one_look, *limits(stopped=3)).expect(2)
     assert "runs, and 'List what runs there' failed there" in " ".join(run.output.split())
     assert workers.writes() == before
+
+
+def test_a_host_that_stops_while_it_is_held_is_left(
+    workers: Account, on_its_way_down: tuple[str, tuple[str, ...]], tmp_path: Path
+) -> None:
+    instance_id, inventory = on_its_way_down
+    play = tmp_path / "hold.yml"
+    play.write_text(json.dumps(HOLD_PLAY), encoding="utf-8")
+    with support.background_playbook(*workers.arguments(str(play)), *inventory, name="hold-too-late") as run:
+        run.wait_for_line(support.task("Wait until the host runs no more"), 120)
+        workers.client("ec2").stop_instances(InstanceIds=[instance_id])
+        output = run.finish(120).expect().output
+    assert f"fatal: [{HOSTS[0]}]" in output
+    assert f"{HOSTS[0]} goes on" in output
 
 
 def test_a_job_that_nobody_takes_fails_with_the_reason(workers: Account, tmp_path: Path) -> None:
