@@ -31,6 +31,9 @@ READ_BYTES = 1024**2
 WATCH_SECONDS = 0.05
 YOUNG_LOOKS = 10
 SELDOM_LOOKS = 20
+# For boto3's waiters. A container that is told to stop in its first moments may not hear it, and its host waits
+# 80 seconds until it is killed.
+HOST_WAITER = {"Delay": 1, "MaxAttempts": 180}
 RECAP = re.compile(r"^(\S+)\s+: ok=\d+\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.MULTILINE)
 
 
@@ -188,7 +191,7 @@ def on_host(instance_id: str, *command: str) -> subprocess.CompletedProcess[str]
     )
 
 
-def wait_until(condition: Callable[[], bool], what: str, timeout_seconds: int = 120) -> None:
+def wait_until(condition: Callable[[], bool], what: str, timeout_seconds: int = 180) -> None:
     """Poll until the condition holds; fail naming what was awaited."""
     deadline = time.monotonic() + timeout_seconds
     while not condition():

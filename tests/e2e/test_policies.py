@@ -82,7 +82,7 @@ def host_of(name: str) -> Iterator[tuple[str, Host]]:
     """
     ec2, before = demo.client("ec2"), support.instance(name)
     instance_id = str(before["instance_id"])
-    waiting = {"InstanceIds": [instance_id], "WaiterConfig": {"Delay": 1, "MaxAttempts": 90}}
+    waiting = {"InstanceIds": [instance_id], "WaiterConfig": support.HOST_WAITER}
     if before["state"] == "stopped":
         ec2.start_instances(InstanceIds=[instance_id])
     ec2.get_waiter("instance_running").wait(**waiting)
@@ -121,8 +121,7 @@ def test_a_worker_stops_itself_and_not_its_neighbour() -> None:
         assert host.is_denied(policies.stop(neighbour["instance_id"]))
         assert host.is_denied(policies.stop(support.instance(HOST_OF["api"])["instance_id"]))
         assert host.error(policies.stop(instance_id)) == ("", "")
-        waiter = {"Delay": 1, "MaxAttempts": 90}
-        ec2.get_waiter("instance_stopped").wait(InstanceIds=[instance_id], WaiterConfig=waiter)
+        ec2.get_waiter("instance_stopped").wait(InstanceIds=[instance_id], WaiterConfig=support.HOST_WAITER)
     assert support.instance(NEIGHBOUR)["state"] == neighbour["state"]
     assert support.instance(HOST_OF["api"])["state"] == "running"
     assert denied() == set(), "a host itself was denied something"

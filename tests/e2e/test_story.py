@@ -243,7 +243,7 @@ def awake(*names: str) -> Iterator[dict[str, str]]:
     for name, instance_id in hosts.items():
         if support.instance(name)["state"] == "stopped":
             ec2.start_instances(InstanceIds=[instance_id])
-    ec2.get_waiter("instance_running").wait(InstanceIds=ids, WaiterConfig={"Delay": 1, "MaxAttempts": 90})
+    ec2.get_waiter("instance_running").wait(InstanceIds=ids, WaiterConfig=support.HOST_WAITER)
     try:
         yield hosts
     finally:
@@ -265,7 +265,7 @@ def stop(instance_id: str) -> None:
     """Stop an instance and wait until it is down."""
     ec2 = demo.client("ec2")
     ec2.stop_instances(InstanceIds=[instance_id])
-    ec2.get_waiter("instance_stopped").wait(InstanceIds=[instance_id], WaiterConfig={"Delay": 1, "MaxAttempts": 90})
+    ec2.get_waiter("instance_stopped").wait(InstanceIds=[instance_id], WaiterConfig=support.HOST_WAITER)
 
 
 def api_url() -> str:
