@@ -131,8 +131,10 @@ def on_its_way_down(workers: Account, tmp_path: Path) -> Iterator[tuple[str, tup
     }
     file = tmp_path / "no-files.yml"
     file.write_text(json.dumps({"running": {"hosts": {HOSTS[0]: host}}}), encoding="utf-8")
-    workers.client("ec2").start_instances(InstanceIds=[instance_id])
+    ec2 = workers.client("ec2")
+    ec2.start_instances(InstanceIds=[instance_id])
     yield instance_id, ("-i", str(file))
+    ec2.delete_tags(Resources=[instance_id], Tags=[{"Key": "HoldUntil"}])
     sleep(workers)
 
 
