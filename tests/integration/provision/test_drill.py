@@ -105,14 +105,6 @@ def drill(account: Account, report: Path, *more: str) -> support.Run:
     return support.playbook(*arguments(account, report), *more, name="drill")
 
 
-def where_nothing_runs(directory: Path) -> tuple[str, ...]:
-    """An inventory beside the other: whoever asks the judged host finds it without files, as one on its way down."""
-    host = {"ansible_connection": "local", "ansible_become": False, "ansible_python_interpreter": "/bin/false"}
-    file = directory / "no-files.yml"
-    file.write_text(json.dumps({"all": {"hosts": {HOSTS[0]: host}}}), encoding="utf-8")
-    return "-i", str(file)
-
-
 def limits(**seconds: int) -> tuple[str, str]:
     return "-e", json.dumps({"drill_step_timeouts_seconds": seconds})
 
