@@ -11,9 +11,10 @@ from typing import Any
 import yaml
 from ansible.errors import AnsibleActionFail
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from ansible.plugins.action import ActionBase
 
 from ..module_utils.application_environment import SERVICES, table_findings
+from ..module_utils.aws_state import ReadError, UnfitNetworkError, observe
+from ..module_utils.ecr_image import ImageError, find_image
 from ..module_utils.findings import Finding, errors, report
 from ..module_utils.network import MINIMUM_ZONES
 from ..module_utils.placeholders import unfilled
@@ -33,12 +34,11 @@ from ..module_utils.preflight import (
     source_findings,
     unreachable_findings,
 )
+from ..plugin_utils.aws_action import AwsAction
 from ..plugin_utils.variables import TABLE, Variables, table_rows
 
 ROLES = Path(__file__).resolve().parents[2] / "roles"
 HOSTS_GROUP = "instances"
-# How the refusals of a network begin.
-NETWORK_VARIABLES = ("subnet_ids: ", "vpc_id: ")
 # Without these AWS cannot be asked, or must not.
 CALLER_VARIABLES = ("aws_region", "aws_account_id")
 IMAGE_VARIABLES = ("release", "image_platform", "container_names")
@@ -75,7 +75,7 @@ def subjects(
     return Subject(control.values, options[CONTROL], control.unresolved), hosts
 
 
-class ActionModule(ActionBase):  # type: ignore[misc]
+class ActionModule(AwsAction):
     _supports_check_mode = True
     _connection_arguments: dict[str, Any]
 
@@ -95,11 +95,11 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         self._connection_arguments = {**values.get(CONNECTION, {}), **self._connection_arguments}
         wrong = {*placeholders, *control.unresolved, *(finding.subject for finding in errors(findings))}
         if options["aws"] and CONNECTION not in wrong and self._are_right(CALLER_VARIABLES, values, wrong):
-            asked = self._ask_aws(values, wanted, variables)
+            asked = self._ask_aws(values, wanted)
             findings += asked
             answered = not {"aws", "account"} & {finding.id for finding in asked}
             if (options["images"] or sources) and answered and self._are_right(IMAGE_VARIABLES, values, wrong):
-                images = self._ask_images(values, services, variables)
+                images = self._ask_images(values, services)
                 findings += images if options["images"] else []
                 # Nothing is built where nothing is missing.
                 sources = sources if images else []
@@ -178,44 +178,34 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         files = [definition["dockerfile"] for definition in values["images_definitions"]]
         return source_findings(directory, [file for file in files if not (root / file).is_file()])
 
-    def _ask_aws(
-        self, values: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]], variables: dict[str, Any]
-    ) -> list[Finding]:
-        arguments = {
-            **self._connection_arguments,
+    def _ask_aws(self, values: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]]) -> list[Finding]:
+        options = {
             "caller": True,
             "minimum_zones": MINIMUM_ZONES,
             "instance_types": sorted({host["instance_type"] for host in wanted.values()}),
             **{name: values[name] for name in ("vpc_id", "subnet_ids") if values.get(name)},
         }
-        state: Mapping[str, Any] = self._execute_module(
-            "academy.deploy.aws_state_info", module_args=arguments, task_vars=variables
-        )
-        findings = []
-        if state.get("failed"):
-            message = str(state.get("msg"))
-            findings = (
-                network_findings(message)
-                if message.startswith(NETWORK_VARIABLES)
-                else unreachable_findings(message, values["aws_region"])
-            )
+        findings, state = [], {}
+        try:
+            self.take(self._connection_arguments)
+            state = observe(options, self.client)
+        except UnfitNetworkError as error:
+            findings, state = network_findings(str(error)), error.state
+        except ReadError as error:
+            findings = unreachable_findings(error.told(), values["aws_region"])
+        except AnsibleActionFail as error:
+            findings = unreachable_findings(str(error), values["aws_region"])
         return [*findings, *aws_findings(state, values["aws_account_id"], wanted)]
 
-    def _ask_images(self, values: Mapping[str, Any], services: list[str], variables: dict[str, Any]) -> list[Finding]:
+    def _ask_images(self, values: Mapping[str, Any], services: list[str]) -> list[Finding]:
+        connection, client = self.get_options(), self.client("ecr")
+        region, tag = client.meta.region_name, values["release"]
         repositories = [values["container_names"][service] for service in services]
-        images = {
-            repository: self._execute_module(
-                "academy.deploy.ecr_image_info",
-                module_args={
-                    **self._connection_arguments,
-                    "repository_name": repository,
-                    "image_tag": values["release"],
-                },
-                task_vars=variables,
-            )
-            for repository in repositories
-        }
-        failed = [str(image.get("msg")) for image in images.values() if image.get("failed")]
-        if failed:
-            return unreachable_findings(failed[0], values["aws_region"])
-        return image_findings(images, values["release"], values["image_platform"])
+        try:
+            images = {
+                name: find_image(client, region, {**connection, "repository_name": name, "image_tag": tag})
+                for name in repositories
+            }
+        except ImageError as error:
+            return unreachable_findings(str(error), values["aws_region"])
+        return image_findings(images, tag, values["image_platform"])

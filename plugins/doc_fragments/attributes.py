@@ -21,3 +21,15 @@ attributes:
     description: Changes nothing, however often it runs.
     support: full
 """
+
+    # Modules that are action plugins: nothing of them runs on a host.
+    CONTROL_NODE = r"""
+options: {}
+attributes:
+  action:
+    description: Runs in the process that Ansible makes for its task on the control node, whatever host the task is for.
+    support: full
+  async:
+    description: Has no process that could be left alone.
+    support: none
+"""

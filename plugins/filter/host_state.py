@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ..module_utils.docker import plan_docker
-from ..module_utils.host_state import missing_packages, outdated_images, path_differences
+from ..module_utils.host_state import is_settled, missing_packages, outdated_images, path_differences
 from ..module_utils.volume import mount_differences
 from ..module_utils.watchdog import plan_watchdog, watchdog_problems
 
@@ -29,6 +29,7 @@ def watchdog_changes(
 class FilterModule:
     def filters(self) -> dict[str, Callable[..., Any]]:
         return {
+            "container_is_settled": is_settled,
             "docker_changes": docker_changes,
             "missing_packages": missing_packages,
             "mount_differences": mount_differences,

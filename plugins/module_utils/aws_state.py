@@ -19,7 +19,7 @@ from ansible.module_utils.common.dict_transformations import camel_dict_to_snake
 
 from .network import NetworkError, Subnet, choose_network, subnet_filters
 
-with suppress(ImportError):  # AnsibleAWSModule says so.
+with suppress(ImportError):  # Whoever makes the clients says so.
     from botocore.exceptions import BotoCoreError, ClientError
 
 Client = Any
@@ -45,6 +45,9 @@ class ReadError(Exception):
         self.action = action
         self.cause = cause
         self.section = ""
+
+    def told(self) -> str:
+        return f"Cannot read {self.section} ({self.action}): {self.cause}"
 
 
 def _call(client: Client, operation: str, call: Callable[[], Any], missing: Sequence[str]) -> Any:

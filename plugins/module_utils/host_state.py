@@ -92,6 +92,17 @@ def outdated_images(
     return [image["id"] for image in others[:-1] if image["id"] not in used]
 
 
+def is_settled(containers: Mapping[str, Mapping[str, Any]], name: str, seconds: float) -> bool:
+    """Whether a container runs, has done so for a while, and is healthy as far as it has a check for that."""
+    container = containers.get(name)
+    return (
+        container is not None
+        and container["status"] == "running"
+        and container["health"] in ("", "healthy")
+        and container["running_seconds"] > seconds
+    )
+
+
 def meminfo_bytes(proc_meminfo: str, name: str) -> int:
     """One line of /proc/meminfo; 0 where it is missing."""
     found = re.search(rf"^{re.escape(name)}:\s+(\d+) kB$", proc_meminfo, re.MULTILINE)

@@ -86,8 +86,11 @@ options:
   spot_request_filters:
     description: Spot requests that these filters of C(DescribeSpotInstanceRequests) let through.
     type: dict
+notes:
+  - O(debug_botocore_endpoint_logs) says nothing here.
 extends_documentation_fragment:
   - academy.deploy.attributes.info
+  - academy.deploy.attributes.control_node
   - amazon.aws.common.modules
   - amazon.aws.region.modules
   - amazon.aws.boto3
@@ -232,46 +235,3 @@ spot_requests:
   type: list
   elements: dict
 """
-
-from ansible_collections.academy.deploy.plugins.module_utils.aws_state import ReadError, UnfitNetworkError, observe
-from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
-
-NAMES = {"type": "list", "elements": "str"}
-
-
-def main() -> None:
-    module = AnsibleAWSModule(
-        argument_spec={
-            "caller": {"type": "bool"},
-            "minimum_zones": {"type": "int"},
-            "vpc_id": {"type": "str"},
-            "subnet_ids": NAMES,
-            "security_group_names": NAMES,
-            "role_names": NAMES,
-            "queue_names": NAMES,
-            "repository_names": NAMES,
-            "log_group_prefix": {"type": "str"},
-            "alarm_prefix": {"type": "str"},
-            "topic_arns": NAMES,
-            "function_names": NAMES,
-            "schedule_names": NAMES,
-            "db_instance_identifier": {"type": "str"},
-            "db_subnet_group_name": {"type": "str"},
-            "instance_filters": {"type": "dict"},
-            "instance_types": NAMES,
-            "launch_template_names": NAMES,
-            "spot_request_filters": {"type": "dict"},
-        },
-        required_by={"security_group_names": ["minimum_zones"]},
-        supports_check_mode=True,
-    )
-    try:
-        module.exit_json(changed=False, **observe(module.params, module.client))
-    except UnfitNetworkError as error:
-        module.fail_json(msg=str(error), **error.state)
-    except ReadError as error:
-        module.fail_json_aws(error.cause, msg=f"Cannot read {error.section} ({error.action})")
-
-
-if __name__ == "__main__":
-    main()

@@ -29,6 +29,7 @@ options:
     default: {}
 extends_documentation_fragment:
   - academy.deploy.attributes.info
+  - academy.deploy.attributes.control_node
   - amazon.aws.common.modules
   - amazon.aws.region.modules
   - amazon.aws.boto3
@@ -58,26 +59,3 @@ resources:
   type: dict
   sample: {"queues": [{"name": "academy-video-jobs", "messages": 0, "tags": {"Project": "academy"}, "untagged": false}]}
 """
-
-from ansible_collections.academy.deploy.plugins.module_utils.aws_state import ReadError
-from ansible_collections.academy.deploy.plugins.module_utils.deployment_state import Deployment, read_deployment
-from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
-
-
-def main() -> None:
-    module = AnsibleAWSModule(
-        argument_spec={
-            "deployment_name": {"type": "str", "required": True},
-            "untagged": {"type": "dict", "default": {}},
-        },
-        supports_check_mode=True,
-    )
-    whose = Deployment(module.params["deployment_name"], module.params["untagged"])
-    try:
-        module.exit_json(changed=False, resources=read_deployment(whose, module.client))
-    except ReadError as error:
-        module.fail_json_aws(error.cause, msg=f"Cannot read {error.section} ({error.action})")
-
-
-if __name__ == "__main__":
-    main()

@@ -33,12 +33,13 @@ options:
     default: true
   images:
     description:
-      - Whether ECR must have the images of the release. A module is called for each of them.
+      - Whether ECR must have the images of the release.
       - Asked whatever else is wrong, as long as release and account are right.
     type: bool
     default: false
 extends_documentation_fragment:
   - academy.deploy.attributes.info
+  - academy.deploy.attributes.control_node
   - amazon.aws.common.modules
   - amazon.aws.region.modules
   - amazon.aws.boto3

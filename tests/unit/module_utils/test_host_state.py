@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from plugins.module_utils.host_state import (
+    is_settled,
     meminfo_bytes,
     missing_packages,
     outdated_images,
@@ -237,6 +238,24 @@ def test_repository() -> None:
 def test_outdated_images(images: dict[str, int], used: list[str], outdated: list[str]) -> None:
     listed = [{"id": name, "references": [f"api@{name}"], "created_seconds": made} for name, made in images.items()]
     assert outdated_images(listed, "api@new", [{"image_id": name} for name in used]) == outdated
+
+
+@pytest.mark.parametrize(
+    ("seen", "settled"),
+    [
+        ({}, True),
+        ({"health": "healthy"}, True),
+        ({"health": "starting"}, False),
+        ({"health": "unhealthy"}, False),
+        ({"status": "restarting"}, False),
+        ({"status": "exited"}, False),
+        ({"running_seconds": 10}, False),
+    ],
+)
+def test_is_settled(seen: dict[str, Any], settled: bool) -> None:
+    found = {"status": "running", "health": "", "running_seconds": 10.5, **seen}
+    assert is_settled({"academy-api": found}, "academy-api", 10) is settled
+    assert not is_settled({"academy-api": found}, "academy-api-once", 10)
 
 
 def test_meminfo() -> None:

@@ -1,6 +1,6 @@
 # Copyright: academy.deploy contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whether every process of a run finds the filters loaded, and whether the runs of this repository ask for that."""
+"""Whether the processes of a run find the filters loaded and their memory shared, and whether our runs ask for that."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import yaml
 
 from tests import support
 
-NAME = "academy.deploy.preloaded_filters"
+NAME = "academy.deploy.fast_forks"
 FILTERS = {file.stem for file in (support.ROOT / "plugins" / "filter").glob("*.py")}
 PACKAGE = "ansible_collections.academy.deploy.plugins.filter."
 PROGRAM = f"""
-import sys
+import gc, sys
 from ansible.plugins.loader import callback_loader, init_plugin_loader
 
 def loaded():
@@ -27,15 +27,19 @@ callback = callback_loader.get({NAME!r})
 assert not loaded()
 callback.v2_playbook_on_start(None)
 print(*loaded())
+assert gc.get_freeze_count() == 0
+callback.v2_playbook_on_play_start(None)
+print(gc.get_freeze_count(), len(gc.get_objects()))
 """
 
 
-def test_all_are_loaded_when_a_playbook_begins() -> None:
-    loaded = subprocess.run(
-        [sys.executable, "-c", PROGRAM], cwd=support.ROOT, capture_output=True, text=True, check=True
-    )
+def test_processes_inherit_the_filters_and_share_what_is_known_when_a_play_begins() -> None:
+    run = subprocess.run([sys.executable, "-c", PROGRAM], cwd=support.ROOT, capture_output=True, text=True, check=True)
+    loaded, counts = run.stdout.splitlines()
     assert len(FILTERS) > 10
-    assert set(loaded.stdout.split()) == FILTERS
+    assert set(loaded.split()) == FILTERS
+    left_alone, looked_at = map(int, counts.split())
+    assert left_alone > 100 * looked_at
 
 
 def test_it_is_enabled() -> None:

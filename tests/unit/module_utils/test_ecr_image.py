@@ -9,20 +9,16 @@ import io
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from types import SimpleNamespace
 from typing import Any
 
 import boto3
 import pytest
+from ansible_collections.academy.deploy.plugins.module_utils import ecr_image
 from ansible_collections.academy.deploy.plugins.module_utils.ecr import (
     ACCEPTED_MEDIA_TYPES,
     IMAGE_MEDIA_TYPES,
     INDEX_MEDIA_TYPES,
-    EcrError,
 )
-from ansible_collections.academy.deploy.plugins.modules import ecr_image_info
-from ansible_collections.amazon.aws.plugins.module_utils.retries import RetryingBotoClientWrapper
-from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
 TAG = {"imageTag": "4f1c2d9"}
@@ -58,13 +54,14 @@ def ecr(client: Any) -> Iterator[Stubber]:
         stubber.assert_no_pending_responses()
 
 
-@pytest.fixture
-def module(client: Any) -> SimpleNamespace:
-    return SimpleNamespace(
-        client=lambda _service, retry_decorator: RetryingBotoClientWrapper(client, retry_decorator),
-        region="ap-northeast-2",
-        params={"repository_name": "academy-api", "registry_id": None, "validate_certs": True, "aws_ca_bundle": None},
+def find(client: Any, **more: str) -> dict[str, Any]:
+    certificates = {"validate_certs": True, "aws_ca_bundle": None}
+    found: dict[str, Any] = ecr_image.find_image(
+        client,
+        "ap-northeast-2",
+        {"repository_name": "academy-api", "image_tag": TAG["imageTag"], **certificates, **more},
     )
+    return found
 
 
 def answer(
@@ -110,7 +107,7 @@ def serve(monkeypatch: pytest.MonkeyPatch, blob: bytes | OSError) -> None:
             raise blob
         return io.BytesIO(blob)
 
-    monkeypatch.setattr(ecr_image_info, "open_url", open_url)
+    monkeypatch.setattr(ecr_image, "open_url", open_url)
 
 
 def answer_single(ecr: Stubber) -> None:
@@ -122,40 +119,51 @@ def answer_single(ecr: Stubber) -> None:
     )
 
 
-def test_a_single_image(ecr: Stubber, module: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_single_image(ecr: Stubber, client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     answer_single(ecr)
     answer_details(ecr)
     serve(monkeypatch, CONFIG)
-    assert ecr_image_info.read_image(module, TAG) == FOUND | {"platforms": ["linux/arm64"]}
+    assert find(client) == FOUND | {"platforms": ["linux/arm64"]}
 
 
-def test_an_index_needs_no_download(ecr: Stubber, module: SimpleNamespace) -> None:
+def test_an_index_needs_no_download(ecr: Stubber, client: Any) -> None:
     answer(ecr, images=[image(INDEX, INDEX_MEDIA_TYPES[0])], failures=[])
     answer_details(ecr)
-    assert ecr_image_info.read_image(module, TAG) == FOUND | {"platforms": ["linux/amd64"]}
+    assert find(client) == FOUND | {"platforms": ["linux/amd64"]}
 
 
-def test_no_such_image(ecr: Stubber, module: SimpleNamespace) -> None:
-    module.params["registry_id"] = "123456789012"
+def test_no_such_image(ecr: Stubber, client: Any) -> None:
     answer(ecr, images=[], failures=[{"imageId": TAG, "failureCode": "ImageNotFound"}], registry_id="123456789012")
-    assert ecr_image_info.read_image(module, TAG) == {"found": False, "repository_found": True}
+    assert find(client, registry_id="123456789012") == {"found": False, "repository_found": True}
 
 
-def test_no_such_repository(ecr: Stubber, module: SimpleNamespace) -> None:
+def test_no_such_repository(ecr: Stubber, client: Any) -> None:
     ecr.add_client_error("batch_get_image", "RepositoryNotFoundException")
-    assert ecr_image_info.read_image(module, TAG) == {"found": False, "repository_found": False}
+    assert find(client) == {"found": False, "repository_found": False}
 
 
-def test_a_refusal_is_no_missing_image(ecr: Stubber, module: SimpleNamespace) -> None:
+def test_a_refusal_is_no_missing_image(ecr: Stubber, client: Any) -> None:
     ecr.add_client_error("batch_get_image", "AccessDeniedException")
-    with pytest.raises(ClientError, match="AccessDenied"):
-        ecr_image_info.read_image(module, TAG)
+    with pytest.raises(ecr_image.ImageError, match=r"repository academy-api \(ecr:BatchGetImage\): .*AccessDenied"):
+        find(client)
 
 
-def test_a_failed_download_says_what_failed(
-    ecr: Stubber, module: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_download_says_what_failed(ecr: Stubber, client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     answer_single(ecr)
     serve(monkeypatch, OSError("connection refused"))
-    with pytest.raises(EcrError, match=r"could not be downloaded .* connection refused"):
-        ecr_image_info.read_image(module, TAG)
+    with pytest.raises(ecr_image.ImageError, match=r"academy-api: .*could not be downloaded .* connection refused"):
+        find(client)
+
+
+def test_a_tag_that_names_whatever_was_last_is_refused(ecr: Stubber, client: Any) -> None:
+    with pytest.raises(ecr_image.ImageError, match=r"academy-api: the tag 'latest' is refused"):
+        find(client, image_tag="latest")
+
+
+def test_an_image_by_its_digest(ecr: Stubber, client: Any) -> None:
+    wanted = {"imageIds": [{"imageDigest": DIGEST}], "acceptedMediaTypes": list(ACCEPTED_MEDIA_TYPES)}
+    found = {"images": [image(INDEX, INDEX_MEDIA_TYPES[0])], "failures": []}
+    ecr.add_response("batch_get_image", found, {"repositoryName": "academy-api", **wanted})
+    answer_details(ecr)
+    options = {"repository_name": "academy-api", "image_digest": DIGEST}
+    assert ecr_image.find_image(client, "ap-northeast-2", options) == FOUND | {"platforms": ["linux/amd64"]}

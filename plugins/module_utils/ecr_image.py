@@ -1,0 +1,98 @@
+# Copyright: academy.deploy contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Looking up an image in ECR: the calls, and the download that tells a single image's platform."""
+
+from __future__ import annotations
+
+import http.client
+from collections.abc import Mapping
+from typing import Any
+
+from ansible.module_utils.urls import open_url
+
+from .aws_state import NO_REPOSITORY, Client, ReadError, Record, ask
+from .ecr import (
+    ACCEPTED_MEDIA_TYPES,
+    EcrError,
+    parse_manifest,
+    platform_of_config,
+    registry_host,
+    reject_failures,
+    validate_digest,
+    validate_tag,
+)
+
+DOWNLOAD_TIMEOUT_SECONDS = 30
+
+
+class ImageError(Exception):
+    """Why an image cannot be looked up."""
+
+
+def find_image(ecr: Client, region: str, options: Mapping[str, Any]) -> Record:
+    """What ecr_image_info tells, by its own options. Raises ImageError."""
+    repository = options["repository_name"]
+    try:
+        return _find(ecr, region, options)
+    except EcrError as error:
+        raise ImageError(f"Cannot look up an image in the repository {repository}: {error}") from error
+    except ReadError as error:
+        told = f"Cannot look up an image in the repository {repository} ({error.action}): {error.cause}"
+        raise ImageError(told) from error
+
+
+def _find(ecr: Client, region: str, options: Mapping[str, Any]) -> Record:
+    repository = {"repositoryName": options["repository_name"]}
+    if options.get("registry_id"):
+        repository["registryId"] = options["registry_id"]
+    answer = ask(
+        ecr,
+        "batch_get_image",
+        NO_REPOSITORY,
+        **repository,
+        imageIds=[_image_id(options)],
+        acceptedMediaTypes=list(ACCEPTED_MEDIA_TYPES),
+    )
+    if answer is None:
+        return {"found": False, "repository_found": False}
+    if not answer["images"]:
+        reject_failures(answer["failures"])
+        return {"found": False, "repository_found": True}
+
+    image = answer["images"][0]
+    digest = image["imageId"]["imageDigest"]
+    registry = registry_host(image["registryId"], region)
+    manifest = parse_manifest(image["imageManifest"], image["imageManifestMediaType"])
+    platforms = list(manifest.platforms)
+    if manifest.config_digest is not None:
+        layer = ask(ecr, "get_download_url_for_layer", **repository, layerDigest=manifest.config_digest)
+        platforms = [platform_of_config(_download(layer["downloadUrl"], options), manifest.config_digest)]
+    details = ask(ecr, "describe_images", **repository, imageIds=[{"imageDigest": digest}])["imageDetails"][0]
+    return {
+        "found": True,
+        "repository_found": True,
+        "registry": registry,
+        "digest": digest,
+        "reference": f"{registry}/{options['repository_name']}@{digest}",
+        "platforms": platforms,
+        "tags": sorted(details.get("imageTags", [])),
+        "pushed_at": details["imagePushedAt"].isoformat(),
+    }
+
+
+def _image_id(options: Mapping[str, Any]) -> dict[str, str]:
+    if options.get("image_tag") is not None:
+        validate_tag(options["image_tag"])
+        return {"imageTag": options["image_tag"]}
+    validate_digest(options["image_digest"])
+    return {"imageDigest": options["image_digest"]}
+
+
+def _download(url: str, options: Mapping[str, Any]) -> bytes:
+    certificates = {"validate_certs": options["validate_certs"], "ca_path": options["aws_ca_bundle"]}
+    try:
+        with open_url(url, timeout=DOWNLOAD_TIMEOUT_SECONDS, **certificates) as response:
+            blob: bytes = response.read()
+    except (OSError, http.client.HTTPException) as error:
+        raise EcrError(f"its configuration could not be downloaded from the registry's storage: {error}") from error
+    return blob

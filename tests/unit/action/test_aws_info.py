@@ -1,0 +1,127 @@
+# Copyright: academy.deploy contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the tasks that read AWS in their own process take, and how they fail; nothing leaves the process."""
+
+from __future__ import annotations
+
+import re
+from types import SimpleNamespace
+from typing import Any
+
+import boto3
+import pytest
+import yaml
+from ansible.errors import AnsibleActionFail
+from ansible.parsing.dataloader import DataLoader
+from ansible_collections.academy.deploy.plugins.action import aws_state_info, deployment_info, ecr_image_info
+from ansible_collections.academy.deploy.plugins.modules import aws_state_info as aws_state_info_documentation
+from ansible_collections.academy.deploy.plugins.modules import deployment_info as deployment_info_documentation
+from ansible_collections.academy.deploy.plugins.modules import ecr_image_info as ecr_image_info_documentation
+from botocore import xform_name
+from botocore.stub import Stubber
+
+CONNECTION = {"region": "ap-northeast-2", "access_key": "only-for-tests", "secret_key": "only-for-tests"}
+DOCUMENTATION = [
+    (aws_state_info, aws_state_info_documentation),
+    (deployment_info, deployment_info_documentation),
+    (ecr_image_info, ecr_image_info_documentation),
+]
+
+
+def action(kind: Any, **arguments: Any) -> Any:
+    task = SimpleNamespace(
+        args={**CONNECTION, **arguments}, async_val=0, check_mode=True, diff=False, environment=None, action="x"
+    )
+    connection = SimpleNamespace(_shell=SimpleNamespace(tmpdir=None))
+    return kind.ActionModule(task, connection, SimpleNamespace(), DataLoader(), None, None)
+
+
+def stubbed(monkeypatch: pytest.MonkeyPatch, made: Any, service: str) -> Stubber:
+    make_client: Any = boto3.client  # typed for the names of services that are written out
+    client = make_client(
+        service,
+        region_name="ap-northeast-2",
+        aws_access_key_id="only-for-tests",
+        aws_secret_access_key="only-for-tests",
+    )
+    monkeypatch.setattr(made, "client", lambda name: {service: client}[name])
+    stub = Stubber(client)
+    stub.activate()
+    return stub
+
+
+@pytest.mark.parametrize(("kind", "module"), DOCUMENTATION)
+def test_what_is_taken_is_what_is_documented(kind: Any, module: Any) -> None:
+    documented = yaml.safe_load(module.DOCUMENTATION)["options"]
+    assert kind.ActionModule.SPECIFICATION.keys() == documented.keys()
+    for name, option in kind.ActionModule.SPECIFICATION.items():
+        told = {
+            key: documented[name][key] for key in ("type", "elements", "required", "default") if key in documented[name]
+        }
+        assert told == option
+
+
+def test_the_answer_comes_in_check_mode_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = action(aws_state_info, caller="yes")
+    sts = stubbed(monkeypatch, made, "sts")
+    sts.add_response("get_caller_identity", {"Account": "123456789012", "Arn": "arn:aws:iam::123456789012:user/x"})
+    result = made.run(task_vars={})
+    assert not result.get("skipped")
+    assert result["changed"] is False
+    assert result["caller"] == {"account": "123456789012", "arn": "arn:aws:iam::123456789012:user/x"}
+
+
+def test_the_connection_is_what_the_task_says() -> None:
+    made = action(aws_state_info, endpoint_url="http://127.0.0.1:1")
+    made.take(made._task.args, made.SPECIFICATION)
+    client = made.client("sts")
+    assert (client.meta.region_name, client.meta.endpoint_url) == ("ap-northeast-2", "http://127.0.0.1:1")
+
+
+@pytest.mark.parametrize(
+    ("kind", "arguments", "message"),
+    [
+        (aws_state_info, {"queue_name": "academy-video-jobs"}, "queue_name"),
+        (aws_state_info, {"security_group_names": ["a"]}, "minimum_zones"),
+        (deployment_info, {}, "deployment_name"),
+        (ecr_image_info, {"repository_name": "a"}, "image_tag, image_digest"),
+        (ecr_image_info, {"repository_name": "a", "image_tag": "b", "image_digest": "c"}, "mutually exclusive"),
+        (aws_state_info, {"caller": True, "profile": "one"}, "profile and access tokens"),
+    ],
+)
+def test_wrong_arguments_are_refused(kind: Any, arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(AnsibleActionFail, match=message):
+        action(kind, **arguments).run(task_vars={})
+
+
+@pytest.mark.parametrize(
+    ("kind", "arguments", "call", "message"),
+    [
+        (aws_state_info, {"caller": True}, "sts:GetCallerIdentity", "read caller"),
+        (aws_state_info, {"queue_names": ["jobs"]}, "sqs:GetQueueUrl", "read queues jobs"),
+        (
+            ecr_image_info,
+            {"repository_name": "api", "image_tag": "b"},
+            "ecr:BatchGetImage",
+            "look up an image in the repository api",
+        ),
+    ],
+)
+def test_a_refusal_of_aws_names_what_was_read(
+    monkeypatch: pytest.MonkeyPatch, kind: Any, arguments: dict[str, Any], call: str, message: str
+) -> None:
+    made = action(kind, **arguments)
+    service, operation = call.split(":")
+    stubbed(monkeypatch, made, service).add_client_error(xform_name(operation), "AccessDenied", "not you")
+    result = made.run(task_vars={})
+    assert result["failed"] is True
+    assert re.match(rf"Cannot {message} \({call}\): .*AccessDenied.*not you", result["msg"])
+
+
+def test_a_network_that_does_not_fit_hides_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = action(aws_state_info, minimum_zones=2, instance_types=[])
+    stubbed(monkeypatch, made, "ec2").add_response("describe_subnets", {"Subnets": []})
+    result = made.run(task_vars={})
+    assert result["failed"] is True
+    assert result["msg"].startswith("vpc_id: ")
+    assert result["instance_types"] == {}
