@@ -14,6 +14,7 @@ import sys
 import time
 import urllib.error
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,7 @@ def environment(inherited: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
+@cache  # Making one takes longer than most calls.
 def client(service: str, url: str = settings.API_URL) -> Any:
     """A boto3 client of the embedded cloud, whatever the caller's AWS configuration says."""
     return boto3.client(

@@ -2,10 +2,12 @@
 # Copyright: academy.deploy contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# The tests that take minutes: the whole story on one embedded cloud, in order, another that is killed and killed again, and
-# beside them the AWS roles on control planes of their own, which have no hosts and share nothing with the cloud. These come
-# second, and last as long: they fill what the others leave of the processors while they wait for hosts.
+# All tests, in two lanes: the whole story on one embedded cloud, in order, and another cloud that is killed and killed again;
+# beside them everything fast, then the AWS roles on control planes of their own, which have no hosts and share nothing with the
+# cloud. These come second, and last as long: they fill what the others leave of the processors while they wait for hosts.
 set -euo pipefail
+# Each lane is a process group of its own, so that it can be ended with all that it has started.
+set -m
 
 # Its exit status says only whether the cloud is ready.
 state=$(python -m localcloud status --json || true)
@@ -18,21 +20,42 @@ fi
 python -m localcloud down
 
 mkdir -p build/test-logs
-integration_log=build/test-logs/integration.log
-nice -n 10 pytest --exitfirst --verbose --durations=20 tests/integration >"$integration_log" 2>&1 &
-integration=$!
+beside_log=build/test-logs/beside.log
+nice -n 10 bash -euc '
+  scripts/run_check.sh
+  pytest --exitfirst --verbose --durations=20 tests/integration
+' >"$beside_log" 2>&1 </dev/null &
+beside=$!
+
+pytest --exitfirst --verbose --durations=0 \
+  tests/e2e/test_story.py tests/e2e/test_deploy.py tests/e2e/test_workers.py tests/e2e/test_policies.py \
+  tests/molecule tests/e2e/test_down.py tests/e2e/test_interruption.py </dev/null &
+story=$!
+
+# As Ctrl-C would, and by force if it does not listen.
+end() {
+  kill -INT -- "-$1" 2>/dev/null || return 0
+  for _ in {1..60}; do
+    sleep 1
+    kill -0 -- "-$1" 2>/dev/null || return 0
+  done
+  kill -KILL -- "-$1" 2>/dev/null || true
+}
 
 # Whatever happens, nothing of it stays. After a successful run this finds nothing to do.
 finish() {
-  kill "$integration" 2>/dev/null || true
+  end "$beside"
+  end "$story"
   python -m localcloud down
 }
 trap finish EXIT
+trap 'exit 130' INT TERM
 
 failed=0
-pytest --exitfirst --verbose --durations=0 \
-  tests/e2e/test_story.py tests/e2e/test_deploy.py tests/e2e/test_workers.py tests/e2e/test_policies.py \
-  tests/molecule tests/e2e/test_down.py tests/e2e/test_interruption.py || failed=1
-wait "$integration" || failed=1
-cat "$integration_log"
+# Whoever fails first ends the other, so that a mistake in form is told after minutes.
+wait -n || failed=1
+if [ "$failed" = 0 ]; then
+  wait -n || failed=1
+fi
+cat "$beside_log"
 exit "$failed"

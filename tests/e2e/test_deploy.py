@@ -140,7 +140,7 @@ def instance_id(name: str) -> str:
 
 def states() -> dict[str, str]:
     """What the hosts of the workers are doing."""
-    return {name: str(support.instance(name)["state"]) for name in WORKERS}
+    return support.states(WORKERS)
 
 
 def tags(name: str) -> dict[str, str]:

@@ -237,9 +237,7 @@ def awake(*names: str) -> Iterator[dict[str, str]]:
     ec2, hosts = demo.client("ec2"), {name: str(support.instance(name)["instance_id"]) for name in names}
     ids = list(hosts.values())
     ec2.create_tags(Resources=ids, Tags=[{"Key": "HoldUntil", "Value": "2099-01-31T09:30:00Z"}])
-    support.wait_until(
-        lambda: {support.instance(name)["state"] for name in names} <= {"running", "stopped"}, "nobody is on the way"
-    )
+    support.wait_until(lambda: set(support.states(names).values()) <= {"running", "stopped"}, "nobody is on the way")
     for name, instance_id in hosts.items():
         if support.instance(name)["state"] == "stopped":
             ec2.start_instances(InstanceIds=[instance_id])
@@ -252,7 +250,7 @@ def awake(*names: str) -> Iterator[dict[str, str]]:
 
 def states() -> list[str]:
     """Of the hosts that stop themselves."""
-    return [str(support.instance(name)["state"]) for name in SLEEPERS]
+    return list(support.states(SLEEPERS).values())
 
 
 def logged(container: str, text: str) -> bool:

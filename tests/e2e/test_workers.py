@@ -22,7 +22,7 @@ VISIBILITY_SECONDS = 30
 
 
 def states() -> dict[str, str]:
-    return {name: str(support.instance(name)["state"]) for name in VIDEO_HOSTS}
+    return support.states(VIDEO_HOSTS)
 
 
 def wait_until_they_sleep(timeout_seconds: int = 240) -> None:

@@ -11,7 +11,6 @@ import sys
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import pytest
@@ -36,7 +35,6 @@ class Account:
 
     url: str
 
-    @cache  # noqa: B019  # one account lives as long as its tests
     def client(self, service: str) -> Any:
         return demo.client(service, self.url)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from plugins.module_utils.identity import FUNCTIONS, trust_policy
@@ -112,31 +112,54 @@ def _function(functions: Any, name: str) -> dict[str, Any]:
     }
 
 
-def snapshot(account: Account) -> Any:
-    """Everything of the deployment's kinds that there is in the account."""
-    ec2, ecr, iam, logs, rds, sqs = map(account.client, ("ec2", "ecr", "iam", "logs", "rds", "sqs"))
-    cloudwatch, sns, functions, events = map(account.client, ("cloudwatch", "sns", "lambda", "events"))
-    groups = logs.describe_log_groups()["logGroups"]
-    subnet_groups = rds.describe_db_subnet_groups()["DBSubnetGroups"]
-    security_groups = ec2.describe_security_groups()["SecurityGroups"]
-    look = {
-        "queues": {url: _queue(sqs, url) for url in sqs.list_queues().get("QueueUrls", [])},
+def _queues(sqs: Any) -> Any:
+    return {"queues": {url: _queue(sqs, url) for url in sqs.list_queues().get("QueueUrls", [])}}
+
+
+def _identity(iam: Any) -> Any:
+    return {
         "roles": {role["RoleName"]: _role(iam, role["RoleName"]) for role in iam.list_roles()["Roles"]},
         "profiles": [
             iam.get_instance_profile(InstanceProfileName=profile["InstanceProfileName"])["InstanceProfile"]
             for profile in iam.list_instance_profiles()["InstanceProfiles"]
         ],
-        "repositories": [_repository(ecr, repository) for repository in ecr.describe_repositories()["repositories"]],
+    }
+
+
+def _repositories(ecr: Any) -> Any:
+    return {"repositories": [_repository(ecr, found) for found in ecr.describe_repositories()["repositories"]]}
+
+
+def _log_groups(logs: Any) -> Any:
+    groups = logs.describe_log_groups()["logGroups"]
+    return {
         "log groups": [
             {**group, "tags": logs.list_tags_for_resource(resourceArn=group["arn"].removesuffix(":*"))["tags"]}
             for group in groups
-        ],
+        ]
+    }
+
+
+def _alarms(cloudwatch: Any) -> Any:
+    alarms = cloudwatch.describe_alarms()["MetricAlarms"]
+    return {
         "alarms": [
             {**alarm, "tags": cloudwatch.list_tags_for_resource(ResourceARN=alarm["AlarmArn"])["Tags"]}
-            for alarm in cloudwatch.describe_alarms()["MetricAlarms"]
-        ],
-        "topics": {topic["TopicArn"]: _topic(sns, topic["TopicArn"]) for topic in sns.list_topics()["Topics"]},
-        "functions": [_function(functions, found["FunctionName"]) for found in functions.list_functions()["Functions"]],
+            for alarm in alarms
+        ]
+    }
+
+
+def _topics(sns: Any) -> Any:
+    return {"topics": {topic["TopicArn"]: _topic(sns, topic["TopicArn"]) for topic in sns.list_topics()["Topics"]}}
+
+
+def _functions(functions: Any) -> Any:
+    return {"functions": [_function(functions, one["FunctionName"]) for one in functions.list_functions()["Functions"]]}
+
+
+def _rules(events: Any) -> Any:
+    return {
         "rules": [
             {
                 **rule,
@@ -144,18 +167,51 @@ def snapshot(account: Account) -> Any:
                 "tags": events.list_tags_for_resource(ResourceARN=rule["Arn"])["Tags"],
             }
             for rule in events.list_rules()["Rules"]
-        ],
+        ]
+    }
+
+
+def _databases(rds: Any) -> Any:
+    groups = rds.describe_db_subnet_groups()["DBSubnetGroups"]
+    return {
         "database": rds.describe_db_instances()["DBInstances"],
         "subnet groups": [
             {**group, "Tags": rds.list_tags_for_resource(ResourceName=group["DBSubnetGroupArn"])["TagList"]}
-            for group in subnet_groups
+            for group in groups
         ],
-        "security groups": security_groups,
-        "instances": account.instances(),
+    }
+
+
+def _machines(ec2: Any) -> Any:
+    reservations = ec2.describe_instances()["Reservations"]
+    return {
+        "security groups": ec2.describe_security_groups()["SecurityGroups"],
+        "instances": [instance for reservation in reservations for instance in reservation["Instances"]],
         "volumes": ec2.describe_volumes()["Volumes"],
         "keys": ec2.describe_key_pairs()["KeyPairs"],
     }
-    return _steady(_by_name(look, security_groups))
+
+
+LOOKS: dict[str, Callable[[Any], Any]] = {
+    "sqs": _queues,
+    "iam": _identity,
+    "ecr": _repositories,
+    "logs": _log_groups,
+    "cloudwatch": _alarms,
+    "sns": _topics,
+    "lambda": _functions,
+    "events": _rules,
+    "rds": _databases,
+    "ec2": _machines,
+}
+
+
+def snapshot(account: Account, services: Iterable[str] = tuple(LOOKS)) -> Any:
+    """Everything of the deployment's kinds that there is in the account, or in some services."""
+    look: dict[str, Any] = {}
+    for service in services:
+        look |= LOOKS[service](account.client(service))
+    return _steady(_by_name(look, account.client("ec2").describe_security_groups()["SecurityGroups"]))
 
 
 def owners(look: Any) -> set[str]:
