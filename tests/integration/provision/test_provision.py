@@ -33,12 +33,34 @@ HOSTS = {
     "academy-video-worker-2": "t4g.medium",
     "academy-ai-worker-1": "t4g.small",
 }
-ALL = {"localhost", *HOSTS}
 REPOSITORIES = ("academy-api", "academy-messaging-worker", "academy-video-worker", "academy-ai-worker-cpu")
 SHARED_HOST = "tests/integration/provision/shared_host.yml"
 ALWAYS_ON = "academy-messaging-worker-1"
-# What others change of hosts: of each one thing, and of two their volumes' tags and type too.
-CHANGED_HOSTS = {**dict.fromkeys(HOSTS, 1), "academy-api-1": 3, "academy-video-worker-2": 3}
+# The roles in their order, each with the kinds of a snapshot that are its own.
+KINDS = {
+    "network": ("security groups",),
+    "identity": ("roles", "profiles"),
+    "queues": ("queues",),
+    "database": ("database", "subnet groups"),
+    "registry": ("repositories",),
+    "logs": ("log groups",),
+    "instance": ("instances", "volumes", "keys"),
+    "starter": ("functions", "rules"),
+    "alarms": ("topics", "alarms"),
+}
+# Tasks that mend what others change: of hosts one thing each, and of two their volumes' tags and type too.
+MENDED_HOSTS = {**dict.fromkeys(HOSTS, 1), "academy-api-1": 3, "academy-video-worker-2": 3}
+MENDED = {
+    "network": 1,
+    "identity": 3,
+    "queues": 1,
+    "database": 2,
+    "registry": 2,
+    "logs": 1,
+    "instance": 0,
+    "starter": 6,
+    "alarms": 4,
+}
 
 
 def unchanged(changed: dict[str, int]) -> bool:
@@ -82,17 +104,27 @@ def inbound(account: Account, group: str) -> set[tuple[int, str]]:
     }
 
 
-def test_check_mode_on_an_empty_account_predicts_and_writes_nothing(account: Account) -> None:
-    run = account.provision("check", "--check", "--diff").expect()
-    assert set(run.changed()) == ALL
-    assert all(run.changed().values())
+def changed_by(run: support.Run) -> set[str]:
+    """For whom a successful run changed something."""
+    return {host for host, count in run.expect().changed().items() if count}
+
+
+def whose(role: str) -> set[str]:
+    return set(HOSTS) if role == "instance" else {"localhost"}
+
+
+@pytest.mark.parametrize("role", KINDS)
+def test_check_mode_of_a_role_on_an_empty_account_predicts_and_writes_nothing(account: Account, role: str) -> None:
+    assert changed_by(account.provision(f"check-{role}", "--check", "--diff", "--tags", role)) == whose(role)
     assert account.writes() == {}
 
 
-def test_it_creates_everything(account: Account) -> None:
-    run = account.provision("create").expect()
-    assert set(run.changed()) == ALL
-    assert len(account.instances()) == len(HOSTS)
+@pytest.mark.parametrize("role", KINDS)
+def test_a_role_creates_what_it_owns_once(account: Account, role: str) -> None:
+    assert changed_by(account.provision(f"create-{role}", "--tags", role)) == whose(role)
+    before = account.writes()
+    assert changed_by(account.provision(f"again-{role}", "--tags", role)) == set()
+    assert account.writes() == before
 
 
 def test_instances_are_as_the_guide_and_the_facts_want_them(account: Account) -> None:
@@ -256,17 +288,21 @@ def test_others_change_one_thing(account: Account, looks: list[Any], drift: str)
     assert looks[-1] != looks[-2]
 
 
-def test_one_run_mends_what_others_changed_and_touches_nothing_else(account: Account, looks: list[Any]) -> None:
+@pytest.mark.parametrize("role", KINDS)
+def test_a_role_mends_what_others_changed_of_its_own_and_touches_nothing_else(
+    account: Account, looks: list[Any], role: str
+) -> None:
+    wanted = {"localhost": MENDED[role], **(MENDED_HOSTS if role == "instance" else dict.fromkeys(HOSTS, 0))}
     before = account.writes()
-    # The other roles' check mode is compared further down.
-    foreseen = account.provision(
-        "drift-check", "--check", "--tags", "queues,database,registry,instance,alarms,starter"
-    ).expect()
-    assert foreseen.changed() == {**CHANGED_HOSTS, "localhost": 15}
+    assert account.provision(f"drift-check-{role}", "--check", "--tags", role).expect().changed() == wanted
     assert account.writes() == before
-    mended = account.provision("drift").expect()
-    assert mended.changed() == {**CHANGED_HOSTS, "localhost": 20}
-    assert snapshot(account) == looks[0]
+    assert account.provision(f"drift-{role}", "--tags", role).expect().changed() == wanted
+    looks.append(snapshot(account))
+    assert looks[-1] == {**looks[-2], **{kind: looks[0][kind] for kind in KINDS[role]}}
+
+
+def test_together_they_have_mended_everything(looks: list[Any]) -> None:
+    assert looks[-1] == looks[0]
 
 
 def test_after_that_a_run_changes_nothing(account: Account) -> None:
@@ -558,27 +594,14 @@ PARAMETERS: dict[str, tuple[dict[str, Any], Callable[[Account], Any], Any]] = {
 
 
 # Where what a role makes carries the deployment's tags, which every role is given.
-KINDS = {
-    "network": "security groups",
-    "identity": "roles",
-    "queues": "queues",
-    "database": "database",
-    "registry": "repositories",
-    "logs": "log groups",
-    "instance": "instances",
-    "starter": "functions",
-    "alarms": "topics",
-}
-
-
 @pytest.mark.parametrize("role", PARAMETERS)
 def test_other_values_are_predicted_and_then_kept(account: Account, role: str) -> None:
     values, look, wanted = PARAMETERS[role]
     assert look(account) != wanted
-    assert "others" not in owners(snapshot(account)[KINDS[role]])
+    assert "others" not in owners([snapshot(account)[kind] for kind in KINDS[role]])
     predicted_then_kept(account, role, role, {**values, "owner": "others"})
     assert look(account) == wanted
-    assert "others" in owners(snapshot(account)[KINDS[role]])
+    assert "others" in owners([snapshot(account)[kind] for kind in KINDS[role]])
 
 
 def test_the_values_of_before_come_back(account: Account) -> None:
