@@ -9,6 +9,7 @@ is done without.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar, NoReturn
 
@@ -61,6 +62,6 @@ class AwsInfoAction(AwsAction):
         result.update(changed=False, **self.answer(parameters))
         return result
 
+    @abstractmethod
     def answer(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """What the task returns; with failed and msg where it cannot."""
-        raise NotImplementedError

@@ -8,7 +8,6 @@ import re
 from types import SimpleNamespace
 from typing import Any
 
-import boto3
 import pytest
 import yaml
 from ansible.errors import AnsibleActionFail
@@ -20,7 +19,9 @@ from ansible_collections.academy.deploy.plugins.modules import ecr_image_info as
 from botocore import xform_name
 from botocore.stub import Stubber
 
-CONNECTION = {"region": "ap-northeast-2", "access_key": "only-for-tests", "secret_key": "only-for-tests"}
+from tests.unit import aws_clients
+
+CONNECTION = {"region": aws_clients.REGION, "access_key": aws_clients.KEY, "secret_key": aws_clients.KEY}
 DOCUMENTATION = [
     (aws_state_info, aws_state_info_documentation),
     (deployment_info, deployment_info_documentation),
@@ -37,13 +38,7 @@ def action(kind: Any, **arguments: Any) -> Any:
 
 
 def stubbed(monkeypatch: pytest.MonkeyPatch, made: Any, service: str) -> Stubber:
-    make_client: Any = boto3.client  # typed for the names of services that are written out
-    client = make_client(
-        service,
-        region_name="ap-northeast-2",
-        aws_access_key_id="only-for-tests",
-        aws_secret_access_key="only-for-tests",
-    )
+    client = aws_clients.client(service)
     monkeypatch.setattr(made, "client", lambda name: {service: client}[name])
     stub = Stubber(client)
     stub.activate()
@@ -75,7 +70,7 @@ def test_the_connection_is_what_the_task_says() -> None:
     made = action(aws_state_info, endpoint_url="http://127.0.0.1:1")
     made.take(made._task.args, made.SPECIFICATION)
     client = made.client("sts")
-    assert (client.meta.region_name, client.meta.endpoint_url) == ("ap-northeast-2", "http://127.0.0.1:1")
+    assert (client.meta.region_name, client.meta.endpoint_url) == (aws_clients.REGION, "http://127.0.0.1:1")
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from __future__ import annotations
 import configparser
 import subprocess
 import sys
+from typing import Any
 
 import yaml
 
@@ -42,9 +43,21 @@ def test_processes_inherit_the_filters_and_share_what_is_known_when_a_play_begin
     assert left_alone > 100 * looked_at
 
 
-def test_it_is_enabled() -> None:
+def configurations() -> tuple[configparser.ConfigParser, dict[str, Any]]:
+    """Ansible's, and molecule's, which does not read it."""
     config = configparser.ConfigParser()
     config.read(support.ROOT / "ansible.cfg", encoding="utf-8")
     molecule = yaml.safe_load((support.ROOT / ".config" / "molecule" / "config.yml").read_text(encoding="utf-8"))
+    return config, molecule
+
+
+def test_it_is_enabled() -> None:
+    config, molecule = configurations()
     assert config["defaults"]["callbacks_enabled"] == NAME
     assert molecule["ansible"]["env"]["ANSIBLE_CALLBACKS_ENABLED"] == NAME
+
+
+def test_molecule_looks_for_results_as_often_as_every_run() -> None:
+    config, molecule = configurations()
+    ours = molecule["ansible"]["cfg"]["defaults"]["internal_poll_interval"]
+    assert ours == float(config["defaults"]["internal_poll_interval"]) > 0.001

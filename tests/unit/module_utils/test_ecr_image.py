@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-import boto3
 import pytest
 from ansible_collections.academy.deploy.plugins.module_utils import ecr_image
 from ansible_collections.academy.deploy.plugins.module_utils.ecr import (
@@ -20,6 +19,8 @@ from ansible_collections.academy.deploy.plugins.module_utils.ecr import (
     INDEX_MEDIA_TYPES,
 )
 from botocore.stub import Stubber
+
+from tests.unit import aws_clients
 
 TAG = {"imageTag": "4f1c2d9"}
 DIGEST = "sha256:" + "ab" * 32
@@ -42,9 +43,7 @@ FOUND = {
 
 @pytest.fixture
 def client() -> Any:
-    return boto3.client(
-        "ecr", region_name="ap-northeast-2", aws_access_key_id="only-for-tests", aws_secret_access_key="only-for-tests"
-    )
+    return aws_clients.client("ecr")
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import Any
 
-import boto3
 import pytest
 import yaml
 from ansible_collections.academy.deploy.plugins.module_utils.aws_state import SECTIONS, ReadError, observe
@@ -19,6 +18,8 @@ from ansible_collections.academy.deploy.plugins.module_utils.network import Netw
 from ansible_collections.academy.deploy.plugins.modules import aws_state_info
 from botocore import xform_name
 from botocore.stub import Stubber
+
+from tests.unit import aws_clients
 
 ACCOUNT = "123456789012"
 TAGS = [{"Key": "Project", "Value": "academy"}]
@@ -36,14 +37,7 @@ class Aws:
 
     def __getitem__(self, service: str) -> Stubber:
         if service not in self._stubs:
-            make_client: Any = boto3.client  # typed for the names of services that are written out
-            client = make_client(
-                service,
-                region_name="ap-northeast-2",
-                aws_access_key_id="only-for-tests",
-                aws_secret_access_key="only-for-tests",
-            )
-            self._stubs[service] = self._stack.enter_context(Stubber(client))
+            self._stubs[service] = self._stack.enter_context(Stubber(aws_clients.client(service)))
         return self._stubs[service]
 
     def client(self, service: str) -> Any:

@@ -7,7 +7,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import boto3
 import pytest
 import yaml
 from ansible_collections.academy.deploy.plugins.module_utils.aws_state import ReadError
@@ -20,6 +19,8 @@ from ansible_collections.academy.deploy.plugins.module_utils.deployment_state im
 from ansible_collections.academy.deploy.plugins.modules import deployment_info
 from botocore.stub import Stubber
 
+from tests.unit import aws_clients
+
 WHOSE = Deployment("academy", {"queues": ["jobs"], "topics": ["academy-alarms"], "log_groups": ["/a", "/b", "/c"]})
 BY_NAME = {kind.name: kind for kind in KINDS}
 PROJECT = [{"Key": "Project", "Value": "academy"}]
@@ -30,18 +31,7 @@ URL = "https://sqs.ap-northeast-2.amazonaws.com/123456789012"
 def stubs(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Stubber]]:
     # One after the other, so that the answers come in their order.
     monkeypatch.setattr("ansible_collections.academy.deploy.plugins.module_utils.deployment_state.THREADS", 1)
-    make_client: Any = boto3.client  # typed for the names of services that are written out
-    made = {
-        service: Stubber(
-            make_client(
-                service,
-                region_name="ap-northeast-2",
-                aws_access_key_id="only-for-tests",
-                aws_secret_access_key="only-for-tests",
-            )
-        )
-        for service in {kind.service for kind in KINDS}
-    }
+    made = {service: Stubber(aws_clients.client(service)) for service in {kind.service for kind in KINDS}}
     for stub in made.values():
         stub.activate()
     yield made

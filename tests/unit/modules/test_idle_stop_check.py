@@ -10,10 +10,11 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-import boto3
 import yaml
 from ansible_collections.academy.deploy.plugins.modules import idle_stop_check, sqs_message
 from botocore.stub import Stubber
+
+from tests.unit import aws_clients
 
 MADE = datetime(2026, 1, 31, tzinfo=UTC)
 POLICY: dict[str, Any] = {"Version": "2012-10-17", "Statement": []}
@@ -24,9 +25,7 @@ MANAGED = "arn:aws:iam::123456789012:policy/managed"
 
 @contextmanager
 def stubbed(service: str) -> Iterator[Stubber]:
-    make_client: Any = boto3.client  # typed for the names of services that are written out
-    key = {"aws_access_key_id": "only-for-tests", "aws_secret_access_key": "only-for-tests"}
-    with Stubber(make_client(service, region_name="ap-northeast-2", **key)) as stub:
+    with Stubber(aws_clients.client(service)) as stub:
         yield stub
         stub.assert_no_pending_responses()
 

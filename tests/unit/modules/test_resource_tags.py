@@ -7,10 +7,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import boto3
 import pytest
 from ansible_collections.academy.deploy.plugins.modules.resource_tags import WORDS, ensure, service_of
 from botocore.stub import Stubber
+
+from tests.unit import aws_clients
 
 ARNS = {
     "ecr": "arn:aws:ecr:ap-northeast-2:123456789012:repository/academy-api",
@@ -27,14 +28,7 @@ def service(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def stub(service: str) -> Iterator[Stubber]:
-    make_client: Any = boto3.client  # typed for the names of services that are written out
-    client = make_client(
-        service,
-        region_name="ap-northeast-2",
-        aws_access_key_id="only-for-tests",
-        aws_secret_access_key="only-for-tests",
-    )
-    with Stubber(client) as stubber:
+    with Stubber(aws_clients.client(service)) as stubber:
         yield stubber
         stubber.assert_no_pending_responses()
 
