@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import os
 import re
 import subprocess
 import tarfile
@@ -75,10 +76,21 @@ def _places(hosts: Mapping[str, str], arguments: Iterable[str]) -> Iterator[tupl
     # Not the login of a push that was killed (docs/decisions.md).
     ours = [support.ROOT / "build", settings.LOG_DIR, Path.home() / ".ansible" / "tmp"]
     for directory in [*ours, *Path(tempfile.gettempdir()).glob("ansible*")]:
-        for file in directory.rglob("*"):
-            with contextlib.suppress(FileNotFoundError):  # gone meanwhile
-                if file.is_file() and file.parent != SECRETS_DIR:
-                    yield str(file), [file.read_bytes()]
+        yield from ((str(path), [content]) for path, content in files_below(directory) if path.parent != SECRETS_DIR)
+
+
+def files_below(directory: Path) -> Iterator[tuple[Path, bytes]]:
+    """Path and content of every file, but for what goes meanwhile: others run Ansible beside this."""
+    for parent, _, names in os.walk(directory, onerror=_unless_gone):
+        for path in (Path(parent, name) for name in names):
+            with contextlib.suppress(FileNotFoundError):
+                if path.is_file():
+                    yield path, path.read_bytes()
+
+
+def _unless_gone(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):
+        raise error
 
 
 def _files_of(host: str) -> Iterator[tuple[str, bytes]]:
