@@ -7,6 +7,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import pytest
+
 from tests import leaks
 
 
@@ -27,7 +29,7 @@ def test_files_below_are_all_but_those_that_go_meanwhile(tmp_path: Path) -> None
     assert {path: content, **rest} == {seen / name: name.encode() for name in ("first", "second", "deep/third")}
 
 
-def test_a_file_that_goes_after_its_directory_was_read_is_passed_over(tmp_path: Path) -> None:
+def test_a_file_that_goes_before_it_is_read_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names = {"first", "second"}
     for name in names:
         (tmp_path / name).write_text(name, encoding="utf-8")
@@ -36,9 +38,13 @@ def test_a_file_that_goes_after_its_directory_was_read_is_passed_over(tmp_path: 
     path, _ = next(found)
     for other in names - {path.name}:
         (tmp_path / other).unlink()
+    monkeypatch.setattr(Path, "is_file", lambda asked: True)  # It was there when that was asked.
 
     assert list(found) == []
 
 
-def test_nothing_is_below_what_is_not_there(tmp_path: Path) -> None:
-    assert list(leaks.files_below(tmp_path / "missing")) == []
+def test_what_cannot_be_searched_fails(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    with pytest.raises(NotADirectoryError):
+        list(leaks.files_below(file))
