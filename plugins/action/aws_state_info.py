@@ -32,6 +32,7 @@ class ActionModule(AwsInfoAction):
         "db_subnet_group_name": {"type": "str"},
         "instance_filters": {"type": "dict"},
         "instance_types": NAMES,
+        "image_parameters": NAMES,
         "launch_template_names": NAMES,
         "spot_request_filters": {"type": "dict"},
     }

@@ -183,6 +183,7 @@ class ActionModule(AwsAction):
             "caller": True,
             "minimum_zones": MINIMUM_ZONES,
             "instance_types": sorted({host["instance_type"] for host in wanted.values()}),
+            "image_parameters": sorted({host["ami_parameter"] for host in wanted.values()}),
             **{name: values[name] for name in ("vpc_id", "subnet_ids") if values.get(name)},
         }
         findings, state = [], {}

@@ -338,6 +338,15 @@ def read_subnet_group(rds: Client, name: str) -> Record | None:
     }
 
 
+# --- SSM ------------------------------------------------------------------------------------------------------------
+
+
+def read_image(ssm: Client, parameter: str) -> str | None:
+    """The id of the machine image that a public or own parameter names."""
+    answer = ask(ssm, "get_parameter", "ParameterNotFound", Name=parameter)
+    return str(answer["Parameter"]["Value"]) if answer else None
+
+
 # --- EC2 ------------------------------------------------------------------------------------------------------------
 
 
@@ -486,6 +495,7 @@ SECTIONS = (
     Section("security_groups", "security_group_names", "ec2", read_security_groups),
     Section("instances", "instance_filters", "ec2", read_instances),
     Section("instance_types", "instance_types", "ec2", read_instance_types),
+    Section("images", "image_parameters", "ssm", read_image, each=True),
     Section("launch_templates", "launch_template_names", "ec2", read_launch_templates),
     Section("spot_requests", "spot_request_filters", "ec2", read_spot_requests),
 )

@@ -153,9 +153,32 @@ def image_architecture(parameter: str) -> str:
 
 
 def launch_findings(
-    host: str, wanted: Mapping[str, Any], subnets: Sequence[Mapping[str, Any]], offer: Mapping[str, Any]
+    host: str,
+    wanted: Mapping[str, Any],
+    subnets: Sequence[Mapping[str, Any]],
+    offer: Mapping[str, Any],
+    images: Mapping[str, str],
 ) -> list[Finding]:
-    """Why an instance of this type cannot be launched: another architecture, or no subnet where it is offered."""
+    """Why an instance of this type cannot be launched: no image (by its parameter), another architecture, or no subnet
+    where it is offered."""
+    if not images.get(wanted["ami_parameter"]):
+        return [
+            Finding(
+                "instance_image",
+                "instance_ami_parameter",
+                f"no parameter {wanted['ami_parameter']} in this region",
+                Words(
+                    f"{host} cannot be launched without a machine image, which a parameter of Systems Manager names",
+                    f"{host}를 만들려면 Systems Manager 파라미터가 가리키는 머신 이미지(AMI)가 있어야 합니다",
+                ),
+                Words(
+                    "Leave it as the guide's instances.yml has it, or correct its name; see what there is: aws ssm "
+                    "get-parameters-by-path --path /aws/service/ami-amazon-linux-latest.",
+                    "가이드의 instances.yml 값을 그대로 두거나 이름을 고치십시오. 사용 가능한 이름: aws ssm "
+                    "get-parameters-by-path --path /aws/service/ami-amazon-linux-latest.",
+                ),
+            )
+        ]
     architecture = image_architecture(wanted["ami_parameter"])
     zones, architectures = offer["zones"], offer["architectures"]
     if architecture and architectures and architecture not in architectures:
@@ -198,10 +221,14 @@ def launch_findings(
 
 
 def launch_refusals(
-    host: str, wanted: Mapping[str, Any], subnets: Sequence[Mapping[str, Any]], offer: Mapping[str, Any]
+    host: str,
+    wanted: Mapping[str, Any],
+    subnets: Sequence[Mapping[str, Any]],
+    offer: Mapping[str, Any],
+    images: Mapping[str, str],
 ) -> list[str]:
     """The same as sentences."""
-    return texts(launch_findings(host, wanted, subnets, offer))
+    return texts(launch_findings(host, wanted, subnets, offer, images))
 
 
 def size_findings(host: str, wanted: Mapping[str, Any]) -> list[Finding]:

@@ -363,7 +363,7 @@ def aws_findings(state: Mapping[str, Any], account_id: str, hosts: Mapping[str, 
     for host, wanted in hosts.items():
         offer = types.get(wanted["instance_type"], {"zones": [], "memory_mib": 0, "architectures": []})
         if "network" in state:
-            findings += launch_findings(host, wanted, state["network"]["subnets"], offer)
+            findings += launch_findings(host, wanted, state["network"]["subnets"], offer, state.get("images", {}))
         if offer["zones"]:
             findings += memory_findings(host, wanted, offer["memory_mib"])
             findings += limits_findings(host, wanted["memory_limits_mib"], wanted["instance_type"], offer["memory_mib"])

@@ -79,6 +79,10 @@ options:
     description: EC2 instance types, for their memory, their architectures and the zones that offer them.
     type: list
     elements: str
+  image_parameters:
+    description: Parameters of Systems Manager that name machine images, such as AWS's own of Amazon Linux.
+    type: list
+    elements: str
   launch_template_names:
     description: EC2 launch templates.
     type: list
@@ -221,6 +225,11 @@ instance_types:
   returned: when O(instance_types) is given
   type: dict
   sample: {"t4g.medium": {"memory_mib": 4096, "architectures": ["arm64"], "zones": ["ap-northeast-2a"]}}
+images:
+  description: The ids of the machine images, by parameter.
+  returned: when O(image_parameters) is given
+  type: dict
+  sample: {"/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-arm64": "ami-0123456789abcdef0"}
 launch_templates:
   description: >-
     The launch templates by name. Each has C(launch_template_id), C(default_version), C(latest_version), C(data) (of the

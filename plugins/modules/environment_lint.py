@@ -55,7 +55,7 @@ EXAMPLES = r"""
 - name: Put its secrets into the vault
   academy.deploy.environment_lint:
     path: .env
-    vault_path: inventories/production/group_vars/all/vault.yml
+    vault_path: inventories/live/group_vars/all/vault.yml
 """
 
 RETURN = r"""

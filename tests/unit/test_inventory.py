@@ -271,7 +271,8 @@ def test_what_should_be_and_what_is_never_share_a_name(inventory: str) -> None:
 def test_a_production_inventory_asks_for_what_only_its_owner_knows() -> None:
     text = (ROOT / "inventories/production/group_vars/all/environment.yml").read_text(encoding="utf-8")
     assert unfilled(yaml.safe_load(text)) == [
-        "alarms_emails", "application_r2_endpoint", "application_r2_public_base_url", "owner", "release"
+        "alarms_emails", "application_r2_endpoint", "application_r2_public_base_url", "aws_account_id", "owner",
+        "release",
     ]  # fmt: skip
 
 

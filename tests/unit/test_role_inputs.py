@@ -99,7 +99,6 @@ NOT_TRIED = {
         "vpc_id": OTHER_NETWORK,
     },
     "instance": {
-        "aws_module_defaults": "how AWS is reached",
         "instance_kind": "follows from the host's group",
         "instance_root_volume_size_gib": "another one is refused, in test_instances.py",
         "instance_data_volume_size_gib": "another one is refused, as transcode_volume_size_gib",

@@ -108,10 +108,16 @@ def test_no_host_is_launched_beside_a_namesake() -> None:
 
 
 OFFER: dict[str, Any] = {"zones": [], "memory_mib": 4096, "architectures": ["arm64"]}
+IMAGES = {str(WANTED["ami_parameter"]): "ami-1"}
+
+
+def test_a_host_without_an_image_is_refused_before_its_launch() -> None:
+    (problem,) = launch_refusals(HOST, WANTED, SUBNETS, {**OFFER, "zones": ["b"]}, {"/another/image": "ami-1"})
+    assert all(word in problem for word in ("instance_ami_parameter", HOST, str(WANTED["ami_parameter"])))
 
 
 def test_a_type_of_another_architecture_is_refused_before_its_launch() -> None:
-    (problem,) = launch_refusals(HOST, WANTED, SUBNETS, {**OFFER, "zones": ["b"], "architectures": ["x86_64"]})
+    (problem,) = launch_refusals(HOST, WANTED, SUBNETS, {**OFFER, "zones": ["b"], "architectures": ["x86_64"]}, IMAGES)
     assert all(word in problem for word in ("instance_type", HOST, "arm64", "x86_64", "instance_ami_parameter"))
 
 
@@ -188,12 +194,12 @@ SUBNETS = [{"subnet_id": "subnet-a", "zone": "a"}, {"subnet_id": "subnet-b", "zo
 
 def test_an_instance_is_launched_where_its_type_is_offered() -> None:
     assert launch_subnets(SUBNETS, ["b", "c"]) == [SUBNETS[1]]
-    assert launch_refusals(HOST, WANTED, SUBNETS, {**OFFER, "zones": ["b", "c"]}) == []
+    assert launch_refusals(HOST, WANTED, SUBNETS, {**OFFER, "zones": ["b", "c"]}, IMAGES) == []
 
 
 @pytest.mark.parametrize(("zones", "word"), [(["c", "d"], "c, d"), ([], "no zone")])
 def test_a_type_that_no_subnets_zone_offers_is_refused(zones: list[str], word: str) -> None:
-    (problem,) = launch_refusals(HOST, WANTED, SUBNETS, {**OFFER, "zones": zones})
+    (problem,) = launch_refusals(HOST, WANTED, SUBNETS, {**OFFER, "zones": zones}, IMAGES)
     assert all(part in problem for part in (HOST, "t4g.medium", word, "subnet-b (b)"))
 
 

@@ -193,7 +193,9 @@ def test_a_variable_that_refers_to_nothing_names_what_is_missing() -> None:
         check(finding)
 
 
+AL2023 = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-arm64"
 STATE: dict[str, Any] = {
+    "images": {AL2023: "ami-1", "/ours/x86_64": "ami-2", "/ours/image": "ami-3"},
     "caller": {"account": "123456789012", "arn": "arn:aws:iam::123456789012:user/me"},
     "network": {"vpc_id": "vpc-1", "subnets": [{"subnet_id": "subnet-a", "vpc_id": "vpc-1", "zone": "a"}]},
     "instance_types": {
@@ -206,7 +208,7 @@ HOST: dict[str, Any] = {
     "deployment_name": "academy", "instance_type": "t4g.medium", "root_volume_size_gib": 20,
     "data_volume_size_gib": 100, "memory_min_mib": 0, "groups": ["instances", "video_worker"],
     "memory_limits_mib": {"video_worker": 3200},
-    "ami_parameter": "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-arm64",
+    "ami_parameter": AL2023,
 }  # fmt: skip
 
 
@@ -226,6 +228,7 @@ HOST: dict[str, Any] = {
         ("123456789012", {**HOST, "instance_type": "t3.medium"}, ["instance_architecture"]),
         ("123456789012", {**HOST, "instance_type": "t3.medium", "ami_parameter": "/ours/x86_64"}, []),
         ("123456789012", {**HOST, "instance_type": "t3.medium", "ami_parameter": "/ours/image"}, []),
+        ("123456789012", {**HOST, "ami_parameter": "/ours/none"}, ["instance_image"]),
     ],
 )
 def test_what_aws_says_against_it(account: str, host: dict[str, Any], ids: list[str]) -> None:

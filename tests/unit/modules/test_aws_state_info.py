@@ -610,6 +610,15 @@ def test_instance_types_with_the_zones_that_offer_them(aws: Aws) -> None:
     }
 
 
+def test_the_images_that_parameters_name(aws: Aws) -> None:
+    ssm = aws["ssm"]
+    # One after the other, because the answers of the stubber have an order.
+    ssm.add_response("get_parameter", {"Parameter": {"Value": "ami-1"}}, {"Name": "/an/image"})
+    assert observe({"image_parameters": ["/an/image"]}, aws.client) == {"images": {"/an/image": "ami-1"}}
+    ssm.add_client_error("get_parameter", "ParameterNotFound")
+    assert observe({"image_parameters": ["/no/image"]}, aws.client) == {"images": {}}
+
+
 @pytest.mark.parametrize(
     ("options", "action", "section"),
     [
