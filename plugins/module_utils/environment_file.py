@@ -14,7 +14,7 @@ import posixpath
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 from .lines import breaks_in, lines, pieces
 
@@ -169,7 +169,8 @@ def _spellings(value: str) -> Iterator[str]:
             yield escaped.replace("\x85", "\\N").replace("\u2028", "\\L").replace("\u2029", "\\P")
         # Python's text and bytes, and an address.
         encoded = part.encode("utf-8", "surrogatepass")
-        yield from (repr(part)[1:-1], ascii(part)[1:-1], repr(encoded)[2:-1], quote(encoded, safe=""))
+        yield from (repr(part)[1:-1], ascii(part)[1:-1], repr(encoded)[2:-1])
+        yield from (quote(encoded), quote(encoded, safe=""), quote_plus(encoded))
 
 
 def _name_problems(settings: Mapping[str, object], secrets: Mapping[str, object]) -> list[str]:
