@@ -324,8 +324,8 @@ def _surroundings_now() -> Surroundings:
 
 def _data_is_mounted() -> bool:
     # os.path.ismount does not see a directory that is mounted upon itself.
-    mounts = Path("/proc/self/mounts").read_text().splitlines()
-    return any(line.split()[1] == str(_DATA) for line in mounts)
+    mounts = Path("/proc/self/mounts").read_text().split("\n")
+    return any(line.split(" ")[1] == str(_DATA) for line in mounts if line)
 
 
 def _launch(surroundings: Surroundings) -> OwnEngine:

@@ -63,7 +63,7 @@ def overlapping_routes(routes: list[dict[str, Any]], network: IPv4Network, own_i
 def commented_rules(rules: str, comment: str) -> list[list[str]]:
     """The iptables arguments that delete each rule with our comment, from `iptables -S`."""
     found = []
-    for line in rules.splitlines():
+    for line in rules.split("\n"):
         words = shlex.split(line)
         if words[:1] == ["-A"] and "--comment" in words and words[words.index("--comment") + 1] == comment:
             found.append(["-D", *words[1:]])
@@ -72,7 +72,7 @@ def commented_rules(rules: str, comment: str) -> list[list[str]]:
 
 def mounts_below(mountinfo: str, directory: Path) -> list[str]:
     """Mount points below a directory, the innermost first, from /proc/self/mountinfo."""
-    points = [line.split()[4].replace("\\040", " ") for line in mountinfo.splitlines() if line.strip()]
+    points = [line.split(" ")[4].replace("\\040", " ") for line in mountinfo.split("\n") if line.strip()]
     return sorted((point for point in points if Path(point).is_relative_to(directory)), key=len, reverse=True)
 
 

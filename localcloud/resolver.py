@@ -125,7 +125,7 @@ def _vpc_address(octets: Iterable[str]) -> IPv4Address | None:
 def nameservers(resolv_conf: str) -> list[str]:
     """The IPv4 name servers of a resolv.conf, without ourselves."""
     servers = []
-    for line in resolv_conf.splitlines():
+    for line in resolv_conf.split("\n"):
         match line.split():
             case ["nameserver", server, *_] if ":" not in server and server != str(settings.RESOLVER):
                 servers.append(server)

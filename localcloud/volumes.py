@@ -77,7 +77,7 @@ def swap_file_names(proc_swaps: str) -> set[str]:
     Only the name is the same wherever one looks: the kernel shows the path as the container that switched the file on
     has it, and once that container is gone, the path within the file system.
     """
-    lines = [line.split() for line in proc_swaps.splitlines()[1:] if line.strip()]
+    lines = [line.split() for line in proc_swaps.split("\n")[1:] if line.strip()]
     return {Path(path.replace("\\040", " ")).name for path, kind, *_ in lines if kind == "file"}
 
 

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.parse
 import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -34,6 +35,9 @@ SELDOM_LOOKS = 20
 # For boto3's waiters. A container that is told to stop in its first moments may not hear it, and its host waits
 # 80 seconds until it is killed.
 HOST_WAITER = {"Delay": 1, "MaxAttempts": 180}
+# What ends a line for anybody, and how short a part of a secret still tells of it.
+LINE_ENDS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+SHORTEST_PART = 6
 RECAP = re.compile(r"^(\S+)\s+: ok=\d+\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.MULTILINE)
 
 
@@ -215,15 +219,26 @@ def stdout_of(*command: str) -> Iterator[bytes]:
 
 
 def found_in(values: Mapping[str, str], chunks: Iterable[bytes]) -> set[str]:
-    """The names of the values that stand in these bytes, be it across two chunks."""
+    """The names of the values that stand in these bytes, be it across two chunks, escaped, or in part."""
     found: set[str] = set()
-    overlap = max(map(len, values.values()))
+    sought = {(name, spelling) for name, value in values.items() for spelling in _spellings(value)}
+    overlap = max(len(spelling) for _, spelling in sought)
     before = b""
     for chunk in chunks:
         text = before + chunk
-        found |= {name for name, value in values.items() if value.encode() in text}
+        found |= {name for name, spelling in sought if spelling in text}
         before = text[-overlap:]
     return found
+
+
+def _spellings(value: str) -> Iterator[bytes]:
+    """A value and its parts, as somebody cuts it who takes more than a line feed for the end of a line."""
+    for part in {value, *(part for part in LINE_ENDS.split(value) if len(part) >= SHORTEST_PART)}:
+        yield part.encode()
+        yield json.dumps(part)[1:-1].encode()
+        yield ascii(part)[1:-1].encode()
+        yield repr(part.encode())[2:-1].encode()
+        yield urllib.parse.quote(part, safe="").encode()
 
 
 @contextlib.contextmanager

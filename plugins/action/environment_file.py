@@ -22,6 +22,7 @@ from ..module_utils.environment_file import (
     compare,
     describe,
     environment,
+    names_told,
     parse,
     render,
     sha256,
@@ -32,13 +33,15 @@ from ..module_utils.host_state import path_differences
 OWNER = "root"
 
 
-def _diff(path: str, status: Mapping[str, Any], before: str, after: str, change: Change) -> dict[str, str]:
+def _diff(
+    path: str, status: Mapping[str, Any], before: str, values: Mapping[str, str], change: Change
+) -> dict[str, str]:
     marks = {**dict.fromkeys(change.added, "  (new)"), **dict.fromkeys(change.changed, "  (changed)")}
     return {
         "before_header": path,
         "after_header": path,
-        "before": _access(status) + describe(before) if status["kind"] == "file" else "",
-        "after": _access({"owner": OWNER, "group": OWNER, "mode": FILE_MODE}) + describe(after, marks),
+        "before": _access(status) + describe(before, known=values) if status["kind"] == "file" else "",
+        "after": _access({"owner": OWNER, "group": OWNER, "mode": FILE_MODE}) + describe(render(values), marks),
     }
 
 
@@ -81,8 +84,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 before = self._read(path, task_vars) if status["kind"] == "file" else ""
                 self._write(path, text, task_vars)
                 change = compare(parse(before), values)
-                result["names_changed"] = [*change.added, *change.removed, *change.changed]
-                result["diff"].append(_diff(path, status, before, text, change))
+                removed = set(change.removed) & set(names_told(before, values))
+                result["names_changed"] = [*change.added, *sorted(removed), *change.changed]
+                result["diff"].append(_diff(path, status, before, values, change))
         return result
 
     def _keep_directory(self, want: Mapping[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:

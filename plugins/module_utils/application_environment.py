@@ -265,6 +265,13 @@ def _type_rules(row: Row, text: str, host: str) -> list[tuple[bool, Words, Words
     return rules
 
 
+def _korean(rule: str) -> str:
+    """The same, with the code points that it names."""
+    korean = next((korean for begin, korean in VALUE_KOREAN.items() if rule.startswith(begin)), rule)
+    named = re.search(r" \(U\+[^)]*\)$", rule)
+    return korean + (named[0] if named else "")
+
+
 def value_findings(name: str, row: Row, value: object, host: str = "") -> list[Finding]:
     """What is wrong with one value. Never tells a secret."""
     subject, secret = where(name, row), is_secret(row)
@@ -290,7 +297,7 @@ def value_findings(name: str, row: Row, value: object, host: str = "") -> list[F
             "environment_value",
             subject,
             NOT_SHOWN,
-            Words(rule, next((korean for begin, korean in VALUE_KOREAN.items() if rule.startswith(begin)), rule)),
+            Words(rule, _korean(rule)),
             Words(f"{remedy[:1].upper()}{remedy[1:]}." if remedy else "Choose another.", "다른 값을 고르십시오."),
         )
         for rule, _, remedy in (

@@ -9,17 +9,28 @@ escapes, no interpolation, no blanks around the value. Anything else is refused 
 from __future__ import annotations
 
 import hashlib
+import json
 import posixpath
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from urllib.parse import quote, quote_plus
+
+from .lines import breaks_in, lines, pieces
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+# Names that may be told although nobody knows them. A line of a key that somebody broke into lines is none: it is
+# base64, without an underscore, and behind it there is padding at most.
+PLAUSIBLE_NAME = re.compile(r"[A-Z][A-Z0-9]{0,15}(_[A-Z0-9]{1,15})+")
+PLAUSIBLE_WORD = re.compile(r"[A-Z]{2,16}")
+QUOTES = "\"'"
 # What some reader unquotes, unescapes or expands.
-SPECIAL = "\"'\\$`"
+SPECIAL = f"{QUOTES}\\$`"
 FILE_MODE = "0600"
 # Shorter values are words of their own ("5432", "true"): masking them would make a log unreadable and hide nothing.
 SHORTEST_MASKED = 6
+# Of a secret that is cut into lines, which no word of a log is by chance.
+SHORTEST_PIECE_MASKED = 4
 
 
 class EnvironmentFileError(ValueError):
@@ -62,8 +73,42 @@ def wanted_paths(path: str, text: str, directory_mode: str | None) -> list[dict[
 
 def parse(text: str) -> dict[str, str]:
     """The names and values in a file, whoever wrote it."""
-    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
-    return {name: value for name, _, value in (line.partition("=") for line in lines)}
+    return {name: value for name, _, value in (line.partition("=") for line in _written(text))}
+
+
+def _written(text: str) -> list[str]:
+    """The lines that are neither empty nor a comment."""
+    return [line for line in lines(text) if line and not line.startswith("#")]
+
+
+def names_told(text: str, known: Collection[str] | None = None) -> list[str]:
+    """The names in a file that may be shown, a line each. Without `known` the file is one of ours.
+
+    In what somebody else wrote, what stands where a name belongs may be the rest of a secret of several lines. It is
+    told if it is known, or looks like a name and no line before it was broken.
+    """
+    told, sound, open_quote = [], True, ""
+    for line in _written(text):
+        name, equals, value = line.partition("=")
+        sound = sound and bool(equals) and NAME.fullmatch(name) is not None
+        if (sound and (known is None or _is_plausible(name, value))) or name in (known or ()):
+            told.append(name)
+        open_quote = still_open(open_quote, value)
+        sound = sound and not open_quote
+    return told
+
+
+def _is_plausible(name: str, value: str) -> bool:
+    word = PLAUSIBLE_WORD.fullmatch(name) is not None and value.strip("=") != ""
+    return word or PLAUSIBLE_NAME.fullmatch(name) is not None
+
+
+def still_open(quote: str, text: str) -> str:
+    """The quote that is open after a line: the one that was, or one with which its value begins."""
+    if quote:
+        return "" if quote in text else quote
+    begins = text.strip()[:1]
+    return begins if begins and begins in QUOTES and text.count(begins) == 1 else ""
 
 
 def scalar_text(value: object) -> str | None:
@@ -87,21 +132,45 @@ def compare(before: Mapping[str, str], after: Mapping[str, str]) -> Change:
     )
 
 
-def describe(text: str, marked: Mapping[str, str] | None = None) -> str:
-    """A file without its values, for --diff: its hash and its names, each with its mark."""
+def describe(text: str, marked: Mapping[str, str] | None = None, known: Collection[str] | None = None) -> str:
+    """A file without its values, for --diff: its hash and its names, each with its mark; `known` as for names_told."""
     marks = marked or {}
-    names = sorted(parse(text))
-    return f"sha256 {sha256(text)}\n" + "".join(f"{name}{marks.get(name, '')}\n" for name in names)
+    names = names_told(text, known)
+    untold = len(_written(text)) - len(names)
+    return "".join(
+        [
+            f"sha256 {sha256(text)}\n",
+            *(f"{name}{marks.get(name, '')}\n" for name in sorted(set(names))),
+            *([f"({untold} line(s) that begin with no known name)\n"] if untold else []),
+        ]
+    )
 
 
 def redact(text: str, secrets: Mapping[str, object]) -> str:
-    """Text with every secret replaced by its name."""
-    values = {name: scalar_text(value) or "" for name, value in secrets.items()}
+    """Text with every secret replaced by its name, as it is, escaped, and cut into lines."""
+    spelled = {(spelling, name) for name, value in secrets.items() for spelling in _spellings(scalar_text(value) or "")}
     # The longest first: a secret that is part of another one must not leave the other's rest behind.
-    for name, value in sorted(values.items(), key=lambda item: len(item[1]), reverse=True):
-        if len(value) >= SHORTEST_MASKED:
-            text = text.replace(value, f"[{name}]")
+    for spelling, name in sorted(spelled, key=lambda each: (-len(each[0]), each)):
+        text = text.replace(spelling, f"[{name}]")
     return text
+
+
+def _spellings(value: str) -> Iterator[str]:
+    """How a value may stand in what programs print: whole or in lines, and each as it is, or escaped in some way."""
+    if len(value) < SHORTEST_MASKED:
+        return
+    cut = pieces(value)
+    for part in (value, "\n".join(cut), *(piece for piece in cut if len(piece) >= SHORTEST_PIECE_MASKED)):
+        yield part
+        # JSON with and without Unicode in it; YAML in quotes differs from it in three characters.
+        for ascii_only in (True, False):
+            escaped = json.dumps(part, ensure_ascii=ascii_only)[1:-1]
+            yield escaped
+            yield escaped.replace("\x85", "\\N").replace("\u2028", "\\L").replace("\u2029", "\\P")
+        # Python's text and bytes, and an address.
+        encoded = part.encode("utf-8", "surrogatepass")
+        yield from (repr(part)[1:-1], ascii(part)[1:-1], repr(encoded)[2:-1])
+        yield from (quote(encoded), quote(encoded, safe=""), quote_plus(encoded))
 
 
 def _name_problems(settings: Mapping[str, object], secrets: Mapping[str, object]) -> list[str]:
@@ -122,6 +191,8 @@ def value_problems(text: str | None, *, secret: bool) -> list[str]:
     if text is None:
         return ["must be a string, a number or a boolean; quote it or render it to one"]
     found = sorted({character for character in text if character in SPECIAL})
+    # A blank at an end has a rule of its own.
+    breaks = breaks_in(text.strip(" \t"))
     rules = [
         (secret and not text, "is an empty secret; set it in the vault"),
         (
@@ -131,8 +202,9 @@ def value_problems(text: str | None, *, secret: bool) -> list[str]:
         (text != text.strip(), "starts or ends with a blank; remove it"),
         (text.startswith("#") or " #" in text, "contains a # where a reader takes the rest for a comment; remove it"),
         (
-            any(ord(character) < 32 or ord(character) == 127 for character in text.strip()),
-            "contains a line break or control character; a value is one line (encode a key in base64)",
+            bool(breaks),
+            f"contains a line break or control character ({', '.join(breaks)}); a value is one line: take it out "
+            "(encode a key in base64)",
         ),
         (any("\ud800" <= character <= "\udfff" for character in text), "is not UTF-8; save the variables as UTF-8"),
     ]

@@ -15,8 +15,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from .application_environment import is_required, is_secret, value_findings
-from .environment_file import NAME
+from .environment_file import NAME, PLAUSIBLE_NAME, QUOTES, still_open
 from .findings import NOT_SHOWN, Finding, Severity, Words
+from .lines import breaks_in
+from .lines import lines as lines_of
 from .rds_password import KOREAN, PUBLISHED_PASSWORD_SHA256, TEMPLATE, check
 
 Table = Mapping[str, Mapping[str, Any]]
@@ -24,7 +26,6 @@ Table = Mapping[str, Mapping[str, Any]]
 UTF16_MARKS = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 # Korean Windows' own, in which what is no UTF-8 is looked at further.
 LEGACY_ENCODING = "cp949"
-QUOTES = "\"'"
 POWERSHELL = re.compile(r"\s*\$env:(\w+)\s*=", re.IGNORECASE)
 BATCH = re.compile(r"\s*set\s+\"?(\w+)=", re.IGNORECASE)
 EXPORT = re.compile(r"\s*export\s+(\w+)")
@@ -39,10 +40,6 @@ REWRITE = Words(
     "Out-File.",
     "BOM 없는 UTF-8, LF 줄바꿈으로 저장하십시오(VS Code 오른쪽 아래). PowerShell의 > 나 Out-File은 쓰지 마십시오.",
 )
-
-
-# A name that may be told although no table knows it. A line of a key that somebody broke into lines is none.
-PLAUSIBLE_NAME = re.compile(r"[A-Z][A-Z0-9]{0,15}(_[A-Z0-9]{1,15})+")
 
 
 @dataclass(frozen=True)
@@ -109,7 +106,7 @@ def decode(data: bytes) -> tuple[str, list[Finding]]:
 
 
 def _line_end_findings(text: str) -> list[Finding]:
-    lines = [number for number, line in enumerate(text.split("\n"), start=1) if "\r" in line]
+    lines = [number for number, line in enumerate(lines_of(text), start=1) if "\r" in line]
     if not lines:
         return []
     return [
@@ -158,9 +155,10 @@ def parse(text: str, known: Collection[str] = ()) -> tuple[list[Line], list[Find
         told = not open_quote and (name in known or PLAUSIBLE_NAME.fullmatch(name))
         return _at(number, name if told else "")
 
-    for number, written in enumerate(text.split("\n"), start=1):
+    for number, written in enumerate(lines_of(text), start=1):
         line = written.removesuffix("\r")
-        if not line.strip() or line.startswith("#"):
+        # Only what readers pass over: a line of other blanks is a name to them.
+        if not line.strip(" \t") or line.startswith("#"):
             continue
         if line.lstrip().startswith("#"):
             words = Words(
@@ -189,16 +187,8 @@ def parse(text: str, known: Collection[str] = ()) -> tuple[list[Line], list[Find
             findings += problems
             if not any(problem.id == "name" for problem in problems):
                 lines.append(Line(number, name, value, where(name)))
-        open_quote = _still_open(open_quote, value if equals else line)
+        open_quote = still_open(open_quote, value if equals else line)
     return lines, findings
-
-
-def _still_open(quote: str, text: str) -> str:
-    """The quote that is open after a line: the one that was, or one with which its value begins."""
-    if quote:
-        return "" if quote in text else quote
-    begins = text.strip()[:1]
-    return begins if begins and begins in QUOTES and text.count(begins) == 1 else ""
 
 
 def _duplicates(lines: Sequence[Line]) -> list[Finding]:
@@ -260,7 +250,7 @@ def _value(line: Line, row: Mapping[str, Any] | None, username: str) -> Iterator
                 words = Words(broken.message.partition("; ")[0], KOREAN[broken.rule])
                 remedy = Words("Choose another.", "다른 값을 고르십시오.")
                 yield _finding(broken.rule, where, words, remedy, severity)
-        if value and value == value.strip():
+        if value and value == value.strip() and not breaks_in(value):
             return
     if judged.get("type") == "username":
         for broken in check(value, "").violations:

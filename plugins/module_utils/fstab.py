@@ -7,6 +7,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from .lines import lines as lines_of
+from .lines import words
+
 PATH = "/etc/fstab"
 # What would end a field, in the order in which it is replaced.
 ESCAPED = {"\\": "\\134", " ": "\\040", "\t": "\\011", "\n": "\\012"}
@@ -38,7 +41,7 @@ class Mount:
 
 def parse_fstab(text: str) -> tuple[Entry, ...]:
     """The entries of fstab. Comments and lines that are none are left out."""
-    return tuple(entry for entry in map(_entry, text.splitlines()) if entry)
+    return tuple(entry for entry in map(_entry, lines_of(text)) if entry)
 
 
 def render(entry: Entry) -> str:
@@ -51,7 +54,7 @@ def with_source(text: str, source: str, wanted: Entry | None) -> str:
     """fstab with one entry for this source, `wanted`, or with none. All other lines stay as they are."""
     lines = []
     kept = False
-    for line in text.splitlines():
+    for line in lines_of(text):
         found = _entry(line)
         if not found or found.source != source:
             lines.append(line)
@@ -60,15 +63,15 @@ def with_source(text: str, source: str, wanted: Entry | None) -> str:
             kept = True
     if wanted and not kept:
         lines.append(render(wanted))
-    return text if lines == text.splitlines() else "".join(f"{line}\n" for line in lines)
+    return text if lines == lines_of(text) else "".join(f"{line}\n" for line in lines)
 
 
 def parse_mountinfo(text: str) -> tuple[Mount, ...]:
     """/proc/self/mountinfo, in the order in which things were mounted: the last one at a place is what is seen."""
     mounts = []
-    for line in text.splitlines():
+    for line in lines_of(text):
         place, _, device = line.partition(" - ")
-        fields, what = place.split(), device.split()
+        fields, what = words(place), words(device)
         if len(fields) >= 6 and len(what) >= 2:
             mounts.append(
                 Mount(
@@ -94,7 +97,8 @@ def unescape(field: str) -> str:
 
 
 def _entry(line: str) -> Entry | None:
-    fields = [unescape(field) for field in line.split()]
+    fields = [unescape(field) for field in words(line)]
     if len(fields) < 3 or fields[0].startswith("#"):
         return None
-    return Entry(*fields[:6])
+    # A number ends where its digits do, also at the carriage return of a file that Windows wrote.
+    return Entry(*fields[:4], *(field.removesuffix("\r") or "0" for field in fields[4:6]))

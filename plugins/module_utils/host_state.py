@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
+from .lines import lines
+
 UNIT_PROPERTIES = (
     "Id",
     "LoadState",
@@ -33,8 +35,8 @@ def parse_packages(rpm_query: str, asked: Iterable[str]) -> dict[str, str | None
 
     Of a package that is installed in several versions rpm lists the newest last.
     """
-    lines = (PACKAGE.fullmatch(line.strip()) for line in rpm_query.splitlines())
-    found = {line[1]: line[2] for line in lines if line}
+    shown = (PACKAGE.fullmatch(line.strip()) for line in lines(rpm_query))
+    found = {line[1]: line[2] for line in shown if line}
     return {name: found.get(name) for name in asked}
 
 
@@ -140,7 +142,7 @@ def _differences(found: Mapping[str, Any], want: Mapping[str, Any]) -> list[str]
 
 
 def _unit(block: str) -> dict[str, Any]:
-    values = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
+    values = dict(line.split("=", 1) for line in lines(block) if "=" in line)
     entered = values.get("ActiveEnterTimestamp", "")
     return {
         "id": values.get("Id", ""),

@@ -9,6 +9,7 @@ import sys
 from dataclasses import dataclass
 
 from .fstab import Entry, unescape, with_source
+from .lines import lines, words
 
 MIB = 1024**2
 GIB = 1024**3
@@ -87,7 +88,7 @@ def signed_bytes(head: bytes, page_bytes: int) -> int:
 
 def parse_swaps(proc_swaps: str) -> tuple[Swap, ...]:
     """What swap is on, from /proc/swaps."""
-    rows = (line.split() for line in proc_swaps.splitlines()[1:])
+    rows = map(words, lines(proc_swaps)[1:])
     return tuple(
         Swap(unescape(fields[0]), fields[1], int(fields[2]) * 1024, int(fields[3]) * 1024)
         for fields in rows

@@ -10,7 +10,8 @@ short_description: Write an environment file without ever showing a value
 description:
   - Writes C(NAME=value) lines, owned by root with mode 0600.
   - No value appears in the result, in C(--diff), at any verbosity or in the host's journal. Changed names and a
-    hash of the whole file are shown instead.
+    hash of the whole file are shown instead. Of a file that somebody else wrote, names are shown as far as they are
+    asked for here or look like one; the other lines, which may be the rest of a secret, are counted.
   - Values that readers of such files understand differently are refused, all of them at once.
 version_added: 0.1.0
 author:

@@ -353,7 +353,8 @@ class DockerConnection(http.client.HTTPConnection):
 
 def read_text(path: str) -> str:
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+        # As it stands: Python would take a carriage return for the end of a line.
+        with open(path, encoding="utf-8", errors="surrogateescape", newline="") as file:
             return file.read()
     except FileNotFoundError:
         return ""

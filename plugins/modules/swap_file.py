@@ -80,7 +80,8 @@ from ..module_utils.swap import (
 
 
 def read_text(path: str) -> str:
-    with open(path, encoding="utf-8") as file:
+    # As it stands, and so it is written: the other lines of fstab are not ours.
+    with open(path, encoding="utf-8", newline="") as file:
         return file.read()
 
 
@@ -140,7 +141,7 @@ def protect(path: str) -> None:
 def write_fstab(module: AnsibleModule, text: str) -> None:
     """All at once: a host that is stopped halfway through the file would not boot."""
     descriptor, name = tempfile.mkstemp(dir=module.tmpdir)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+    with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
         file.write(text)
     os.chmod(name, 0o644)
     # Keeps mode and owner of a file that is there.

@@ -111,7 +111,7 @@ def run(module: AnsibleModule, *command: str) -> str:
 
 
 def read_mounts() -> tuple[Mount, ...]:
-    with open("/proc/self/mountinfo", encoding="utf-8") as file:
+    with open("/proc/self/mountinfo", encoding="utf-8", newline="") as file:
         return parse_mountinfo(file.read())
 
 

@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests import leaks
+from tests import leaks, support
+
+# One that is cut wherever a line could end, by whoever prints it.
+CANARY = "canary-7d3c5f\u20280e1a-한글-9b\x85second-half+/="
 
 
 def test_files_below_are_all_but_those_that_go_meanwhile(tmp_path: Path) -> None:
@@ -48,3 +51,27 @@ def test_what_cannot_be_searched_fails(tmp_path: Path) -> None:
     file.touch()
     with pytest.raises(NotADirectoryError):
         list(leaks.files_below(file))
+
+
+@pytest.mark.parametrize(
+    "printed",
+    [
+        CANARY.encode(),
+        "\n".join(CANARY.splitlines()).encode(),
+        b"canary-7d3c5f",
+        "0e1a-한글-9b".encode(),
+        b'{"msg": "0e1a-\\ud55c\\uae00-9b"}',
+        b"b'0e1a-\\xed\\x95\\x9c\\xea\\xb8\\x80-9b'",
+        b"second-half%2B%2F%3D",
+    ],
+)
+def test_a_secret_is_found_whole_in_part_and_escaped(printed: bytes) -> None:
+    values = {"canary": CANARY, "other": "something-else"}
+    text = b"x" * 90 + printed + b"y" * 90
+    assert support.found_in(values, [text]) == {"canary"}
+    for cut in range(90, 90 + len(printed)):
+        assert support.found_in(values, [text[:cut], text[cut:]]) == {"canary"}
+
+
+def test_what_is_no_secret_is_not_found() -> None:
+    assert support.found_in({"canary": CANARY}, [b"canary", b"-7d3c5", b"0e1a", b"second"]) == set()

@@ -210,6 +210,13 @@ def test_the_boot_waits_only_for_mounts_that_it_needs(options: str, waits: bool)
     assert ("\nBefore=local-fs.target\n" in mount.unit) is waits
 
 
+def test_a_line_of_fstab_ends_at_a_line_feed_alone() -> None:
+    [mount] = fstab_generator.parse_fstab(
+        "# a\u2028UUID=1 /mnt/no xfs ro\n \tUUID=9a7f\t/mnt/x\u2028y\x85z\u00a0 xfs ro\t\n"
+    )
+    assert (mount.what, mount.where) == ("UUID=9a7f", "/mnt/x\u2028y\x85z\u00a0")
+
+
 def test_a_mount_unit_says_what_fstab_says() -> None:
     [mount] = fstab_generator.parse_fstab("UUID=9a7f /mnt/100% xfs defaults,nofail")
     section = mount.unit.partition("[Mount]\n")[2]
@@ -239,6 +246,7 @@ def test_key_indices() -> None:
         ("", ["ssh-ed25519 A a"], "ssh-ed25519 A a\n"),
         ("ssh-ed25519 A a\n", ["ssh-ed25519 A a"], "ssh-ed25519 A a\n"),
         ("ssh-rsa mine", ["ssh-ed25519 A a"], "ssh-rsa mine\nssh-ed25519 A a\n"),
+        ("ssh-rsa a\u2028b\n\nssh-rsa mine\n", [], "ssh-rsa a\u2028b\n\nssh-rsa mine\n"),
         ("ssh-rsa mine\n", [], "ssh-rsa mine\n"),
     ],
 )

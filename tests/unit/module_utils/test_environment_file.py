@@ -5,10 +5,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import re
 import string
+from urllib.parse import quote, quote_plus
 
 import pytest
-from hypothesis import given
+import yaml
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plugins.module_utils.environment_file import (
@@ -18,10 +22,12 @@ from plugins.module_utils.environment_file import (
     compare,
     describe,
     environment,
+    names_told,
     parse,
     redact,
     render,
     sha256,
+    value_problems,
     wanted_paths,
 )
 
@@ -60,6 +66,12 @@ def test_scalars_become_what_the_application_reads() -> None:
         ("a\r", "starts or ends with a blank"),
         ("a\rb", "line break"),
         ("a\0b", "line break or control"),
+        ("a\u2028b", "line break or control character (U+2028)"),
+        ("a\u2029b\x85c", "line break or control character (U+2029, U+0085)"),
+        ("a\x0bb", "(U+000B)"),
+        ("a\x9bb", "(U+009B)"),
+        ("a\u2028", "(U+2028)"),
+        ("\x85a", "(U+0085)"),
         ("a\ud800", "is not UTF-8"),
     ],
 )
@@ -84,6 +96,11 @@ def test_everything_wrong_is_said_at_once_and_no_value_is_shown() -> None:
     assert SECRET not in str(caught.value)
 
 
+# Values with what some reader takes for the end of a line.
+breaking = st.text(
+    alphabet=st.sampled_from("\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029= #'\"abz09가") | st.characters(codec="utf-8"),
+    max_size=40,
+)
 plain = st.text(alphabet=string.ascii_letters + string.digits + " #=/:@!%.,~가", max_size=20)
 
 
@@ -94,6 +111,69 @@ def test_what_is_accepted_is_read_back_as_it_was(settings: dict[str, str]) -> No
     except EnvironmentFileError:
         return
     assert parse(render(values)) == values == settings
+
+
+@settings(max_examples=1000)
+@given(st.dictionaries(st.from_regex(NAME, fullmatch=True), breaking | st.text()))
+def test_whatever_is_accepted_is_read_back_as_it_was(values: dict[str, str]) -> None:
+    try:
+        accepted = environment(values, {})
+    except EnvironmentFileError:
+        return
+    assert parse(render(accepted)) == accepted == values
+    assert render(accepted).splitlines() == [f"{name}={value}" for name, value in accepted.items()]
+
+
+@given(breaking)
+def test_no_part_of_a_refused_value_is_said(value: str) -> None:
+    said = "; ".join(value_problems(f"q7W{value}q7W{value}\u2028q7W", secret=True))
+    assert "U+2028" in said
+    assert "q7W" not in said
+    assert said.isascii()
+
+
+@settings(max_examples=1000)
+@given(st.dictionaries(st.sampled_from(["DB_NAME", "DEBUG", "R2_SECRET_KEY", "SECRET_KEY"]), breaking, min_size=1))
+def test_no_part_of_a_value_is_shown_of_a_file_that_holds_it(values: dict[str, str]) -> None:
+    """Neither of one that we would refuse to write."""
+    text = render({name: value.replace("\n", "") for name, value in values.items()})
+    for known in (None, list(values), ["OTHER"]):
+        names, _, untold = describe(text, known=known).partition("(")
+        head, *shown = names.removesuffix("\n").split("\n")
+        assert head == f"sha256 {sha256(text)}"
+        assert set(shown) <= values.keys()
+        assert re.fullmatch(r"(\d line\(s\) that begin with no known name\)\n)?", untold)
+
+
+@settings(max_examples=1000)
+@given(st.lists(st.text(alphabet="aB9_+/= '\"#\r\u2028\x85", max_size=20), min_size=1, max_size=6), st.booleans())
+def test_no_line_of_a_secret_in_several_lines_is_shown(parts: list[str], quoted: bool) -> None:
+    secret = "\n".join(f"q7W{part}" for part in parts)
+    text = f"DB_NAME=a\nSECRET_KEY={chr(39) * quoted}{secret}{chr(39) * quoted}\nDEBUG=false\n"
+    shown = describe(text, known=["SECRET_KEY", "DEBUG"])
+    assert "q7W" not in shown
+    assert shown.split("\n")[1:4] == ["DB_NAME", "DEBUG", "SECRET_KEY"]
+
+
+@pytest.mark.parametrize(
+    ("text", "known", "told"),
+    [
+        ("lower=1\nB=\n", None, ["lower", "B"]),
+        ("lower=1\nDEBUG=true\nOLD_ONE=\nMIIEfoo=\nABCDEF==\n", [], ["DEBUG", "OLD_ONE"]),
+        ("lower=1\n", ["lower"], ["lower"]),
+        ("A_KEY=one\ntwo\nB_KEY=\nC_KEY=1\n", ["C_KEY"], ["A_KEY", "C_KEY"]),
+        ("A_KEY='one\nB_KEY=\nthree'\nC_KEY=1\n", ["C_KEY"], ["A_KEY", "C_KEY"]),
+        ("# A_KEY=\n\nB_KEY=1\n", [], ["B_KEY"]),
+        ("\u2028A_KEY=1\nB_KEY=1\n", ["B_KEY"], ["B_KEY"]),
+    ],
+)
+def test_names_that_are_told(text: str, known: list[str] | None, told: list[str]) -> None:
+    assert names_told(text, known) == told
+
+
+def test_lines_that_are_not_told_are_counted() -> None:
+    text = "A_KEY=one\ntwo\nthree\n"
+    assert describe(text, known=[]) == f"sha256 {sha256(text)}\nA_KEY\n(2 line(s) that begin with no known name)\n"
 
 
 def test_a_file_that_somebody_else_wrote() -> None:
@@ -119,6 +199,54 @@ def test_redaction() -> None:
     secrets = {"SHORT": "true", "PART": "canary", "WHOLE": SECRET, "NUMBER": 123456789, "LIST": ["x"]}
     text = f"key {SECRET}, canary, true, 123456789"
     assert redact(text, secrets) == "key [WHOLE], [PART], true, [NUMBER]"
+
+
+LINES = "first-half\u2028second-half\x85third"
+
+
+@pytest.mark.parametrize(
+    "printed",
+    [
+        LINES,
+        *LINES.splitlines()[:2],
+        "\n".join(LINES.splitlines()),
+        json.dumps(LINES),
+        json.dumps(LINES, ensure_ascii=False),
+        json.dumps("\n".join(LINES.splitlines())),
+        repr(LINES),
+        ascii(LINES),
+        repr(LINES.encode()),
+        yaml.safe_dump(LINES),
+        yaml.safe_dump(LINES, allow_unicode=True, width=1000),
+        quote(LINES),
+    ],
+)
+def test_redaction_of_a_secret_that_was_cut_or_escaped(printed: str) -> None:
+    shown = redact(f"it is {printed}.", {"KEY": LINES})
+    assert shown.startswith("it is ")
+    assert "[KEY]" in shown
+    assert "half" not in shown
+    assert "third" not in shown
+
+
+@pytest.mark.parametrize("secret", ["비밀번호-비밀", "a+b/c=d?e f", "<a&b>'\"\\", "\ud800abcdef"])
+def test_redaction_of_what_is_escaped(secret: str) -> None:
+    encoded = secret.encode("utf-8", "surrogatepass")
+    escaped = [
+        json.dumps(secret),
+        json.dumps(secret, ensure_ascii=False),
+        repr(secret),
+        ascii(secret),
+        repr(encoded)[1:],
+    ]
+    quoted = [quote(encoded), quote(encoded, safe=""), quote_plus(encoded)]
+    assert [redact(printed[1:-1], {"KEY": secret}) for printed in escaped] == ["[KEY]"] * 5
+    assert [redact(printed, {"KEY": secret}) for printed in quoted] == ["[KEY]"] * 3
+
+
+@given(breaking.filter(lambda value: len(value) >= 6))
+def test_redaction_leaves_no_secret_as_it_was(secret: str) -> None:
+    assert redact(f"<{secret}>", {"KEY": secret}) == "<[KEY]>"
 
 
 def test_a_directory_is_kept_only_when_asked_for() -> None:

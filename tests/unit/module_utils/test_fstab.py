@@ -27,6 +27,31 @@ def test_parse(text: str, entries: tuple[Entry, ...]) -> None:
     assert parse_fstab(text) == entries
 
 
+# What Python takes for blanks or the ends of lines, and getmntent and the kernel do not.
+ODD = "x\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029\u00a0\u3000y"
+
+
+def test_only_a_line_feed_ends_a_line_and_only_spaces_and_tabs_part_its_fields() -> None:
+    text = f"# kept\u2028/swapfile none swap sw 0 0\n/dev/a\t/mnt/{ODD} xfs ro 0 0\n"
+    assert parse_fstab(text) == (Entry("/dev/a", f"/mnt/{ODD}", "xfs", "ro"),)
+    assert with_source(text, "/swapfile", SWAP) == f"{text}/swapfile none swap sw 0 0\n"
+    assert with_source(text, "/swapfile", None) == text
+    assert with_source(text, "/dev/a", None) == "# kept\u2028/swapfile none swap sw 0 0\n"
+    [mount] = parse_mountinfo(f"22 1 259:1 / /mnt/{ODD} rw - xfs /dev/{ODD} rw\n")
+    assert (mount.target, mount.source) == (f"/mnt/{ODD}", f"/dev/{ODD}")
+
+
+@pytest.mark.parametrize(
+    ("line", "options"), [("/swapfile none swap sw 0 0\r", "sw"), ("/swapfile none swap sw\r", "sw\r")]
+)
+def test_a_carriage_return_ends_a_number_and_belongs_to_everything_else(line: str, options: str) -> None:
+    """The other lines of a file that Windows wrote keep theirs."""
+    assert parse_fstab(f"{line}\n") == (Entry("/swapfile", "none", "swap", options),)
+    text = f"# kept\r\n{line}\n"
+    after = text if options == "sw" else "# kept\r\n/swapfile none swap sw 0 0\n"
+    assert with_source(text, "/swapfile", SWAP) == after
+
+
 @pytest.mark.parametrize("entry", [DISK, SWAP, Entry("/dev/a", "/mnt/x\\y\tz", "ext4", "ro", "1", "2")])
 def test_a_written_entry_is_read_as_it_was(entry: Entry) -> None:
     assert parse_fstab(render(entry)) == (entry,)

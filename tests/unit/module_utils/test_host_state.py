@@ -104,6 +104,7 @@ WANTED = {"path": "/a", "mode": "0644", "content": "text\n"}
         ("docker 25.0.8-1.amzn2023\n", ["docker"], {"docker": "25.0.8-1.amzn2023"}),
         ("package git is not installed\ndocker 25-1\n", ["git", "docker"], {"git": None, "docker": "25-1"}),
         ("kernel 6.1-1\nkernel 6.1-2\n", ["kernel"], {"kernel": "6.1-2"}),
+        ("a 1\u2028docker 25-1\nb 2\x85docker 25-1\n", ["docker"], {"docker": None}),
         ("error: cannot open Packages database\n", ["docker"], {"docker": None}),
     ],
 )
@@ -139,6 +140,15 @@ def test_units_are_told_by_the_names_that_were_asked_for() -> None:
             "active_enter_seconds": None,
         },
     }
+
+
+def test_a_line_of_a_unit_ends_at_a_line_feed_alone() -> None:
+    shown = DOCKER_UNIT.replace("docker.service\nActive", "docker\u2028ActiveState=failed.service\nActive")
+    unit = parse_units(shown, ["docker.service"])["docker.service"]
+    assert (unit["active_state"], unit["fragment_path"]) == (
+        "active",
+        "/usr/lib/systemd/system/docker\u2028ActiveState=failed.service",
+    )
 
 
 def test_units_that_cannot_be_told_apart_are_refused() -> None:

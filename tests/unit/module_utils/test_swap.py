@@ -120,6 +120,13 @@ def test_first_page(head: bytes, content: str, signed: int) -> None:
     assert (content_of(head, PAGE), signed_bytes(head, PAGE)) == (content, signed)
 
 
+def test_a_line_of_proc_swaps_ends_at_a_line_feed_alone() -> None:
+    name = "/var/a\u2028b\x85c\u00a0d"
+    assert parse_swaps(f"Filename Type Size Used Priority\n{name}   file\t\t1024\t\t0\t\t-2\n") == (
+        Swap(name, "file", 1024**2, 0),
+    )
+
+
 def test_proc_swaps_with_a_blank_in_a_name_and_a_deleted_file() -> None:
     listing = (
         "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"

@@ -40,7 +40,7 @@ class Disk(NamedTuple):
 def parse_disks(text: str) -> list[Disk]:
     """The disks of the host. A line that is not understood stops the boot unit, which the journal then shows."""
     disks = []
-    for line in text.splitlines():
+    for line in text.split("\n"):
         if line.strip():
             volume_id, node, numbers = line.split()
             major, minor = numbers.split(":")

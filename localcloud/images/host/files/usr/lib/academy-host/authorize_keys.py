@@ -31,12 +31,12 @@ def fetch(path: str, method: str = "GET", headers: dict[str, str] | None = None)
 
 def key_indices(listing: str) -> list[str]:
     """The indices in a listing of public keys, whose lines read <index>=<name>."""
-    return [line.split("=", 1)[0] for line in listing.splitlines() if line]
+    return [line.split("=", 1)[0] for line in listing.split("\n") if line]
 
 
 def merged(present: str, keys: list[str]) -> str:
     """The authorized keys with these added; whatever else somebody put there stays."""
-    lines = present.splitlines()
+    lines = present.removesuffix("\n").split("\n") if present else []
     return "".join(f"{line}\n" for line in [*lines, *(key for key in keys if key not in lines)])
 
 

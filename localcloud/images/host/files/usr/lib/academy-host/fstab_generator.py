@@ -84,8 +84,9 @@ def unescape_field(field: str) -> str:
 def parse_fstab(text: str) -> list[Mount]:
     """The device mounts of an fstab: no swap, no root, nothing that systemd's own generator takes care of."""
     mounts = []
-    for line in text.splitlines():
-        fields = [unescape_field(field) for field in line.split()]
+    for line in text.split("\n"):
+        # As getmntent reads it: spaces and tabs part the fields, a line feed alone the lines.
+        fields = [unescape_field(field) for field in re.split("[ \t]+", line.strip(" \t"))]
         if len(fields) < 3 or fields[0].startswith("#"):
             continue
         what, where, fs_type, *rest = fields
@@ -95,7 +96,7 @@ def parse_fstab(text: str) -> list[Mount]:
 
 
 def main(directory: Path) -> None:
-    for mount in parse_fstab(FSTAB.read_text()):
+    for mount in parse_fstab(FSTAB.read_bytes().decode()):
         (directory / mount.unit_name).write_text(mount.unit)
         if mount.dependency_directory:
             link = directory / mount.dependency_directory / mount.unit_name
