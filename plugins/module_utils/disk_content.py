@@ -41,7 +41,7 @@ MAGICS = (
     (0, b"EFI PART", "a partition table (gpt)", "sfdisk --list {path}"),
     (0, b"LABELONE", "a label of LVM", "pvck {path}"),
     (0, b"LUKS\xba\xbe", "a header of LUKS", "cryptsetup luksDump {path}"),
-    (0, b"SKUL\xba\xbe", "the second header of LUKS", "cryptsetup repair {path}"),
+    (0, b"SKUL\xba\xbe", "the second header of LUKS", "cryptsetup luksDump {path}"),
     (0, b"\xfc\x4e\x2b\xa9", "a superblock of a RAID", "mdadm --examine {path}"),
     (502, b"SWAPSPACE2", "swap space", "hexdump -C -s {offset} -n 512 {path}"),
 )

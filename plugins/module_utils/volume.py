@@ -259,8 +259,8 @@ def _read_problem(disk: Disk, volume_id: str) -> str:
         return ""
     return (
         f"{disk.path} cannot be read ({disk.unreadable}), so nobody knows what it holds; see the kernel's log (dmesg) "
-        f"and the volume's state (aws ec2 describe-volume-status --volume-ids {volume_id}), repair or replace the volume "
-        "and run again"
+        f"and the volume's state (aws ec2 describe-volume-status --volume-ids {volume_id}), repair the volume or "
+        "attach another one, and run again"
     )
 
 
