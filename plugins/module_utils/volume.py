@@ -275,10 +275,9 @@ def _holds_only_an_unfinished(disk: Disk, own: str) -> bool:
     carries the UUID. Once wipefs has taken the signature of the superblock, or the next mkfs.xfs the superblock, those
     that are left still do.
     """
-    ours = disk.unfinished and disk.filesystem_uuid == own if disk.signatures else True
-    return (
-        ours and set(disk.signatures) <= {"xfs"} and not disk.partitions and all(found.own for found in disk.contents)
-    )
+    headless = not disk.signatures
+    ours = set(disk.signatures) == {"xfs"} and disk.unfinished and disk.filesystem_uuid == own
+    return (headless or ours) and not disk.partitions and all(found.own for found in disk.contents)
 
 
 def _content_problem(disk: Disk, volume_id: str, recorded: bool) -> str:
@@ -307,14 +306,18 @@ def _foreign(disk: Disk, recorded: bool) -> list[Found]:
 
 
 def _contents(disk: Disk, recorded: bool) -> str:
-    state = "an unfinished" if disk.unfinished else "a"
-    signatures = [MEANINGS.get(found, f"{state} file system ({found})") for found in dict.fromkeys(disk.signatures)]
+    signatures = [_meaning(found, disk.unfinished) for found in dict.fromkeys(disk.signatures)]
     partitions = [f"partition {name}" for name in disk.partitions]
     foreign = _foreign(disk, recorded)
     blocks = [f"{found.kind} at byte {found.offset}" for found in summary(foreign)]
     if blocks:
         blocks[-1] += f" (without a signature; of the blocks that were read {len(foreign)} are not zeros)"
     return ", ".join(filter(None, [*signatures, *partitions, *blocks])) or "nothing"
+
+
+def _meaning(signature: str, unfinished: bool) -> str:
+    state = "an unfinished" if unfinished and signature == "xfs" else "a"
+    return MEANINGS.get(signature, f"{state} file system ({signature})")
 
 
 def _gib(size: int) -> str:

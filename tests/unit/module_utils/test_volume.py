@@ -159,10 +159,10 @@ def test_refusals_with_a_record(disk: Disk, says: str) -> None:
             ),
             PLACE,
             "it holds an ext backup superblock at byte 134217728, data at byte 1048576 (without a signature; of the "
-            "blocks that were read 3 are not zeros); only a disk that holds nothing is formatted, and only a single XFS "
-            "file system is mounted. Look further (e2fsck -n -b 32768 -B 4096 /dev/nvme1n1; hexdump -C -s 1048576 -n 512 "
-            "/dev/nvme1n1). Save what is on it; if it may be lost, make the file system yourself "
-            "(wipefs --all /dev/nvme1n1 && mkfs.xfs /dev/nvme1n1) and run again",
+            "blocks that were read 3 are not zeros); only a disk that holds nothing is formatted, and only a single "
+            "XFS file system is mounted. Look further (e2fsck -n -b 32768 -B 4096 /dev/nvme1n1; "
+            "hexdump -C -s 1048576 -n 512 /dev/nvme1n1). Save what is on it; if it may be lost, make the file system "
+            "yourself (wipefs --all /dev/nvme1n1 && mkfs.xfs /dev/nvme1n1) and run again",
             id="no signature",
         ),
         pytest.param(
