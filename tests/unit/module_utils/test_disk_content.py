@@ -119,8 +119,10 @@ def test_every_backup_of_an_ext_superblock_is_read(size: int, block_kib: int, st
         (8 * MIB, set()),
         # Groups of 8 MiB, on the disk itself and behind its first MiB.
         (16 * MIB, {8, 9}),
-        # And of 16 MiB; the last group counts for sparse_super2.
+        # And of 16 MiB.
         (33 * MIB, {8, 9, 16, 17, 24, 25, 32}),
+        # The eleventh is the last one, which sparse_super2 takes.
+        (90 * MIB, {start + group for start in (0, 1) for group in (8, 24, 40, 56, 72, 88, 16, 48, 80, 32, 64)}),
     ],
 )
 def test_places_of_ext(size: int, places: set[int]) -> None:
