@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from .disk_content import Found, summary
 from .fstab import Entry, Mount
 from .host_state import path_differences
 
@@ -39,10 +40,16 @@ MEANINGS = {
 # Any fixed value: volume ids become UUIDs of file systems in this namespace.
 NAMESPACE = uuid.UUID("6f2c8a4e-51d3-4d0b-9f0a-7b1e5c3d2a90")
 
+# Records of the file systems that are being made, on the root disk: they outlive a kill and a reboot.
+RECORDS_DIRECTORY = "/var/lib/academy/volumes"
+
 
 @dataclass(frozen=True)
 class Disk:
-    """A disk as found. Its signatures are what wipefs lists, types in its words."""
+    """A disk as found. Its signatures are what wipefs lists, types in its words.
+
+    Contents are the blocks that are not zeros; they are read where the signatures do not say enough (`worth_reading`).
+    """
 
     path: str
     device_number: str
@@ -51,6 +58,8 @@ class Disk:
     partitions: tuple[str, ...] = ()
     filesystem_uuid: str = ""
     unfinished: bool = False
+    contents: tuple[Found, ...] = ()
+    unreadable: str = ""
     users: tuple[str, ...] = ()
     mounted_at: tuple[str, ...] = ()
 
@@ -81,6 +90,32 @@ def device_link(volume_id: str) -> str:
 def filesystem_uuid(volume_id: str) -> str:
     """The UUID that we give to a volume's file system: known beforehand, so that we know our own work again."""
     return str(uuid.uuid5(NAMESPACE, volume_id))
+
+
+def record_path(volume_id: str) -> str:
+    """The record that a file system is being made on a volume: written before mkfs.xfs, removed after it."""
+    return f"{RECORDS_DIRECTORY}/{volume_id}.json"
+
+
+def record_text(volume_id: str, size_bytes: int, started: str) -> str:
+    """What is recorded before mkfs.xfs begins."""
+    record = {
+        "volume_id": volume_id,
+        "size_bytes": size_bytes,
+        "uuid": filesystem_uuid(volume_id),
+        "started": started,
+    }
+    return json.dumps(record, indent=2) + "\n"
+
+
+def is_recorded(text: str, volume_id: str, size_bytes: int) -> bool:
+    """Whether this is the record of this very disk. One that was not written to its end counts as none."""
+    try:
+        record = json.loads(text)
+    except ValueError:
+        return False
+    wanted = json.loads(record_text(volume_id, size_bytes, ""))
+    return isinstance(record, dict) and {**record, "started": ""} == wanted
 
 
 def parse_signatures(wipefs_json: str) -> tuple[str, ...]:
@@ -126,21 +161,32 @@ def xfs_state(head: bytes) -> tuple[str, bool]:
     return found, head[XFS_IN_PROGRESS_OFFSET] != 0 and inodes <= XFS_FIRST_INODES
 
 
-def plan_volume(disk: Disk, place: MountPoint, volume_id: str, min_size_gib: int) -> Plan:
-    """Format only what holds nothing, mount only what is ours to mount, refuse everything else."""
-    problem = _size_problem(disk, volume_id, min_size_gib) or _place_problem(disk, place) or _use_problem(disk, place)
+def worth_reading(disk: Disk) -> bool:
+    """Whether signatures alone do not tell if the disk may be formatted: there are none, or those of a killed mkfs."""
+    return not disk.signatures or disk.unfinished
+
+
+def plan_volume(disk: Disk, place: MountPoint, volume_id: str, min_size_gib: int, recorded: bool) -> Plan:
+    """Format only what holds nothing, mount only what is ours to mount, refuse everything else.
+
+    `recorded` says that we have begun to make a file system on this disk, and never knew it to end.
+    """
+    problem = (
+        _size_problem(disk, volume_id, min_size_gib)
+        or _place_problem(disk, place)
+        or _use_problem(disk, place)
+        or _read_problem(disk, volume_id)
+    )
     if problem:
         return Plan(problem=problem)
+    if set(disk.signatures) == {"xfs"} and not disk.partitions and not disk.unfinished:
+        return Plan(steps=("forget",) if recorded else (), filesystem_uuid=disk.filesystem_uuid)
     own = filesystem_uuid(volume_id)
-    if not disk.signatures and not disk.partitions:
-        return Plan(steps=("format",), filesystem_uuid=own)
-    if set(disk.signatures) == {"xfs"} and not disk.partitions:
-        if not disk.unfinished:
-            return Plan(filesystem_uuid=disk.filesystem_uuid)
-        if disk.filesystem_uuid == own:
-            # Our own mkfs was interrupted on a disk that had held nothing, and nothing can have been stored since.
-            return Plan(steps=("clear", "format"), filesystem_uuid=own)
-    return Plan(problem=_content_problem(disk))
+    if _holds_nothing(disk):
+        return Plan(steps=("record", "format", "forget"), filesystem_uuid=own)
+    if recorded and _holds_only_an_unfinished(disk, own):
+        return Plan(steps=("clear", "format", "forget"), filesystem_uuid=own)
+    return Plan(problem=_content_problem(disk, volume_id, recorded))
 
 
 def mount_differences(
@@ -166,8 +212,8 @@ def mount_differences(
 
 
 def describe(disk: Disk) -> str:
-    """One line for --diff and messages."""
-    return f"{disk.path}: {_gib(disk.size_bytes)}, {_contents(disk)}\n"
+    """One line for --diff."""
+    return f"{disk.path}: {_gib(disk.size_bytes)}, {_contents(disk, recorded=False)}\n"
 
 
 def _size_problem(disk: Disk, volume_id: str, min_size_gib: int) -> str:
@@ -208,19 +254,70 @@ def _use_problem(disk: Disk, place: MountPoint) -> str:
     return ""
 
 
-def _content_problem(disk: Disk) -> str:
+def _read_problem(disk: Disk, volume_id: str) -> str:
+    if not disk.unreadable:
+        return ""
     return (
-        f"{disk.path} is left as it is, because it holds {_contents(disk)}; only a disk that holds nothing is "
-        f"formatted, and only a single XFS file system is mounted. Save what is on it, and if it may be lost, empty it "
-        f"yourself (wipefs --all {disk.path}) and run again"
+        f"{disk.path} cannot be read ({disk.unreadable}), so nobody knows what it holds; see the kernel's log (dmesg) "
+        f"and the volume's state (aws ec2 describe-volume-status --volume-ids {volume_id}), repair the volume or "
+        "attach another one, and run again"
     )
 
 
-def _contents(disk: Disk) -> str:
-    state = "an unfinished" if disk.unfinished else "a"
-    signatures = [MEANINGS.get(found, f"{state} file system ({found})") for found in dict.fromkeys(disk.signatures)]
+def _holds_nothing(disk: Disk) -> bool:
+    return not disk.signatures and not disk.partitions and not disk.contents
+
+
+def _holds_only_an_unfinished(disk: Disk, own: str) -> bool:
+    """Whether all that is there is what mkfs.xfs leaves when it is killed, which never was a file system.
+
+    It writes the superblock with our UUID first and takes its mark "in progress" away last. Every block that it writes
+    carries the UUID. Once wipefs has taken the signature of the superblock, or the next mkfs.xfs the superblock, those
+    that are left still do.
+    """
+    headless = not disk.signatures
+    ours = set(disk.signatures) == {"xfs"} and disk.unfinished and disk.filesystem_uuid == own
+    return (headless or ours) and not disk.partitions and all(found.own for found in disk.contents)
+
+
+def _content_problem(disk: Disk, volume_id: str, recorded: bool) -> str:
+    return (
+        f"{disk.path} is left as it is, because it holds {_contents(disk, recorded)}; only a disk that holds nothing "
+        f"is formatted, and only a single XFS file system is mounted.{_record_note(disk, volume_id, recorded)}"
+        f"{_look_further(disk, recorded)} Save what is on it; if it may be lost, make the file system yourself "
+        f"(wipefs --all {disk.path} && mkfs.xfs {disk.path}) and run again"
+    )
+
+
+def _record_note(disk: Disk, volume_id: str, recorded: bool) -> str:
+    if recorded or not disk.unfinished:
+        return ""
+    return f" There is no record ({record_path(volume_id)}) that its mkfs.xfs was ours."
+
+
+def _look_further(disk: Disk, recorded: bool) -> str:
+    commands = [found.look.format(path=disk.path, offset=found.offset) for found in summary(_foreign(disk, recorded))]
+    return f" Look further ({'; '.join(dict.fromkeys(commands))})." if commands else ""
+
+
+def _foreign(disk: Disk, recorded: bool) -> list[Found]:
+    """What the rest of the message does not tell: all but the blocks of an unfinished file system of our own."""
+    return [found for found in disk.contents if not (found.own and (recorded or disk.unfinished))]
+
+
+def _contents(disk: Disk, recorded: bool) -> str:
+    signatures = [_meaning(found, disk.unfinished) for found in dict.fromkeys(disk.signatures)]
     partitions = [f"partition {name}" for name in disk.partitions]
-    return ", ".join(filter(None, [*signatures, *partitions])) or "nothing"
+    foreign = _foreign(disk, recorded)
+    blocks = [f"{found.kind} at byte {found.offset}" for found in summary(foreign)]
+    if blocks:
+        blocks[-1] += f" (without a signature; of the blocks that were read {len(foreign)} are not zeros)"
+    return ", ".join(filter(None, [*signatures, *partitions, *blocks])) or "nothing"
+
+
+def _meaning(signature: str, unfinished: bool) -> str:
+    state = "an unfinished" if unfinished and signature == "xfs" else "a"
+    return MEANINGS.get(signature, f"{state} file system ({signature})")
 
 
 def _gib(size: int) -> str:

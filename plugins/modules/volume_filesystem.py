@@ -9,17 +9,22 @@ module: volume_filesystem
 short_description: Make an XFS file system on an EBS volume that holds nothing, and refuse any other disk
 description:
   - Finds the disk of a volume by its id, waits for it, looks at it, and says by which UUID it can be mounted.
-  - A disk without any signature (file system, partition table, LVM, RAID, swap) gets an XFS file
-    system. One XFS file system is left as it is. Everything else is refused with what was found and what to do.
-  - C(mkfs.xfs) is never forced. Its UUID is derived from the volume's id, so that an interrupted run of our own is
-    known again and, as nothing can be stored on it, repeated.
+  - A disk gets an XFS file system if it has no signature (file system, partition table, LVM, RAID, swap) and reads as
+    zeros wherever it is read - the first and last 4 MiB, the places where ext, XFS and btrfs keep copies of their
+    superblocks, and a thousand blocks of 64 KiB spread evenly. One XFS file system is left as it is. Everything else is
+    refused with what was found and where, how to look further, and what to do.
+  - C(mkfs.xfs) is never forced, and discards nothing. Its UUID is derived from the volume's id, and a record below
+    C(/var/lib/academy/volumes) is written before it and removed after it. With that record, what an interrupted run of
+    our own has left is known again and, as nothing can be stored on it, repeated; anything else beside it is refused.
   - Mounting is not this module's.
 version_added: 0.1.0
 author:
   - academy.deploy contributors (@academy)
 attributes:
   check_mode:
-    description: Says what would be done without doing it; the returned UUID is the one that the file system would have.
+    description: >-
+      Reads the disk just as well, and says what would be done without doing it; the returned UUID is the one that the
+      file system would have.
     support: full
   diff_mode:
     description: Shows what the disk holds before and after.
@@ -78,9 +83,12 @@ mounted:
 
 import os
 import time
+import uuid
+from dataclasses import replace
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ..module_utils.disk_content import Found, inspect, probe_ranges
 from ..module_utils.fstab import Mount, parse_mountinfo
 from ..module_utils.volume import (
     XFS_HEAD_BYTES,
@@ -88,11 +96,16 @@ from ..module_utils.volume import (
     MountPoint,
     describe,
     device_link,
+    filesystem_uuid,
+    is_recorded,
     mounted_device,
     parse_children,
     parse_signatures,
     places,
     plan_volume,
+    record_path,
+    record_text,
+    worth_reading,
     xfs_state,
 )
 
@@ -121,18 +134,77 @@ def read_disk(module: AnsibleModule, path: str) -> Disk:
     partitions, users = parse_children(run(module, "lsblk", "--json", "--output", "NAME,TYPE", path))
     with open(path, "rb") as file:
         head = file.read(XFS_HEAD_BYTES)
-    uuid, unfinished = xfs_state(head)
+    found_uuid, unfinished = xfs_state(head)
     return Disk(
         path=path,
         device_number=device_number,
         size_bytes=int(run(module, "blockdev", "--getsize64", path)),
         signatures=parse_signatures(run(module, "wipefs", "--no-act", "--json", path)),
         partitions=partitions,
-        filesystem_uuid=uuid,
+        filesystem_uuid=found_uuid,
         unfinished=unfinished,
         users=users,
         mounted_at=places(read_mounts(), device_number),
     )
+
+
+def read_contents(disk: Disk, own_uuid: bytes) -> Disk:
+    """Add what lies where a disk is read. It may be as quick as a second, and is done only where it decides."""
+    contents: list[Found] = []
+    offset = 0
+    descriptor = os.open(disk.path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        # Nothing is read ahead, and nothing is believed that was read before somebody wrote past the cache.
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_RANDOM)
+        for wanted in probe_ranges(disk.size_bytes):
+            offset = wanted.offset
+            data = os.pread(descriptor, wanted.length, offset)
+            if len(data) < wanted.length:
+                return replace(disk, unreadable=f"byte {offset + len(data)}: it ends there")
+            contents += inspect(offset, data, own_uuid)
+    except OSError as error:
+        return replace(disk, unreadable=f"byte {offset}: {error.strerror}")
+    finally:
+        os.close(descriptor)
+    return replace(disk, contents=tuple(contents))
+
+
+def read_record(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except FileNotFoundError:
+        return ""
+
+
+def write_record(path: str, text: str) -> None:
+    """On the disk, name and all, before it returns: a host may lose its power in the middle of mkfs.xfs."""
+    directory = os.path.dirname(path)
+    os.makedirs(directory, mode=0o755, exist_ok=True)
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def apply(module: AnsibleModule, step: str, disk: Disk, volume_id: str) -> None:
+    record = record_path(volume_id)
+    if step == "record":
+        started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        write_record(record, record_text(volume_id, disk.size_bytes, started))
+    elif step == "forget":
+        os.unlink(record)
+    elif step == "clear":
+        run(module, "wipefs", "--all", disk.path)
+    else:
+        # Without -f it refuses a signature, and with -K it discards nothing: what nobody read is not lost either.
+        run(module, "mkfs.xfs", "-K", "-m", f"uuid={filesystem_uuid(volume_id)}", disk.path)
 
 
 def read_mount_point(path: str) -> MountPoint:
@@ -159,17 +231,16 @@ def main() -> None:
             f"attached to this instance (aws ec2 describe-volumes --volume-ids {volume_id}), attach it and run again"
         )
     disk = read_disk(module, os.path.realpath(link))
+    if worth_reading(disk):
+        disk = read_contents(disk, uuid.UUID(filesystem_uuid(volume_id)).bytes)
+    recorded = is_recorded(read_record(record_path(volume_id)), volume_id, disk.size_bytes)
     place = read_mount_point(module.params["mount_point"])
-    plan = plan_volume(disk, place, volume_id, module.params["size_gib"])
+    plan = plan_volume(disk, place, volume_id, module.params["size_gib"], recorded)
     if plan.problem:
         module.fail_json(msg=plan.problem)
-    commands = {
-        "clear": ["wipefs", "--all", disk.path],
-        "format": ["mkfs.xfs", "-m", f"uuid={plan.filesystem_uuid}", disk.path],
-    }
     if not module.check_mode:
         for step in plan.steps:
-            run(module, *commands[step])
+            apply(module, step, disk, volume_id)
     before = describe(disk)
     module.exit_json(
         changed=bool(plan.steps),
@@ -177,7 +248,10 @@ def main() -> None:
         device=disk.path,
         device_number=disk.device_number,
         mounted=place.device_number == disk.device_number,
-        diff={"before": before, "after": f"{disk.path}: XFS {plan.filesystem_uuid}\n" if plan.steps else before},
+        diff={
+            "before": before,
+            "after": f"{disk.path}: XFS {plan.filesystem_uuid}\n" if "format" in plan.steps else before,
+        },
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from plugins.module_utils.disk_content import Found
 from plugins.module_utils.fstab import Entry, Mount, parse_mountinfo
 from plugins.module_utils.volume import (
     GIB,
@@ -24,12 +25,16 @@ from plugins.module_utils.volume import (
     describe,
     device_link,
     filesystem_uuid,
+    is_recorded,
     mount_differences,
     mounted_device,
     parse_children,
     parse_signatures,
     places,
     plan_volume,
+    record_path,
+    record_text,
+    worth_reading,
     xfs_state,
 )
 
@@ -39,13 +44,20 @@ FOREIGN = "0b9c2f7e-3a55-4c6d-9b1e-000000000001"
 PLACE = MountPoint("/mnt/transcode")
 EMPTY = Disk("/dev/nvme1n1", "259:1", 100 * GIB)
 XFS = replace(EMPTY, signatures=("xfs",), filesystem_uuid=FOREIGN)
+MAKE = ("record", "format", "forget")
+RESUME = ("clear", "format", "forget")
+OURS = Found(0, "an XFS superblock", "xfs_repair -n {path}", own=True)
+DATA = Found(9 * GIB)
+# What mkfs.xfs leaves when it is killed: with its superblock, or, killed for the second time, without it.
+KILLED = replace(XFS, filesystem_uuid=OWN, unfinished=True, contents=(OURS, replace(OURS, offset=25 * GIB)))
+KILLED_TWICE = replace(EMPTY, contents=(replace(OURS, offset=25 * GIB),))
 
 
 @pytest.mark.parametrize(
     ("disk", "place", "steps", "uuid_"),
     [
-        pytest.param(EMPTY, PLACE, ("format",), OWN, id="holds nothing"),
-        pytest.param(replace(EMPTY, size_bytes=200 * GIB), PLACE, ("format",), OWN, id="larger than asked"),
+        pytest.param(EMPTY, PLACE, MAKE, OWN, id="holds nothing"),
+        pytest.param(replace(EMPTY, size_bytes=200 * GIB), PLACE, MAKE, OWN, id="larger than asked"),
         pytest.param(XFS, PLACE, (), FOREIGN, id="holds an XFS"),
         pytest.param(
             replace(XFS, mounted_at=(PLACE.path,)),
@@ -54,18 +66,50 @@ XFS = replace(EMPTY, signatures=("xfs",), filesystem_uuid=FOREIGN)
             FOREIGN,
             id="mounted where it belongs",
         ),
-        pytest.param(
-            replace(XFS, filesystem_uuid=OWN, unfinished=True),
-            PLACE,
-            ("clear", "format"),
-            OWN,
-            id="our mkfs was interrupted",
-        ),
     ],
 )
 def test_plan(disk: Disk, place: MountPoint, steps: tuple[str, ...], uuid_: str) -> None:
-    plan = plan_volume(disk, place, VOLUME, 100)
+    plan = plan_volume(disk, place, VOLUME, 100, recorded=False)
     assert (plan.steps, plan.filesystem_uuid, plan.problem) == (steps, uuid_, "")
+
+
+@pytest.mark.parametrize(
+    ("disk", "steps", "uuid_"),
+    [
+        pytest.param(EMPTY, MAKE, OWN, id="killed before its first write"),
+        pytest.param(KILLED, RESUME, OWN, id="killed"),
+        pytest.param(KILLED_TWICE, RESUME, OWN, id="killed twice"),
+        pytest.param(replace(XFS, filesystem_uuid=OWN), ("forget",), OWN, id="killed after its last write"),
+        pytest.param(XFS, ("forget",), FOREIGN, id="somebody made one by hand since"),
+    ],
+)
+def test_plan_with_a_record(disk: Disk, steps: tuple[str, ...], uuid_: str) -> None:
+    plan = plan_volume(disk, PLACE, VOLUME, 100, recorded=True)
+    assert (plan.steps, plan.filesystem_uuid, plan.problem) == (steps, uuid_, "")
+
+
+@pytest.mark.parametrize(
+    ("disk", "says"),
+    [
+        pytest.param(
+            replace(KILLED, contents=(OURS, DATA)),
+            "holds an unfinished file system (xfs), data at byte 9663676416",
+            id="data beside it",
+        ),
+        pytest.param(replace(KILLED_TWICE, contents=(OURS, DATA)), "it holds data at byte", id="data beside the rest"),
+        pytest.param(replace(EMPTY, contents=(DATA,)), "it holds data at byte 9663676416", id="data alone"),
+        pytest.param(replace(KILLED, filesystem_uuid=FOREIGN), "an unfinished file system (xfs);", id="another UUID"),
+        pytest.param(replace(KILLED, signatures=("xfs", "gpt")), "a partition table (gpt)", id="a partition table too"),
+        pytest.param(replace(KILLED, signatures=("ext4",)), "a file system (ext4)", id="another file system"),
+        pytest.param(replace(KILLED, partitions=("nvme1n1p1",)), "partition nvme1n1p1", id="partitions"),
+        pytest.param(replace(KILLED_TWICE, partitions=("nvme1n1p1",)), "partition nvme1n1p1", id="partitions alone"),
+    ],
+)
+def test_refusals_with_a_record(disk: Disk, says: str) -> None:
+    plan = plan_volume(disk, PLACE, VOLUME, 100, recorded=True)
+    assert plan.steps == ()
+    assert says in plan.problem
+    assert "There is no record" not in plan.problem
 
 
 @pytest.mark.parametrize(
@@ -96,6 +140,37 @@ def test_plan(disk: Disk, place: MountPoint, steps: tuple[str, ...], uuid_: str)
         pytest.param(
             replace(XFS, unfinished=True), PLACE, "an unfinished file system (xfs)", id="someone else's unfinished mkfs"
         ),
+        pytest.param(
+            KILLED,
+            PLACE,
+            "(xfs); only a disk that holds nothing is formatted, and only a single XFS file system is mounted. "
+            f"There is no record (/var/lib/academy/volumes/{VOLUME}.json) that its mkfs.xfs was ours",
+            id="an unfinished mkfs without a record",
+        ),
+        pytest.param(KILLED_TWICE, PLACE, "an XFS superblock at byte 26843545600", id="our XFS without its head"),
+        pytest.param(
+            replace(
+                EMPTY,
+                contents=(
+                    Found(1048576),
+                    Found(134217728, "an ext backup superblock", "e2fsck -n -b 32768 -B 4096 {path}"),
+                    Found(4294967296),
+                ),
+            ),
+            PLACE,
+            "it holds an ext backup superblock at byte 134217728, data at byte 1048576 (without a signature; of the "
+            "blocks that were read 3 are not zeros); only a disk that holds nothing is formatted, and only a single "
+            "XFS file system is mounted. Look further (e2fsck -n -b 32768 -B 4096 /dev/nvme1n1; "
+            "hexdump -C -s 1048576 -n 512 /dev/nvme1n1). Save what is on it; if it may be lost, make the file system "
+            "yourself (wipefs --all /dev/nvme1n1 && mkfs.xfs /dev/nvme1n1) and run again",
+            id="no signature",
+        ),
+        pytest.param(
+            replace(EMPTY, unreadable="byte 4096: Input/output error"),
+            PLACE,
+            "cannot be read (byte 4096: Input/output error)",
+            id="unreadable",
+        ),
         pytest.param(replace(EMPTY, users=("lvm data",)), PLACE, "in use by lvm data", id="in use"),
         pytest.param(replace(XFS, mounted_at=("/srv",)), PLACE, "already mounted at /srv", id="mounted elsewhere"),
         pytest.param(XFS, replace(PLACE, device_number="259:7"), "another device (259:7)", id="place is taken"),
@@ -105,7 +180,7 @@ def test_plan(disk: Disk, place: MountPoint, steps: tuple[str, ...], uuid_: str)
     ],
 )
 def test_refusals(disk: Disk, place: MountPoint, says: str) -> None:
-    plan = plan_volume(disk, place, VOLUME, 100)
+    plan = plan_volume(disk, place, VOLUME, 100, recorded=False)
     assert plan.steps == ()
     assert says in plan.problem
 
@@ -113,6 +188,34 @@ def test_refusals(disk: Disk, place: MountPoint, says: str) -> None:
 def test_names_follow_from_the_volume_id() -> None:
     assert device_link(VOLUME) == "/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_vol0123456789abcdef0"
     assert filesystem_uuid(VOLUME) == OWN != filesystem_uuid("vol-0123456789abcdef1")
+
+
+@pytest.mark.parametrize(
+    ("text", "recorded"),
+    [
+        (record_text(VOLUME, 100 * GIB, "2026-01-01T00:00:00Z"), True),
+        (record_text("vol-0123456789abcdef1", 100 * GIB, "2026-01-01T00:00:00Z"), False),
+        (record_text(VOLUME, 200 * GIB, "2026-01-01T00:00:00Z"), False),
+        (record_text(VOLUME, 100 * GIB, "")[:40], False),
+        ("[]", False),
+        ("{}", False),
+        ("", False),
+    ],
+)
+def test_a_record_is_of_one_disk(text: str, recorded: bool) -> None:
+    assert is_recorded(text, VOLUME, 100 * GIB) is recorded
+
+
+def test_each_volume_has_a_record_of_its_own() -> None:
+    assert record_path(VOLUME) == f"/var/lib/academy/volumes/{VOLUME}.json"
+
+
+@pytest.mark.parametrize(
+    ("disk", "worth"),
+    [(EMPTY, True), (KILLED, True), (XFS, False), (replace(EMPTY, signatures=("ext4",)), False)],
+)
+def test_a_disk_is_read_where_its_signatures_do_not_say_enough(disk: Disk, worth: bool) -> None:
+    assert worth_reading(disk) is worth
 
 
 def superblock(in_progress: int, inodes: int) -> bytes:
@@ -181,7 +284,11 @@ def test_mounts() -> None:
 
 @pytest.mark.parametrize(
     ("disk", "line"),
-    [(EMPTY, "/dev/nvme1n1: 100 GiB, nothing\n"), (XFS, "/dev/nvme1n1: 100 GiB, a file system (xfs)\n")],
+    [
+        (EMPTY, "/dev/nvme1n1: 100 GiB, nothing\n"),
+        (XFS, "/dev/nvme1n1: 100 GiB, a file system (xfs)\n"),
+        (KILLED, "/dev/nvme1n1: 100 GiB, an unfinished file system (xfs)\n"),
+    ],
 )
 def test_description(disk: Disk, line: str) -> None:
     assert describe(disk) == line
