@@ -72,10 +72,10 @@ def run(*command: str, name: str, environment: dict[str, str] | None = None, tim
     return Run(done.returncode, log.read_text(encoding="utf-8", errors="replace"))
 
 
-def playbook(*arguments: str, name: str, environment: dict[str, str] | None = None) -> Run:
+def playbook(*arguments: str, name: str, environment: dict[str, str] | None = None, timeout_seconds: int = 900) -> Run:
     """Run ansible-playbook of this virtual environment."""
     command = str(Path(sys.executable).with_name("ansible-playbook"))
-    return run(command, *arguments, name=name, environment=environment)
+    return run(command, *arguments, name=name, environment=environment, timeout_seconds=timeout_seconds)
 
 
 @dataclass(frozen=True)
