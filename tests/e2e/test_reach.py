@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from localcloud import demo
 from tests import support
-from tests.e2e.test_deploy import instance_id, tags, wake_and_hold
+from tests.e2e.test_deploy import instance_id, sleep, tags, wake_and_hold
 from tests.e2e.test_story import API_HOST, CONTAINER, HOSTS, MESSAGING_CONTAINER, MESSAGING_HOST, STOPPED_WORKER
 
 # A generous bound, and still less than one host's boot time and a minute on top.
@@ -37,30 +35,6 @@ def dropped_ssh(*names: str) -> Iterator[None]:
         yield
 
 
-@contextlib.contextmanager
-def address_service(answer: str) -> Iterator[str]:
-    """The URL of a service that tells every caller this address."""
-
-    class Answer(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            body = f"{answer}\n".encode()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
-    threading.Thread(target=server.serve_forever, args=[0.02], daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-
-
 def words(text: str) -> str:
     """What was said, however its lines were broken."""
     return " ".join(text.split())
@@ -68,6 +42,7 @@ def words(text: str) -> str:
 
 def test_a_host_that_cannot_be_reached_holds_up_no_other_and_is_named_at_the_end() -> None:
     # As a killed run has left it: held, for longer than anybody waits.
+    sleep(STOPPED_WORKER)
     wake_and_hold(STOPPED_WORKER)
     assert support.on_host(instance_id(API_HOST), "docker", "rm", "--force", CONTAINER).returncode == 0
     with dropped_ssh(STOPPED_WORKER):
@@ -101,7 +76,7 @@ def test_no_worker_gets_a_release_that_the_api_could_not_migrate_to() -> None:
 
 def test_an_operator_whose_address_has_changed_is_told_so_at_once() -> None:
     running = [name for name, state in support.states(HOSTS).items() if state == "running"]
-    with dropped_ssh(*running), address_service(ADDRESS) as url:
+    with dropped_ssh(*running), support.address_service(ADDRESS) as url:
         run = support.playbook(
             "site.yml", "-e", f"operator_address_url={url}", name="reach-none", timeout_seconds=BOUND_SECONDS
         )
