@@ -217,7 +217,7 @@ def _compose(made: images.Images) -> tuple[Api, dict[str, Component]]:
     from localcloud import fixes, storage, strict  # noqa: PLC0415
     from localcloud.api import Api  # noqa: PLC0415
     from localcloud.databases import Databases  # noqa: PLC0415
-    from localcloud.front import CERTIFICATE_NAMES, Front, Proxy  # noqa: PLC0415
+    from localcloud.front import CERTIFICATE_NAMES, Front, Proxy, tell_address  # noqa: PLC0415
     from localcloud.functions import Functions  # noqa: PLC0415
     from localcloud.guard import Guard  # noqa: PLC0415
     from localcloud.instances import Instances  # noqa: PLC0415
@@ -243,7 +243,9 @@ def _compose(made: images.Images) -> tuple[Api, dict[str, Component]]:
     return api, {
         "resolver": Resolver(names),
         "databases": Databases(api, names, made.services),
-        "front": Front(certificate, proxy, {settings.REGISTRY_HOST: registry.handle}),
+        "front": Front(
+            certificate, proxy, {settings.REGISTRY_HOST: registry.handle, settings.CHECKIP_HOST: tell_address}
+        ),
         "instances": instances,
         "metadata": Metadata(api, instances),
         "api": api,

@@ -79,6 +79,11 @@ def server_context(certificate: Certificate) -> ssl.SSLContext:
     return context
 
 
+async def tell_address(request: web.Request) -> web.StreamResponse:
+    """The address that the caller comes from, as checkip.amazonaws.com tells it."""
+    return web.Response(text=f"{request.remote}\n")
+
+
 class Proxy:
     """Passes a request on to a plain HTTP server and streams the answer back."""
 

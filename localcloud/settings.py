@@ -51,6 +51,7 @@ DATABASES_CIDR: Final = IPv4Network("172.31.241.0/24")  # handed out from .1
 # --- AWS names that the resolver and the front answer for ---------------------------------------------------------
 
 AWS_DOMAIN: Final = "amazonaws.com"
+CHECKIP_HOST: Final = f"checkip.{AWS_DOMAIN}"  # tells a caller its own address
 REGISTRY_HOST: Final = f"{ACCOUNT_ID}.dkr.ecr.{REGION}.{AWS_DOMAIN}"
 DATABASE_DOMAIN: Final = f"{REGION}.rds.{AWS_DOMAIN}"
 INTERNAL_DOMAIN: Final = f"{REGION}.compute.internal"

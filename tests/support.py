@@ -20,6 +20,7 @@ import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -76,10 +77,10 @@ def run(*command: str, name: str, environment: dict[str, str] | None = None, tim
     return Run(done.returncode, log.read_text(encoding="utf-8", errors="replace"))
 
 
-def playbook(*arguments: str, name: str, environment: dict[str, str] | None = None) -> Run:
+def playbook(*arguments: str, name: str, environment: dict[str, str] | None = None, timeout_seconds: int = 900) -> Run:
     """Run ansible-playbook of this virtual environment."""
     command = str(Path(sys.executable).with_name("ansible-playbook"))
-    return run(command, *arguments, name=name, environment=environment)
+    return run(command, *arguments, name=name, environment=environment, timeout_seconds=timeout_seconds)
 
 
 @dataclass(frozen=True)
@@ -179,6 +180,30 @@ def reset_calls() -> None:
     """Start counting API calls anew."""
     request = urllib.request.Request(f"{settings.API_URL}/_localcloud/calls/reset", method="POST")
     direct.urlopen(request, timeout=10).close()
+
+
+@contextlib.contextmanager
+def address_service(answer: str) -> Iterator[str]:
+    """The URL of a service that tells every caller this address."""
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = f"{answer}\n".encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+    threading.Thread(target=server.serve_forever, args=[0.02], daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 def instance(name: str) -> dict[str, Any]:

@@ -5,12 +5,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
 import yaml
 from ansible.errors import AnsibleActionFail
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.module_utils.urls import ConnectionError as UrlError
+from ansible.module_utils.urls import open_url
 
 from ..module_utils.application_environment import SERVICES, table_findings
 from ..module_utils.aws_state import ReadError, UnfitNetworkError, observe
@@ -34,6 +37,7 @@ from ..module_utils.preflight import (
     source_findings,
     unreachable_findings,
 )
+from ..module_utils.reachability import changed_address_findings
 from ..plugin_utils.aws_action import AwsAction
 from ..plugin_utils.variables import TABLE, Variables, table_rows
 
@@ -41,8 +45,12 @@ ROLES = Path(__file__).resolve().parents[2] / "roles"
 HOSTS_GROUP = "instances"
 # Without these AWS cannot be asked, or must not.
 CALLER_VARIABLES = ("aws_region", "aws_account_id")
+ADDRESS_VARIABLES = ("operator_address_url", "operator_cidrs")
 IMAGE_VARIABLES = ("release", "image_platform", "container_names")
 KEY_BYTES = 16 * 1024
+# An address, of either kind, is shorter.
+ADDRESS_BYTES = 100
+ADDRESS_SECONDS = 3
 # Whose roles call AWS from the control node.
 CONTROL = "control"
 
@@ -98,6 +106,8 @@ class ActionModule(AwsAction):
             asked = self._ask_aws(values, wanted)
             findings += asked
             answered = not {"aws", "account"} & {finding.id for finding in asked}
+            if answered and self._are_right(ADDRESS_VARIABLES, values, wrong):
+                findings += self._operator_address(values["operator_address_url"], values["operator_cidrs"])
             if (options["images"] or sources) and answered and self._are_right(IMAGE_VARIABLES, values, wrong):
                 images = self._ask_images(values, services)
                 findings += images if options["images"] else []
@@ -177,6 +187,18 @@ class ActionModule(AwsAction):
             return source_findings(directory, ["such directory"])
         files = [definition["dockerfile"] for definition in values["images_definitions"]]
         return source_findings(directory, [file for file in files if not (root / file).is_file()])
+
+    def _operator_address(self, url: str, cidrs: list[str]) -> list[Finding]:
+        """A warning at most: whom nobody can ask at once says nothing."""
+        if not url:
+            return []
+        try:
+            # Directly, as SSH goes: a proxy has another address.
+            with open_url(url, use_proxy=False, timeout=ADDRESS_SECONDS) as response:
+                answer = response.read(ADDRESS_BYTES).decode("utf-8", "replace")
+        except (OSError, ValueError, HTTPException, UrlError):
+            return []
+        return changed_address_findings(answer, cidrs)
 
     def _ask_aws(self, values: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]]) -> list[Finding]:
         options = {

@@ -51,6 +51,7 @@ CONTROL_OPTIONS: Options = {
     "deployment_name": {"type": "str", "required": True},
     "environment_name": {"type": "str", "required": True},
     "image_platform": {"type": "str", "required": True},
+    "operator_address_url": {"type": "str"},
     "owner": {"type": "str", "required": True},
     "release": {"type": "str", "required": True},
     "stage": {"type": "str", "required": True, "choices": ["test", "open"]},

@@ -93,14 +93,14 @@ def test_a_worker_that_stops_just_before_it_is_held_is_left() -> None:
     with support.background_playbook(
         "playbooks/configure.yml", f"--limit={STOPPED_WORKER}", *THIS_RELEASE, name="deploy-too-late"
     ) as run:
-        # It has seen the host running, and holds still until it does not.
-        run.wait_for_line(support.task("Require those that must always run"), MOMENT_TIMEOUT_SECONDS)
+        # It has reached the host, and holds still until it does not run.
+        run.wait_for_line(r"^PLAY \[Keep the workers awake\]", MOMENT_TIMEOUT_SECONDS)
         run.signal(signal.SIGSTOP)
-        assert "Hold the instance" not in run.output()
+        assert "Tell the host's watchdog" not in run.output()
         stop(instance_id(STOPPED_WORKER))
         run.signal(signal.SIGCONT)
         done = run.finish().expect()
-    assert "Hold the instance" in done.output
+    assert "Tell the host's watchdog" in done.output
     assert f"left as they are: {STOPPED_WORKER}" in " ".join(done.output.split())
     assert set(done.changed().values()) == {0}
     assert states()[STOPPED_WORKER] == "stopped"

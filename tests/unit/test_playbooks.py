@@ -18,7 +18,7 @@ def plays(name: str) -> dict[str, dict[str, Any]]:
 
 def test_workers_are_held_and_let_go_for_every_role_that_configures_a_host() -> None:
     found = plays("configure.yml")
-    roles = [role for play in found.values() if play["hosts"].endswith(":&running") for role in play.get("roles", [])]
+    roles = [role for play in found.values() if play["hosts"].endswith(":&reached") for role in play.get("roles", [])]
     assert len(roles) > 4
     # Each by its own name alone, by which its run is told.
     assert {role["role"].rpartition(".")[2]: role["tags"] for role in roles} == {
@@ -27,6 +27,19 @@ def test_workers_are_held_and_let_go_for_every_role_that_configures_a_host() -> 
     tags = {"hold", *(tag for role in roles for tag in role["tags"])}
     assert set(found["Keep the workers awake"]["tags"]) == set(found["Let the workers go"]["tags"]) == tags
     assert list(found)[-1] == "Let the workers go"
+
+
+def test_hosts_are_looked_at_where_a_role_needs_them_and_only_those_that_answer_are_configured() -> None:
+    found = plays("configure.yml")
+    names = list(found)
+    tags = found["Keep the workers awake"]["tags"]
+    assert found["See which hosts can be reached"]["tags"] == found["Reach the running hosts"]["tags"] == tags
+    # Nobody is held or started before, and nothing asks a host but in the plays of those that answered.
+    assert names.index("See which hosts can be reached") < names.index("Keep the workers awake")
+    after = names[names.index("Reach the running hosts") + 1 :]
+    assert {found[name]["hosts"].rpartition(":")[2] for name in after} == {"&reached", "instances"}
+    for name in after:
+        assert found[name]["hosts"].endswith(":&reached") or not found[name].get("roles"), name
 
 
 def test_a_hold_is_renewed_for_every_role_of_a_worker() -> None:
@@ -43,6 +56,6 @@ def test_a_host_with_a_job_is_left_by_every_play_that_changes_workers() -> None:
     assert looked["tags"] == found["Keep the workers awake"]["tags"]
     after = list(found.values())[list(found).index(looked["name"]) + 1 :]
     left = [play["name"] for play in after if play.get("pre_tasks", [{}])[0].get("ansible.builtin.meta") == "end_host"]
-    assert left == [play["name"] for play in after if "roles" in play and play["hosts"] != "api:&running"]
+    assert left == [play["name"] for play in after if "roles" in play and play["hosts"] != "api:&reached"]
     note = found["Let the workers go"]["tasks"][0]
     assert "not __configure_is_busy" in note["when"]

@@ -39,6 +39,17 @@ def test_what_is_right_passes_and_writes_nothing(account: Account) -> None:
     assert account.writes() == {}
 
 
+def test_an_address_that_nobody_lets_in_is_a_warning_and_no_answer_is_none(account: Account) -> None:
+    with support.address_service("203.0.113.99") as url:
+        run = preflight(account, "address", operator_address_url=url).expect()
+        assert "[WARNING] operator_cidrs: AWS sees this machine as 203.0.113.99" in " ".join(run.output.split())
+        assert "[주의] operator_cidrs: " in run.output
+        run = preflight(account, "address-mine", operator_address_url=url, operator_cidrs=["203.0.113.99/32"]).expect()
+        assert "[WARNING]" not in run.output
+    run = preflight(account, "address-silent", operator_address_url=url).expect()
+    assert "[WARNING]" not in run.output
+
+
 def test_its_question_about_the_account_is_the_only_one_of_a_run(account: Account) -> None:
     before = account.calls().get("sts.GetCallerIdentity", 0)
     run = preflight(

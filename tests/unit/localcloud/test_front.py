@@ -15,8 +15,9 @@ import pytest
 from aiohttp import web
 from multidict import CIMultiDict, CIMultiDictProxy
 
+from localcloud import settings
 from localcloud.certificates import Certificate, create_authority, sign
-from localcloud.front import CERTIFICATE_NAMES, Front, Proxy, end_to_end
+from localcloud.front import CERTIFICATE_NAMES, Front, Proxy, end_to_end, tell_address
 
 BODY = b"x" * 3_000_000
 
@@ -70,7 +71,7 @@ def front(certificate: Certificate) -> Iterator[int]:
     front = Front(
         certificate,
         Proxy(),
-        {"special.example": special},
+        {"special.example": special, settings.CHECKIP_HOST: tell_address},
         address=IPv4Address("127.0.0.1"),
         port=port,
         api=f"http://127.0.0.1:{upstream.server_port}",
@@ -125,6 +126,10 @@ class TestFront:
 
     def test_a_named_host_has_its_own_handler(self, front: int) -> None:
         assert ask(front, "GET", "/", headers={"Host": "special.example:443"})[1] == b"special"
+
+    def test_a_caller_is_told_its_own_address(self, front: int) -> None:
+        response, body = ask(front, "GET", "/", headers={"Host": settings.CHECKIP_HOST})
+        assert (response.status, response.headers.get_content_type(), body) == (200, "text/plain", b"127.0.0.1\n")
 
 
 def test_a_dead_upstream_is_named(certificate: Certificate) -> None:
