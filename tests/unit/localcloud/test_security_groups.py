@@ -32,7 +32,7 @@ from localcloud.security_groups import (
     ruleset,
 )
 from localcloud.shell import run
-from tests.unit.localcloud.namespaces import OPEN, SILENT, Network, Place, network
+from tests.namespaces import OPEN, SILENT, Network, Place, network
 
 # A region of its own, so that no other test sees what these leave behind.
 REGION = "eu-central-1"
