@@ -12,6 +12,7 @@ state half-way; whoever touches `api.backends(…)` from another thread takes th
 quick, and must not call the API over HTTP: longer work belongs in a thread of its own.
 
 `api.guards` see every call before its hooks, whatever the operation, and may refuse it in the same way.
+`api.listeners` hear of every call that succeeded, after its hooks.
 """
 
 from __future__ import annotations
@@ -56,6 +57,7 @@ log = logging.getLogger(__name__)
 Before = Callable[[Call], None]
 Instead = Callable[[Call], Mapping[str, Any]]
 After = Callable[[Call, dict[str, Any]], Mapping[str, Any] | None]
+Listener = Callable[[Call], None]
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
 Application = Callable[[Environ, StartResponse], Iterable[bytes]]
@@ -139,6 +141,7 @@ class Api:
         self.lock = threading.RLock()
         self.hooks = Hooks()
         self.guards: list[Before] = []
+        self.listeners: list[Listener] = []
         self.calls = Calls()
         self._moto = DomainDispatcherApplication(create_backend_app)
         self._mounted: dict[str, Application] = {
@@ -223,6 +226,8 @@ class Api:
                 if hook.after:
                     replaced = hook.after(call, parse_result(call, answer))
                     answer = answer if replaced is None else render_result(call, replaced)
+            for listener in self.listeners:
+                listener(call)
             return answer
         except (ApiError, ServiceException) as error:
             return render_error(call, error)

@@ -225,6 +225,7 @@ def _compose(made: images.Images) -> tuple[Api, dict[str, Component]]:
     from localcloud.registry import Registry  # noqa: PLC0415
     from localcloud.resolver import Names, Resolver  # noqa: PLC0415
     from localcloud.schedules import Schedules  # noqa: PLC0415
+    from localcloud.security_groups import SecurityGroups  # noqa: PLC0415
     from localcloud.spot import Spot  # noqa: PLC0415
     from localcloud.status import Status  # noqa: PLC0415
     from localcloud.volumes import Volumes  # noqa: PLC0415
@@ -236,13 +237,17 @@ def _compose(made: images.Images) -> tuple[Api, dict[str, Component]]:
     names, proxy = Names(), Proxy()
     registry = Registry(api, proxy, Guard(api))
     instances = Instances(api, Volumes(api), made.host)
+    databases = Databases(api, names, made.services)
+    groups = SecurityGroups(api, [instances, databases])
+    instances.listeners.append(groups.changed)
     functions = Functions(api)
     Spot(api, instances)
     certificate = certificates.issue(CERTIFICATE_NAMES)
     api.mount("status", Status(api, instances))
     return api, {
         "resolver": Resolver(names),
-        "databases": Databases(api, names, made.services),
+        "security groups": groups,
+        "databases": databases,
         "front": Front(
             certificate, proxy, {settings.REGISTRY_HOST: registry.handle, settings.CHECKIP_HOST: tell_address}
         ),

@@ -14,7 +14,7 @@ import logging
 import re
 import secrets
 from base64 import b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from ipaddress import IPv4Address
@@ -23,6 +23,7 @@ from typing import Any, Final
 from localcloud import certificates, settings
 from localcloud.api import Api
 from localcloud.resolver import Names
+from localcloud.security_groups import Member
 from localcloud.services import Service, wait_until
 from localcloud.shell import CommandError, docker, docker_succeeds, labels
 from localcloud.wire import ApiError, Call
@@ -184,6 +185,13 @@ class Databases:
 
     def stop(self) -> None:
         self._queue.shutdown(cancel_futures=True)
+
+    def members(self) -> Iterator[Member]:
+        """Every database with its security groups. Hold the API's lock."""
+        for instance in self._api.backends("rds").databases.values():
+            service = self._services.get(container_name(instance.db_instance_identifier))
+            if service is not None:
+                yield Member(service.address, tuple(instance.vpc_security_group_ids))
 
     @cached_property
     def version(self) -> str:

@@ -7,13 +7,15 @@ Each function mends one thing on moto's backends of our region; nobody else need
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from moto.awslambda.models import LambdaBackend, LambdaFunction
 from moto.core.utils import utcnow
+from moto.ec2.exceptions import InvalidSecurityGroupNotFoundError
 from moto.ec2.models.elastic_block_store import VolumeAttachment
 from moto.ec2.models.launch_templates import LaunchTemplate
+from moto.ec2.models.security_groups import SecurityGroupRule
 
 from localcloud.api import Api
 from localcloud.wire import Call
@@ -37,6 +39,8 @@ def install(api: Api) -> None:
     _complete_volumes(ec2)
     _complete_attachments()
     _complete_launches(ec2)
+    _open_default_groups_to_themselves(ec2)
+    _keep_groups_of_one_mind(ec2)
     _keep_other_metadata_options(ec2)
     _complete_launch_templates()
     api.hooks.register("ec2", "CreateLaunchTemplate", after=_keep_own_tags_out_of_data)
@@ -114,6 +118,65 @@ def _complete_launches(ec2: Any) -> None:
         return reservation
 
     ec2.run_instances = run_complete_instances
+
+
+def _open_default_groups_to_themselves(ec2: Any) -> None:
+    """A VPC's default group lets in what comes from itself; moto's lets in nothing."""
+    create_security_group = ec2.create_security_group
+
+    def complete(group: Any) -> Any:
+        if group.is_default and not group.ingress_rules:
+            itself = {"GroupId": group.id, "UserId": ec2.account_id, "OwnerId": ec2.account_id}
+            rule = SecurityGroupRule(ec2, "-1", group.id, None, None, None, itself, is_egress=False)
+            group.add_ingress_rule(rule)
+        return group
+
+    for group in ec2.describe_security_groups():
+        complete(group)
+    ec2.create_security_group = lambda *args, **kwargs: complete(create_security_group(*args, **kwargs))
+
+
+def _keep_groups_of_one_mind(ec2: Any) -> None:
+    """The security groups of an instance are those of its first interface, whichever of them is asked or changed.
+
+    moto keeps two lists: it shows none of an instance that was launched without, or with those of an interface, and
+    adds a change of the one to what the other has.
+    """
+    run_instances, modify_interface = ec2.run_instances, ec2.modify_network_interface_attribute
+
+    def give(instance: Any, groups: Sequence[Any]) -> None:
+        instance.security_groups = list(dict.fromkeys(groups))
+        if 0 in instance.nics:
+            instance.nics[0]._group_set = instance.security_groups
+
+    def found(group_ids: Sequence[str]) -> list[Any]:
+        groups = {group_id: ec2.get_security_group_from_id(group_id) for group_id in group_ids}
+        for group_id, group in groups.items():
+            if group is None:
+                raise InvalidSecurityGroupNotFoundError(group_id)
+        return list(groups.values())
+
+    def run(*args: Any, **kwargs: Any) -> Any:
+        reservation = run_instances(*args, **kwargs)
+        for instance in reservation.instances:
+            give(instance, instance.nics[0]._group_set)
+        return reservation
+
+    def modify_instance(instance_id: str, group_ids: Sequence[str]) -> Any:
+        instance = ec2.get_instance(instance_id)
+        give(instance, found(group_ids))
+        return instance
+
+    def modify(eni_id: str, group_ids: Sequence[str], *args: Any, **kwargs: Any) -> None:
+        groups = found(group_ids)
+        modify_interface(eni_id, group_ids, *args, **kwargs)
+        interface = ec2.get_network_interface(eni_id)
+        if groups and interface.instance and interface.device_index == 0:
+            give(interface.instance, groups)
+
+    ec2.run_instances = run
+    ec2.modify_instance_security_groups = modify_instance
+    ec2.modify_network_interface_attribute = modify
 
 
 def _complete_launch_templates() -> None:

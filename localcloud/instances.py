@@ -13,15 +13,16 @@ import shutil
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from ipaddress import ip_address
+from ipaddress import IPv4Address, ip_address
 from typing import Any
 
 from localcloud import settings
 from localcloud.api import Api
 from localcloud.events import ContainerEnd, ContainerEnds
+from localcloud.security_groups import Member
 from localcloud.shell import CommandError, docker, docker_succeeds, labels
 from localcloud.spot import request_of
 from localcloud.volumes import Attachment, Volumes, disks_file, switch_off_swap
@@ -289,6 +290,8 @@ class Instances:
         self.api = api
         self.volumes = volumes
         self._host_image = host_image
+        # Who hears that an instance came or is gone, which not only calls bring about.
+        self.listeners: list[Callable[[], None]] = []
         self._hosts: dict[str, Host] = {}
         self._ends = ContainerEnds(settings.LABEL_INSTANCE, self._container_ended)
         hooks = api.hooks
@@ -321,6 +324,14 @@ class Instances:
             if host.address == address and host.instance.state not in ("terminated", "stopped"):
                 return host.instance
         return None
+
+    def members(self) -> Iterator[Member]:
+        """Every instance with its security groups. Hold the API's lock.
+
+        One that goes down keeps its network until it is down, unless another one waits for its address.
+        """
+        for host in sorted(self._hosts.values(), key=lambda host: host.goal is not Goal.TERMINATED):
+            yield Member(IPv4Address(host.address), tuple(group.id for group in host.instance.security_groups))
 
     def summary(self) -> list[dict[str, str]]:
         """What `status` shows."""
@@ -362,6 +373,7 @@ class Instances:
                 request.instance_stopped()
             if goal is Goal.TERMINATED:
                 del self._hosts[host.id]
+                self._tell()
         log.info("%s is %s", host.id, goal.value)
 
     def failed(self, host: Host, goal: Goal, reason: str) -> None:
@@ -406,6 +418,7 @@ class Instances:
             self._hosts[instance.id] = host = Host(self, instance)
             _set_state(instance, "pending")
             host.begin()
+        self._tell()
 
     def power_on(self, instance: Any) -> None:
         if instance.state == "stopped":
@@ -426,6 +439,10 @@ class Instances:
         self.api.backends("ec2").terminate_instances([instance.id])
         _set_state(instance, "shutting-down")
         self._hosts[instance.id].ask(Goal.TERMINATED)
+
+    def _tell(self) -> None:
+        for listener in self.listeners:
+            listener()
 
     # --- reactions to calls -------------------------------------------------------------------------------------
 
@@ -504,8 +521,12 @@ def _set_state(instance: Any, name: str) -> None:
 
 
 def _ssh_answers(address: str) -> bool:
+    """Whether sshd answers, whatever the security groups let anybody else reach."""
     try:
-        with socket.create_connection((address, SSH_PORT), timeout=2) as connection:
+        with socket.socket() as connection:
+            connection.settimeout(2)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, settings.CONTROL_MARK)
+            connection.connect((address, SSH_PORT))
             return connection.recv(4) == b"SSH-"
     except OSError:
         return False

@@ -33,11 +33,13 @@ PROGRAMS: Mapping[str, str] = {
     "iptables": "iptables",
     "losetup": "mount",
     "lxcfs": "lxcfs",
+    "nft": "nftables",
     "ssh": "openssh-client",
 }
 
 LXCFS_PID_FILE = settings.RUNTIME_DIR / "lxcfs.pid"
 LXCFS_SECONDS = 10
+BRIDGE_FILTER = Path("/proc/sys/net/bridge")  # of br_netfilter
 MINE = f"label={settings.LABEL}={settings.LABEL_VALUE}"
 
 
@@ -104,6 +106,7 @@ def make_network() -> None:
         f"--subnet={settings.VPC_CIDR}", f"--gateway={settings.GATEWAY}",
         f"--opt=com.docker.network.bridge.name={settings.BRIDGE}", settings.NETWORK_NAME,
     )  # fmt: skip
+    _have_firewall_see_bridge()
     for address in settings.BRIDGE_ADDRESSES:
         run("ip", "address", "add", f"{address}/32", "dev", settings.BRIDGE)
     run(
@@ -117,6 +120,16 @@ def make_network() -> None:
         "iptables", "--wait", "--table", "filter", "--insert", "INPUT", "--in-interface", settings.BRIDGE,
         "--match", "comment", "--comment", settings.FIREWALL_COMMENT, "--jump", "ACCEPT",
     )  # fmt: skip
+
+
+def _have_firewall_see_bridge() -> None:
+    """Let what goes from host to host pass the machine's firewall, where the security groups are enforced."""
+    if not BRIDGE_FILTER.exists() and not succeeds("modprobe", "br_netfilter"):
+        raise MachineError(
+            "The embedded cloud enforces security groups on its bridge, for which the kernel needs br_netfilter; this "
+            "kernel does not have it. Use the kernel of a common distribution, or build it with BRIDGE_NETFILTER."
+        )
+    run("ip", "link", "set", settings.BRIDGE, "type", "bridge", "nf_call_iptables", "1", "nf_call_ip6tables", "1")
 
 
 def start_lxcfs() -> None:
@@ -152,6 +165,7 @@ def remove_everything(progress: Progress) -> None:
     steps = (
         *(in_engine if engine_answers else ()),
         _remove_firewall_rules,
+        _remove_security_groups,
         _remove_bridge,
         _detach_loop_devices,
         _stop_lxcfs,
@@ -215,6 +229,12 @@ def _remove_firewall_rules() -> None:
             return
         for arguments in commented_rules(rules, settings.FIREWALL_COMMENT):
             run("iptables", "--wait", "--table", table, *arguments)
+
+
+def _remove_security_groups() -> None:
+    table = ("table", "inet", settings.GROUPS_TABLE)
+    if succeeds("nft", "list", *table):
+        run("nft", "delete", *table)
 
 
 def _remove_bridge() -> None:

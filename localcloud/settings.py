@@ -38,6 +38,8 @@ RESOLVER: Final = IPv4Address("172.31.0.2")  # also the TLS front: as in a VPC, 
 METADATA_BACKEND: Final = IPv4Address("172.31.0.3")
 BRIDGE_ADDRESSES: Final = (RESOLVER, METADATA_BACKEND)  # added to the bridge beside the gateway
 FRONT_PORT: Final = 443
+# On packets by which the cloud itself looks whether a host is up: a security group is none of its business.
+CONTROL_MARK: Final = 0x61636164
 
 METADATA_ADDRESS: Final = IPv4Address("169.254.169.254")
 METADATA_PORT: Final = 80
@@ -67,6 +69,7 @@ KIND_REGISTRY: Final = "registry"
 KIND_BUILDER: Final = "builder"
 KIND_DATABASE: Final = "database"
 FIREWALL_COMMENT: Final = "academy-localcloud"
+GROUPS_TABLE: Final = "academy-localcloud"  # of nftables; it holds what the security groups say
 
 # --- files --------------------------------------------------------------------------------------------------------
 

@@ -305,6 +305,7 @@ def machine() -> dict[str, list[str]]:
         "mounts": sorted(line.split()[1] for line in Path("/proc/mounts").read_text(encoding="utf-8").splitlines()),
         "swap": Path("/proc/swaps").read_text(encoding="utf-8").splitlines()[1:],
         "firewall": [line for line in lines("iptables-save") if is_rule(line)],
+        "security groups": [line for line in lines("nft", "list", "tables") if settings.GROUPS_TABLE in line],
         "forwarding": Path("/proc/sys/net/ipv4/ip_forward").read_text(encoding="utf-8").split(),
         "interfaces": sorted(name for _, name in socket.if_nameindex()),
         "processes": sorted(name for name in process_names() if name in {"dockerd", "containerd", "lxcfs"}),

@@ -323,7 +323,9 @@ def _unknown_group(call: Call, account: Account) -> ApiError | None:
 def _group_vpc(call: Call, account: Account) -> ApiError | None:
     existing = None if call.name == CREATE else _instance(call, account)
     rds = account.backends("rds")
-    group = existing.db_subnet_group if existing else rds.subnet_groups.get(call.parameters.get("DBSubnetGroupName"))
+    wanted = call.parameters.get("DBSubnetGroupName") or ""
+    # moto's instance does not even have the attribute where it has no subnet group.
+    group = getattr(existing, "db_subnet_group", None) if existing else rds.subnet_groups.get(wanted)
     default = account.backends("ec2").get_default_vpc()
     vpc = group.vpc_id if group else getattr(default, "id", "")
     return group_vpc(vpc, [found.vpc_id for found in _groups(call, account).values() if found])

@@ -2,8 +2,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 from localcloud import settings
-from localcloud.instances import HostPlan, create_arguments, docker_volumes
+from localcloud.api import Api
+from localcloud.instances import Goal, Host, HostPlan, Instances, create_arguments, docker_volumes
+from localcloud.volumes import Volumes
 
 PLAN = HostPlan(
     instance_id="i-0123456789abcdef0",
@@ -39,3 +43,15 @@ def test_dockers_store_and_swap_lie_on_volumes_of_the_instance() -> None:
 
 def test_a_host_sees_its_own_memory() -> None:
     assert f"--volume={settings.LXCFS_DIR}/proc/meminfo:/proc/meminfo:ro" in create_arguments(PLAN)
+
+
+def test_whoever_waits_for_an_address_comes_after_who_leaves_it() -> None:
+    """Of two members at one address the later one counts."""
+    api = Api()
+    instances = Instances(api, Volumes(api), PLAN.image)
+    for name, goal in (("waits", Goal.RUNNING), ("leaves", Goal.TERMINATED)):
+        group = SimpleNamespace(id=f"sg-{name}")
+        host = Host(instances, SimpleNamespace(id=f"i-{name}", private_ip=PLAN.address, security_groups=[group]))
+        host.goal = goal
+        instances._hosts[host.id] = host
+    assert [member.groups for member in instances.members()] == [("sg-leaves",), ("sg-waits",)]

@@ -34,6 +34,11 @@ def modified_group(world: World, *zones: str) -> None:
     )
 
 
+def regrouped_database(w: World, group: str) -> None:
+    name = w.database(DBSubnetGroupName=None, VpcSecurityGroupIds=[group])
+    w.rds.modify_db_instance(DBInstanceIdentifier=name, VpcSecurityGroupIds=[group])
+
+
 def delete_database(world: World, **parameters: object) -> None:
     world.rds.delete_db_instance(DBInstanceIdentifier=world.database(), **parameters)
 
@@ -283,6 +288,13 @@ DATABASES = [
         "InvalidParameterCombination",
         lambda w: w.modified_database(VpcSecurityGroupIds=[w.other_group]),
         lambda w: w.modified_database(VpcSecurityGroupIds=[w.group()]),
+    ),
+    # Without a subnet group it is in the default VPC.
+    Case(
+        "rds-security-group-vpc",
+        "InvalidParameterCombination",
+        lambda w: w.database(DBSubnetGroupName=None, VpcSecurityGroupIds=[w.other_group]),
+        lambda w: regrouped_database(w, w.group()),
     ),
     Case(
         "rds-final-snapshot",
