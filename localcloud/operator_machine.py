@@ -44,19 +44,9 @@ WIRE_INSIDE: Final = "eth0"
 END_SECONDS: Final = 2.0
 
 # What would lead a tool past the account that is played here, or to the caller's own files and agents.
-DROPPED_PREFIXES: Final = ("ANSIBLE_", "AWS_", "BOTO_", "DOCKER_", "XDG_")
-DROPPED_NAMES: Final = frozenset(
-    {
-        "CURL_CA_BUNDLE",
-        "DBUS_SESSION_BUS_ADDRESS",
-        "GIT_SSL_CAINFO",
-        "REQUESTS_CA_BUNDLE",
-        "SSH_AGENT_PID",
-        "SSH_AUTH_SOCK",
-        "SSL_CERT_DIR",
-        "SSL_CERT_FILE",
-    }
-)
+DROPPED_PREFIXES: Final = ("ANSIBLE_", "AWS_", "BOTO_", "DBUS_", "DOCKER_", "MOTO_", "SSH_", "XDG_")
+# Whose certificates are trusted, in the words of several programs.
+DROPPED_PARTS: Final = ("CA_BUNDLE", "CA_CERTS", "SSL_CAINFO", "SSL_CERT", "SSL_ROOTS")
 DROPPED_SUFFIX: Final = "_proxy"
 
 # Made before the wire is up, so that not one packet of IPv6 is sent.
@@ -161,7 +151,11 @@ def environment(inherited: Mapping[str, str], keys: tuple[str, str]) -> dict[str
 
 
 def _is_dropped(name: str) -> bool:
-    return name.startswith(DROPPED_PREFIXES) or name in DROPPED_NAMES or name.lower().endswith(DROPPED_SUFFIX)
+    return (
+        name.startswith(DROPPED_PREFIXES)
+        or any(part in name for part in DROPPED_PARTS)
+        or name.lower().endswith(DROPPED_SUFFIX)
+    )
 
 
 def with_home(passwd: str, user_id: int, home: Path) -> str:

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -71,9 +72,10 @@ def test_nftables_understands_the_table(owners: dict[IPv4Address, IPv4Address]) 
 @pytest.mark.parametrize(
     "name",
     [
-        "ANSIBLE_CONFIG", "AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_SESSION_TOKEN", "BOTO_CONFIG",
-        "CURL_CA_BUNDLE", "DOCKER_CONTEXT", "DOCKER_HOST", "HTTPS_PROXY", "all_proxy", "http_proxy", "no_proxy",
-        "REQUESTS_CA_BUNDLE", "SSH_AUTH_SOCK", "SSL_CERT_FILE", "XDG_CONFIG_HOME",
+        "ANSIBLE_CONFIG", "AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_SESSION_TOKEN",
+        "BOTO_CONFIG", "CURL_CA_BUNDLE", "DOCKER_CONTEXT", "DOCKER_HOST", "HTTPS_PROXY", "MOTO_ACCOUNT_ID",
+        "NODE_EXTRA_CA_CERTS", "all_proxy", "http_proxy", "no_proxy", "REQUESTS_CA_BUNDLE", "SSH_AUTH_SOCK",
+        "SSL_CERT_FILE", "XDG_CONFIG_HOME",
     ],
 )  # fmt: skip
 def test_what_leads_elsewhere_does_not_come_along(name: str) -> None:
@@ -121,7 +123,7 @@ def test_the_command_line_passes_a_command_on(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_the_cloud_is_not_run_from_within(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cloud.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setattr(settings, "OPERATOR_HOME", tmp_path)
     with pytest.raises(CloudError, match="exit"):
         cloud.enter(["true"])
