@@ -63,7 +63,6 @@ CERTIFICATE_NAMES: Final = (
     # Services that are in one region for the whole world.
     f"*.us-east-1.{settings.AWS_DOMAIN}",
     f"*.us-east-1.{settings.AWS_API_DOMAIN}",
-    f"*.{settings.REGION}.{settings.AWS_API_DOMAIN}",
     f"*.{settings.STORAGE_DOMAIN}",
 )
 

@@ -108,7 +108,7 @@ def python(program: str, *arguments: str) -> Any:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def cloud() -> None:
+def cloud(machine_before: dict[str, list[str]]) -> None:
     support.run(sys.executable, "-m", "localcloud", "up", name="up-for-operator").expect()
 
 

@@ -185,14 +185,14 @@ OPERATIONS: list[tuple[str, str, dict[str, Any]]] = [
 ]
 
 
-def called_host(service: str, operation: str, arguments: dict[str, Any], **options: Any) -> str:
+def called_host(service: str, operation: str, arguments: dict[str, Any]) -> str:
     """The host to which botocore would send a call."""
     client = botocore.session.Session().create_client(
         service,
         region_name=settings.REGION,
         aws_access_key_id="key",
         aws_secret_access_key="secret",
-        config=Config(retries={"max_attempts": 0}, proxies={}, **options),
+        config=Config(retries={"max_attempts": 0}, proxies={}),
     )
     called: list[str] = []
 

@@ -71,11 +71,11 @@ def ec2(addresses: PublicAddresses) -> Any:
     )
 
 
-def launch(ec2: Any, number: int = 1) -> list[str]:
+def launch(ec2: Any, number: int = 1, **options: Any) -> list[str]:
     image = ec2.describe_images(Owners=["amazon"], Filters=[{"Name": "architecture", "Values": ["arm64"]}])["Images"][0]
-    launched = ec2.run_instances(ImageId=image["ImageId"], InstanceType="t4g.micro", MinCount=number, MaxCount=number)[
-        "Instances"
-    ]
+    launched = ec2.run_instances(
+        ImageId=image["ImageId"], InstanceType="t4g.micro", MinCount=number, MaxCount=number, **options
+    )["Instances"]
     return [instance["InstanceId"] for instance in launched]
 
 
@@ -114,10 +114,11 @@ def test_a_start_brings_another_address_and_a_stop_takes_it(ec2: Any, addresses:
     assert list(addresses.owners()) == [IPv4Address(after)]
 
 
-def test_an_elastic_address_takes_the_place_of_the_other_and_ends_with_its_instance(
-    ec2: Any, addresses: PublicAddresses
-) -> None:
-    [instance_id] = launch(ec2)
+def test_an_elastic_address_leads_somewhere_until_its_instance_ends(ec2: Any, addresses: PublicAddresses) -> None:
+    subnet = ec2.describe_subnets()["Subnets"][0]["SubnetId"]
+    interface = {"DeviceIndex": 0, "SubnetId": subnet, "AssociatePublicIpAddress": False, "DeleteOnTermination": True}
+    [instance_id] = launch(ec2, NetworkInterfaces=[interface])
+    assert addresses.owners() == {}
     elastic = ec2.allocate_address(Domain="vpc")
     ec2.associate_address(InstanceId=instance_id, AllocationId=elastic["AllocationId"])
     assert list(addresses.owners()) == [IPv4Address(elastic["PublicIp"])]
