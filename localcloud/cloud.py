@@ -140,9 +140,8 @@ def environment() -> dict[str, str]:
 def enter(command: Sequence[str]) -> NoReturn:
     """Become a command on the operator's machine."""
     _require_root_on_linux()
-    state = status()["state"]
-    if state != "ready":
-        raise CloudError(f"The operator's machine is a part of the embedded cloud, which is {state}. Try `up` first.")
+    if not is_running() or _read_status().get("state") != "ready":
+        raise CloudError("The operator's machine is a part of the embedded cloud, which is not up: `up` first.")
     operator_machine.enter(command)
 
 

@@ -68,8 +68,8 @@ ip route add {settings.RESOLVER} via {settings.OPERATOR_GATEWAY} src {settings.O
 # The builder's directory instead of its socket, because a new engine makes a new socket.
 ENTER_SCRIPT: Final = f"""
 mount -t tmpfs -o mode=0755 operator {STAGE}
-mkdir {STAGE}/operator {STAGE}/engine
-mount --bind {HOME} {STAGE}/operator
+mkdir {STAGE}/{settings.OPERATOR_HOME.name} {STAGE}/engine
+mount --bind {HOME} {STAGE}/{settings.OPERATOR_HOME.name}
 mount --bind {settings.BUILDER_DIR} {STAGE}/engine
 ln -s engine/{settings.BUILDER_SOCKET.name} {STAGE}/docker.sock
 resolv_conf=$(readlink -m /etc/resolv.conf)
@@ -252,14 +252,14 @@ def open_ways(owners: Mapping[IPv4Address, IPv4Address]) -> None:
 
 def _make_files() -> None:
     ssh = HOME / ".ssh"
-    shutil.rmtree(HOME, ignore_errors=True)  # that of a cloud that was killed
+    shutil.rmtree(settings.OPERATOR_DIR, ignore_errors=True)  # that of a cloud that was killed
     for directory in (HOME, ssh):
         directory.mkdir(parents=True, mode=0o700)
     for key in (settings.OPERATOR_KEY, settings.OPERATOR_KEY.with_suffix(".pub")):
         shutil.copy(key, ssh / key.name)  # with its mode
     (ssh / "known_hosts").touch(mode=0o600)
     for directory in (TRUSTED, STAGE):
-        directory.mkdir(exist_ok=True)
+        directory.mkdir()
     # Under the name by which OpenSSL finds it, too.
     name = run("openssl", "x509", "-noout", "-subject_hash", "-in", str(settings.CA_CERTIFICATE))
     for file in (settings.TRUSTED_BUNDLE.name, f"{name}.0"):

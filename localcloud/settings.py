@@ -107,7 +107,7 @@ OPERATOR_DIR: Final = RUNTIME_DIR / "operator"  # what the operator's machine is
 
 # --- inside the operator's machine ----------------------------------------------------------------------------------
 
-OPERATOR_HOME: Final = Path("/run/operator")
+OPERATOR_HOME: Final = Path("/run/academy-operator")
 TRUSTED_DIR: Final = Path("/etc/ssl/certs")
 TRUSTED_BUNDLE: Final = TRUSTED_DIR / "ca-certificates.crt"
 

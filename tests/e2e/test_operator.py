@@ -170,7 +170,7 @@ def test_the_environment_and_the_home_are_an_operators_own() -> None:
     }
     assert not (TRAPS.keys() - {name for name in TRAPS if name.startswith("AWS_")}) & variables.keys()
     assert variables["PATH"] == os.environ["PATH"]
-    assert variables["HOME"] == "/run/operator"
+    assert variables["HOME"] == "/run/academy-operator"
     assert said("getent", "passwd", "0").split(":")[5] == variables["HOME"]
     assert said("sh", "-c", "ls -A ~; cat ~/.ssh/id_ed25519.pub").splitlines()[0] == ".ssh"
     assert operator("test", "-e", f"{settings.STATE_DIR}/ca.key").returncode == 1

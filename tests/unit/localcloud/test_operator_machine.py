@@ -87,7 +87,7 @@ def test_the_rest_comes_along_and_the_account_is_set() -> None:
         "PATH": "/a:/b",
         "LANG": "ko_KR.UTF-8",
         "TERM": "xterm",
-        "HOME": "/run/operator",
+        "HOME": "/run/academy-operator",
         "AWS_ACCESS_KEY_ID": "key",
         "AWS_SECRET_ACCESS_KEY": "secret",
         "AWS_REGION": "ap-northeast-2",
@@ -98,7 +98,7 @@ def test_the_rest_comes_along_and_the_account_is_set() -> None:
 
 def test_the_user_has_another_home_and_nobody_else() -> None:
     passwd = "root:x:0:0:root:/root:/bin/bash\nme:x:1000:1000::/home/me:/bin/sh\nten:x:10:0::/ten:/bin/sh\n\n"
-    assert with_home(passwd, 0, Path("/run/operator")) == passwd.replace(":/root:", ":/run/operator:")
+    assert with_home(passwd, 0, Path("/run/academy-operator")) == passwd.replace(":/root:", ":/run/academy-operator:")
 
 
 def test_a_command_arrives_in_one_piece() -> None:
