@@ -37,7 +37,8 @@ SSH = ("ssh", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=accept-new", "
 EVERY_SERVICE = f"""
 import boto3, json
 from botocore.config import Config
-sqs, storage = boto3.client("sqs"), boto3.client("s3")
+sqs, storage, iam = (boto3.client(service) for service in ("sqs", "s3", "iam"))
+everywhere = boto3.client("sts", endpoint_url="https://sts.amazonaws.com")
 url = sqs.create_queue(QueueName="{NAME}")["QueueUrl"]
 sqs.send_message(QueueUrl=url, MessageBody="hello")
 storage.put_object(Bucket="{NAME}", Key="a", Body=b"in s3")
@@ -45,9 +46,9 @@ r2 = boto3.client("s3", endpoint_url="https://0123abcd.r2.cloudflarestorage.com"
 r2.put_object(Bucket="{NAME}", Key="b", Body=b"in r2")
 print(json.dumps({{
     "account": boto3.client("sts").get_caller_identity()["Account"],
-    "account by the global name": boto3.client("sts", endpoint_url="https://sts.amazonaws.com").get_caller_identity()["Account"],
+    "account by the global name": everywhere.get_caller_identity()["Account"],
     "instances": len(boto3.client("ec2").describe_instances()["Reservations"]) > 0,
-    "policy": boto3.client("iam").get_policy(PolicyArn="arn:aws:iam::aws:policy/ReadOnlyAccess")["Policy"]["PolicyName"],
+    "policy": iam.get_policy(PolicyArn="arn:aws:iam::aws:policy/ReadOnlyAccess")["Policy"]["PolicyName"],
     "queue": url,
     "message": sqs.receive_message(QueueUrl=url, WaitTimeSeconds=5)["Messages"][0]["Body"],
     "in s3": storage.get_object(Bucket="{NAME}", Key="a")["Body"].read().decode(),
