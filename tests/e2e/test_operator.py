@@ -137,6 +137,8 @@ def instance_id(cloud: None) -> Iterator[str]:
     yield launched
     ec2.terminate_instances(InstanceIds=[launched])
     ec2.get_waiter("instance_terminated").wait(InstanceIds=[launched], WaiterConfig=support.HOST_WAITER)
+    ec2.delete_security_group(GroupId=group)
+    ec2.delete_key_pair(KeyName=NAME)
 
 
 def described(instance_id: str) -> Any:
@@ -242,6 +244,7 @@ def test_the_ordinary_engine_pushes_to_the_registrys_own_name(tmp_path: Path) ->
     said("docker", "push", "--quiet", image)
     images = demo.client("ecr").list_images(repositoryName=NAME)["imageIds"]
     assert [found["imageTag"] for found in images] == ["1"]
+    demo.client("ecr").delete_repository(repositoryName=NAME, force=True)
 
 
 def test_two_commands_at_a_time_and_what_one_mounts_is_its_own(machine_before: dict[str, list[str]]) -> None:
