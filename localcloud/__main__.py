@@ -13,6 +13,7 @@ import time
 from localcloud import cloud, images, settings
 from localcloud.images import BuildError
 from localcloud.machine import MachineError
+from localcloud.operator_machine import OperatorError
 from localcloud.shell import CommandError, EngineError
 from localcloud.status import describe
 
@@ -21,7 +22,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return int(options.run(options) or 0)
-    except (cloud.CloudError, EngineError, BuildError, MachineError, CommandError) as error:
+    except (cloud.CloudError, EngineError, BuildError, MachineError, OperatorError, CommandError) as error:
         print(f"localcloud: {error}", file=sys.stderr)
         return 1
 
@@ -42,6 +43,9 @@ def _parser() -> argparse.ArgumentParser:
     interrupt.add_argument("--over", action="store_true", help="give the capacity back: EC2 starts it again")
     interrupt.set_defaults(run=_interrupt)
     commands.add_parser("env", help="print the environment for any AWS tool, for `eval`").set_defaults(run=_env)
+    operator = commands.add_parser("operator", help="run a command, or a shell, where AWS looks like AWS")
+    operator.add_argument("command", nargs="*", help="after `--`")
+    operator.set_defaults(run=_operator)
     commands.add_parser("serve").set_defaults(run=_serve)  # what `up` starts; not for people, hence no help
     return parser
 
@@ -83,6 +87,10 @@ def _interrupt(options: argparse.Namespace) -> None:
 def _env(options: argparse.Namespace) -> None:
     for name, value in cloud.environment().items():
         print(f"export {name}={shlex.quote(value)}")
+
+
+def _operator(options: argparse.Namespace) -> None:
+    cloud.enter(options.command)
 
 
 def _serve(options: argparse.Namespace) -> None:

@@ -188,6 +188,9 @@ class Api:
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         path: str = environ.get("PATH_INFO", "")
+        # moto makes URLs (of queues) of how it was asked, and the front asks it in plain HTTP.
+        if forwarded := environ.get("HTTP_X_FORWARDED_PROTO"):
+            environ["wsgi.url_scheme"] = forwarded
         if path.startswith(OWN_PREFIX):
             name, _, rest = path[len(OWN_PREFIX) :].partition("/")
             application = self._mounted.get(name)

@@ -19,15 +19,15 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Protocol
+from typing import IO, TYPE_CHECKING, Any, NoReturn, Protocol
 from urllib.error import HTTPError
 from urllib.parse import quote
 from urllib.request import Request
 
-from localcloud import certificates, engine, images, machine, operator_key, settings
+from localcloud import certificates, engine, images, machine, operator_key, operator_machine, settings
 from localcloud.direct import urlopen
 
 if TYPE_CHECKING:
@@ -137,6 +137,14 @@ def environment() -> dict[str, str]:
     }
 
 
+def enter(command: Sequence[str]) -> NoReturn:
+    """Become a command on the operator's machine."""
+    _require_root_on_linux()
+    if not is_running() or _read_status().get("state") != "ready":
+        raise CloudError("The operator's machine is a part of the embedded cloud, which is not up: `up` first.")
+    operator_machine.enter(command)
+
+
 def is_running() -> bool:
     """Whether a living process carries the cloud."""
     try:
@@ -222,6 +230,7 @@ def _compose(made: images.Images) -> tuple[Api, dict[str, Component]]:
     from localcloud.guard import Guard  # noqa: PLC0415
     from localcloud.instances import Instances  # noqa: PLC0415
     from localcloud.metadata import Metadata  # noqa: PLC0415
+    from localcloud.public_addresses import PublicAddresses  # noqa: PLC0415
     from localcloud.registry import Registry  # noqa: PLC0415
     from localcloud.resolver import Names, Resolver  # noqa: PLC0415
     from localcloud.schedules import Schedules  # noqa: PLC0415
@@ -234,7 +243,7 @@ def _compose(made: images.Images) -> tuple[Api, dict[str, Component]]:
     fixes.install(api)
     strict.install(api)
     storage.install(api)
-    names, proxy = Names(), Proxy()
+    names, addresses, proxy = Names(), PublicAddresses(api), Proxy()
     registry = Registry(api, proxy, Guard(api))
     instances = Instances(api, Volumes(api), made.host)
     databases = Databases(api, names, made.services)
@@ -245,12 +254,13 @@ def _compose(made: images.Images) -> tuple[Api, dict[str, Component]]:
     certificate = certificates.issue(CERTIFICATE_NAMES)
     api.mount("status", Status(api, instances))
     return api, {
-        "resolver": Resolver(names),
+        "resolver": Resolver(names, addresses.owner),
         "security groups": groups,
         "databases": databases,
         "front": Front(
             certificate, proxy, {settings.REGISTRY_HOST: registry.handle, settings.CHECKIP_HOST: tell_address}
         ),
+        "operator's machine": operator_machine.OperatorMachine(addresses),
         "instances": instances,
         "metadata": Metadata(api, instances),
         "api": api,
@@ -351,6 +361,8 @@ def _require_root_on_linux() -> None:
         )
     if os.geteuid() != 0:
         raise CloudError("The embedded cloud makes containers, loop devices and firewall rules: run it as root.")
+    if operator_machine.is_inside():
+        raise CloudError("This is the operator's machine, and the cloud is not in it: run this outside (`exit`).")
 
 
 @contextlib.contextmanager

@@ -1,9 +1,9 @@
 # Copyright: academy.deploy contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The TLS front of the VPC: what a host reaches under an AWS name.
+"""The TLS front: what a host, and the operator's machine, reach under an AWS name.
 
 Requests stream through in both directions. The registry's host goes to the registry's gateway, every other name to the
-AWS API with its Host header kept, because the API finds service and region by it.
+AWS API with its Host header kept, because the API finds service and region by it, and queues have their URLs from it.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ HOP_BY_HOP: Final = frozenset(
     }
 )
 
-# A wildcard covers one label only, hence one entry for each depth that AWS uses.
+# A wildcard covers one label only, hence one entry for each depth that AWS uses. A test asks botocore for its names.
 CERTIFICATE_NAMES: Final = (
     settings.AWS_DOMAIN,
     f"*.{settings.AWS_DOMAIN}",
@@ -60,6 +60,10 @@ CERTIFICATE_NAMES: Final = (
     f"*.dkr.ecr.{settings.REGION}.{settings.AWS_DOMAIN}",
     f"*.s3.{settings.AWS_DOMAIN}",
     f"*.s3.{settings.REGION}.{settings.AWS_DOMAIN}",
+    # Services that are in one region for the whole world.
+    f"*.us-east-1.{settings.AWS_DOMAIN}",
+    f"*.us-east-1.{settings.AWS_API_DOMAIN}",
+    f"*.{settings.STORAGE_DOMAIN}",
 )
 
 
@@ -67,6 +71,20 @@ def end_to_end(headers: CIMultiDictProxy[str]) -> CIMultiDict[str]:
     """The headers that travel on, without those that belong to the one connection."""
     named = {name.strip().lower() for value in headers.getall("Connection", []) for name in value.split(",")}
     return CIMultiDict((name, value) for name, value in headers.items() if name.lower() not in HOP_BY_HOP | named)
+
+
+def forwarded(headers: CIMultiDictProxy[str]) -> CIMultiDict[str]:
+    """A client's headers as they go upstream, which learns how the client came."""
+    travelling = end_to_end(headers)
+    travelling["X-Forwarded-Proto"] = "https"
+    if "Host" in travelling:
+        travelling["Host"] = api_host(travelling["Host"])
+    return travelling
+
+
+def api_host(host: str) -> str:
+    """The host as the API knows it: whatever account a name of R2 carries, S3 stands in for it."""
+    return settings.STORAGE_HOST if host.endswith(f".{settings.STORAGE_DOMAIN}") else host
 
 
 def server_context(certificate: Certificate) -> ssl.SSLContext:
@@ -111,7 +129,7 @@ class Proxy:
         return self._session.request(
             request.method,
             URL(upstream + (path or request.raw_path), encoded=True),
-            headers=end_to_end(request.headers),
+            headers=forwarded(request.headers),
             skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
             data=payload,
             allow_redirects=False,

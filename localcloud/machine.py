@@ -21,7 +21,7 @@ from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
 
-from localcloud import settings
+from localcloud import operator_machine, settings
 from localcloud.shell import CommandError, docker, docker_succeeds, labels, run, succeeds
 from localcloud.volumes import all_loop_devices, switch_off_swap
 
@@ -34,8 +34,15 @@ PROGRAMS: Mapping[str, str] = {
     "losetup": "mount",
     "lxcfs": "lxcfs",
     "nft": "nftables",
+    "openssl": "openssl",
     "ssh": "openssh-client",
 }
+
+# What the cloud takes for itself, where, and for what.
+NETWORKS = (
+    (settings.VPC_CIDR, settings.BRIDGE, "its instances"),
+    (settings.PUBLIC_CIDR, settings.OPERATOR_INTERFACE, "public addresses"),
+)
 
 LXCFS_PID_FILE = settings.RUNTIME_DIR / "lxcfs.pid"
 LXCFS_SECONDS = 10
@@ -84,13 +91,14 @@ def mounts_below(mountinfo: str, directory: Path) -> list[str]:
 def refuse_overlap() -> None:
     """Refuse to take addresses that the machine reaches elsewhere."""
     routes = json.loads(run("ip", "-json", "-4", "route", "show", "table", "main") or "[]")
-    overlapping = overlapping_routes(routes, settings.VPC_CIDR, settings.BRIDGE)
-    if overlapping:
-        raise MachineError(
-            f"The embedded cloud needs {settings.VPC_CIDR} for its instances, but this machine has a route that "
-            f"overlaps it: {', '.join(overlapping)}. Remove that route or leave that network (a VPN, another Docker "
-            "network), then try again."
-        )
+    for network, own_interface, purpose in NETWORKS:
+        overlapping = overlapping_routes(routes, network, own_interface)
+        if overlapping:
+            raise MachineError(
+                f"The embedded cloud needs {network} for {purpose}, but this machine has a route that overlaps it: "
+                f"{', '.join(overlapping)}. Remove that route or leave that network (a VPN, another Docker network), "
+                "then try again."
+            )
 
 
 def note_making() -> None:
@@ -163,6 +171,7 @@ def remove_everything(progress: Progress) -> None:
     if not engine_answers and anything_left():
         progress("no Docker engine answers: containers, volumes and networks stay until `down`")
     steps = (
+        operator_machine.remove,
         *(in_engine if engine_answers else ()),
         _remove_firewall_rules,
         _remove_security_groups,

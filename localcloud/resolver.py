@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The VPC's resolver at its .2 address: names of the embedded cloud are answered here, all others by the machine's own.
 
-Without it a nested container gets a public resolver and finds neither the database nor the registry.
+Without it a nested container gets a public resolver and finds neither the database nor the registry. The operator's
+machine asks it too. It stands outside the VPC: EC2's public names are public addresses there, private names are none,
+and there is no other Internet.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ import re
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from ipaddress import AddressValueError, IPv4Address
+from ipaddress import AddressValueError, IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,6 +26,7 @@ from localcloud import settings
 log = logging.getLogger(__name__)
 
 Lookup = Callable[[str], IPv4Address | None]
+Owner = Callable[[IPv4Address], IPv4Address | None]  # public address -> the private one behind it
 Forward = Callable[[Any, bool], bytes]  # (DNSRecord, over TCP) -> the reply's packet
 
 PORT: Final = 53
@@ -37,7 +40,11 @@ RESOURCE_DOMAINS: Final = (
     f"compute.{settings.AWS_DOMAIN}",
 )
 
+# What the front answers for.
+FRONT_DOMAINS: Final = (settings.AWS_DOMAIN, settings.AWS_API_DOMAIN, settings.STORAGE_DOMAIN)
+
 _PRIVATE_NAME = re.compile(r"ip-(\d+)-(\d+)-(\d+)-(\d+)\." + re.escape(settings.INTERNAL_DOMAIN))
+_PUBLIC_NAME = re.compile(r"ec2-(\d+)-(\d+)-(\d+)-(\d+)\." + re.escape(settings.PUBLIC_DOMAIN))
 _REVERSE_NAME = re.compile(r"(\d+)\.(\d+)\.(\d+)\.(\d+)\.in-addr\.arpa")
 
 
@@ -70,56 +77,75 @@ class Answer:
     exists: bool = True
 
 
+UNKNOWN: Final = Answer(exists=False)
+
+
 def private_name(address: IPv4Address) -> str:
     """The name that EC2 gives to a private address."""
     return f"ip-{str(address).replace('.', '-')}.{settings.INTERNAL_DOMAIN}"
 
 
-def answer(name: str, record_type: str, lookup: Lookup) -> Answer | None:
+def public_name(address: IPv4Address) -> str:
+    """The name that EC2 gives to a public address."""
+    return f"ec2-{str(address).replace('.', '-')}.{settings.PUBLIC_DOMAIN}"
+
+
+def answer(name: str, record_type: str, lookup: Lookup, owner: Owner, *, outside: bool = False) -> Answer | None:
     """Decide one question; None means that the machine's own resolver is to be asked."""
     name = name.lower().rstrip(".")
     if record_type == "PTR":
-        return _answer_reverse(name)
-    owner = _answer_address(name, lookup)
+        found = _answer_reverse(name, owner, outside)
+    else:
+        found = _answer_address(name, lookup, owner, outside)
+    if found is None and outside:
+        return UNKNOWN
     # There is no IPv6 in this VPC: an AAAA from outside would only send clients into a timeout.
     if record_type == "AAAA":
-        return owner if owner and not owner.exists else Answer()
-    if owner is None or not owner.exists or record_type == "A":
-        return owner
+        return found if found and not found.exists else Answer()
+    if found is None or not found.exists or record_type in ("A", "PTR"):
+        return found
     return Answer()
 
 
-def _answer_address(name: str, lookup: Lookup) -> Answer | None:
+def _answer_address(name: str, lookup: Lookup, owner: Owner, outside: bool) -> Answer | None:
     known = lookup(name)
     if known:
         return Answer(address=known)
+    if match := _PUBLIC_NAME.fullmatch(name):
+        public = _address(match.groups(), settings.PUBLIC_CIDR)
+        private = owner(public) if public else None
+        return Answer(address=public if outside else private) if private else UNKNOWN
     if _within(name, RESOURCE_DOMAINS):
-        return Answer(exists=False)
-    if _within(name, [settings.AWS_DOMAIN]):
+        return UNKNOWN
+    if _within(name, FRONT_DOMAINS):
         return Answer(address=settings.RESOLVER)
     if _within(name, [settings.INTERNAL_DOMAIN]):
         match = _PRIVATE_NAME.fullmatch(name)
-        address = _vpc_address(match.groups()) if match else None
-        return Answer(address=address, exists=address is not None)
+        address = _address(match.groups(), settings.VPC_CIDR) if match else None
+        return Answer(address=address) if address and not outside else UNKNOWN
     return None
 
 
-def _answer_reverse(name: str) -> Answer | None:
+def _answer_reverse(name: str, owner: Owner, outside: bool) -> Answer | None:
     match = _REVERSE_NAME.fullmatch(name)
-    address = _vpc_address(reversed(match.groups())) if match else None
-    return Answer(name=private_name(address)) if address else None
+    octets = match.groups()[::-1] if match else ()
+    if address := _address(octets, settings.VPC_CIDR):
+        return UNKNOWN if outside else Answer(name=private_name(address))
+    if address := _address(octets, settings.PUBLIC_CIDR):
+        return Answer(name=public_name(address)) if owner(address) else UNKNOWN
+    return None
 
 
 def _within(name: str, domains: Iterable[str]) -> bool:
     return any(name == domain or name.endswith(f".{domain}") for domain in domains)
 
 
-def _vpc_address(octets: Iterable[str]) -> IPv4Address | None:
+def _address(octets: Iterable[str], network: IPv4Network) -> IPv4Address | None:
     try:
         address = IPv4Address(".".join(octets))
     except AddressValueError:
         return None
-    return address if address in settings.VPC_CIDR else None
+    return address if address in network else None
 
 
 def nameservers(resolv_conf: str) -> list[str]:
@@ -151,14 +177,16 @@ class Upstream:
 class Zone:
     """What dnslib asks for each packet: our own answer, or the upstream's as it is."""
 
-    def __init__(self, lookup: Lookup, forward: Forward) -> None:
+    def __init__(self, lookup: Lookup, owner: Owner, forward: Forward) -> None:
         self._lookup = lookup
+        self._owner = owner
         self._forward = forward
 
     def resolve(self, request: Any, handler: Any) -> Any:
         question = request.q
         name = str(question.qname)
-        mine = answer(name, QTYPE[question.qtype], self._lookup)
+        outside = IPv4Address(handler.client_address[0]) in settings.PUBLIC_CIDR
+        mine = answer(name, QTYPE[question.qtype], self._lookup, self._owner, outside=outside)
         if mine is None:
             return self._ask_upstream(request, tcp=handler.protocol == "tcp")
         reply = request.reply()
@@ -192,8 +220,9 @@ def port_taken(error: OSError, address: IPv4Address, port: int) -> OSError:
 class Resolver:
     """The listening resolver, on UDP and TCP."""
 
-    def __init__(self, names: Names, address: IPv4Address = settings.RESOLVER, port: int = PORT) -> None:
+    def __init__(self, names: Names, owner: Owner, address: IPv4Address = settings.RESOLVER, port: int = PORT) -> None:
         self._names = names
+        self._owner = owner
         self._address = address
         self._port = port
         self._servers: list[Any] = []
@@ -201,7 +230,8 @@ class Resolver:
     def start(self) -> None:
         if self._servers:
             return
-        zone = Zone(self._names.get, Upstream(nameservers(Path("/etc/resolv.conf").read_text(encoding="utf-8"))))
+        upstream = Upstream(nameservers(Path("/etc/resolv.conf").read_text(encoding="utf-8")))
+        zone = Zone(self._names.get, self._owner, upstream)
         silent = DNSLogger(log="-request,-reply,-truncated,-error,-recv,-send,-data", prefix=False)
         for tcp in (False, True):
             try:

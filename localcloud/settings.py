@@ -50,13 +50,28 @@ REGISTRY_ADDRESS: Final = IPv4Address("172.31.240.2")
 BUILDER_ADDRESS: Final = IPv4Address("172.31.240.3")
 DATABASES_CIDR: Final = IPv4Network("172.31.241.0/24")  # handed out from .1
 
+# --- the public side: documentation space, so that no address here ever means somebody on the Internet --------------
+
+PUBLIC_CIDR: Final = IPv4Network("203.0.113.0/24")
+OPERATOR_GATEWAY: Final = IPv4Address("203.0.113.1")  # this machine, as the operator's machine sees it
+OPERATOR_ADDRESS: Final = IPv4Address("203.0.113.2")
+STRANGER_ADDRESS: Final = IPv4Address("203.0.113.3")  # a second address there, to try what somebody else may do
+FIRST_PUBLIC_ADDRESS: Final = IPv4Address("203.0.113.16")
+LAST_PUBLIC_ADDRESS: Final = IPv4Address("203.0.113.191")
+OPERATOR_INTERFACE: Final = "academy-op0"  # this machine's end of the wire
+PUBLIC_TABLE: Final = "academy_localcloud_public"  # of nftables
+
 # --- AWS names that the resolver and the front answer for ---------------------------------------------------------
 
 AWS_DOMAIN: Final = "amazonaws.com"
+AWS_API_DOMAIN: Final = "api.aws"  # the newest services have no other
 CHECKIP_HOST: Final = f"checkip.{AWS_DOMAIN}"  # tells a caller its own address
+STORAGE_DOMAIN: Final = "r2.cloudflarestorage.com"
+STORAGE_HOST: Final = f"s3.{REGION}.{AWS_DOMAIN}"  # plays it
 REGISTRY_HOST: Final = f"{ACCOUNT_ID}.dkr.ecr.{REGION}.{AWS_DOMAIN}"
 DATABASE_DOMAIN: Final = f"{REGION}.rds.{AWS_DOMAIN}"
 INTERNAL_DOMAIN: Final = f"{REGION}.compute.internal"
+PUBLIC_DOMAIN: Final = f"{REGION}.compute.{AWS_DOMAIN}"
 
 # --- labels: how the cloud finds again what it made ---------------------------------------------------------------
 
@@ -92,6 +107,13 @@ FUNCTIONS_DIR: Final = RUNTIME_DIR / "functions"  # the code of each function th
 BUILDER_DIR: Final = RUNTIME_DIR / "builder"
 BUILDER_SOCKET: Final = BUILDER_DIR / "docker.sock"
 BUILDER_URL: Final = f"unix://{BUILDER_SOCKET}"
+OPERATOR_DIR: Final = RUNTIME_DIR / "operator"  # what the operator's machine is made of
+
+# --- inside the operator's machine ----------------------------------------------------------------------------------
+
+OPERATOR_HOME: Final = Path("/run/academy-operator")
+TRUSTED_DIR: Final = Path("/etc/ssl/certs")
+TRUSTED_BUNDLE: Final = TRUSTED_DIR / "ca-certificates.crt"
 
 # --- inside a host ------------------------------------------------------------------------------------------------
 

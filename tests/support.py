@@ -305,13 +305,20 @@ def machine() -> dict[str, list[str]]:
         "mounts": sorted(line.split()[1] for line in Path("/proc/mounts").read_text(encoding="utf-8").splitlines()),
         "swap": Path("/proc/swaps").read_text(encoding="utf-8").splitlines()[1:],
         "firewall": [line for line in lines("iptables-save") if is_rule(line)],
-        "security groups": [line for line in lines("nft", "list", "tables") if settings.GROUPS_TABLE in line],
+        "firewall tables": lines("nft", "list", "tables"),
+        "network namespaces": [*lines("ip", "netns", "list"), *network_namespaces()],
         "forwarding": Path("/proc/sys/net/ipv4/ip_forward").read_text(encoding="utf-8").split(),
         "interfaces": sorted(name for _, name in socket.if_nameindex()),
         "processes": sorted(name for name in process_names() if name in {"dockerd", "containerd", "lxcfs"}),
         "resolver": Path("/etc/resolv.conf").read_text(encoding="utf-8").splitlines(),
         "hosts": Path("/etc/hosts").read_text(encoding="utf-8").splitlines(),
     }
+
+
+def network_namespaces() -> list[str]:
+    """Files that keep a network namespace although nobody may be in it."""
+    mounts = (line.split() for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines())
+    return sorted(mount[4] for mount in mounts if mount[mount.index("-") + 1] == "nsfs")
 
 
 def is_rule(line: str) -> bool:

@@ -8,12 +8,13 @@ import ctypes
 import json
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 
 import pytest
 
-from localcloud import demo, engine, settings
+from localcloud import demo, engine, operator_machine, settings
 from tests import leaks, support
 from tests.e2e.test_story import API_HOST, CANARY, ENVIRONMENT_FILE, HOSTS, awake
 
@@ -71,11 +72,14 @@ def test_down_after_a_crash_leaves_nothing(victim: str, machine_before: dict[str
     ec2.get_waiter("instance_running").wait(InstanceIds=[instance_id], WaiterConfig={"Delay": 1, "MaxAttempts": 90})
     swap = "set -e; cd /var/swap; fallocate -l 64M crash; chmod 600 crash; mkswap crash; swapon crash"
     assert support.on_host(instance_id, "sh", "-c", swap).returncode == 0
+    operator = subprocess.Popen([sys.executable, "-m", "localcloud", "operator", "--", "sleep", "600"])
+    support.wait_until(lambda: operator.pid in operator_machine.processes_inside(), "a command runs for the operator")
     assert support.machine() != machine_before
 
     os.kill(process_id, signal.SIGKILL)
     support.run("make", "down", name=f"down-after-crash-{victim}").expect()
     assert support.machine() == machine_before
+    assert operator.wait(10) == -signal.SIGTERM
 
 
 def test_down_again_is_fine() -> None:

@@ -69,6 +69,20 @@ def test_a_refusal_arrives_in_every_protocol(api: Api, service: str, operation: 
     assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 400
 
 
+def test_a_queue_has_the_url_by_which_its_client_came(api: Api) -> None:
+    sqs = client(api, "sqs")
+
+    def come_by_the_front(request: Any, **_: Any) -> None:
+        request.headers["Host"] = "sqs.ap-northeast-2.amazonaws.com"
+        request.headers["X-Forwarded-Proto"] = "https"
+
+    sqs.meta.events.register("before-send.sqs", come_by_the_front)
+    created = sqs.create_queue(QueueName="by-the-front")["QueueUrl"]
+    assert created == f"https://sqs.ap-northeast-2.amazonaws.com/{settings.ACCOUNT_ID}/by-the-front"
+    assert sqs.get_queue_url(QueueName="by-the-front")["QueueUrl"] == created
+    assert client(api, "sqs").get_queue_url(QueueName="by-the-front")["QueueUrl"].startswith(f"{url(api)}/")
+
+
 def test_a_hook_sees_parameters_and_result_as_boto3_names_them(api: Api) -> None:
     seen: list[Any] = []
 

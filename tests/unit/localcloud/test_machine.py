@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from localcloud import machine, settings
+from localcloud import machine, operator_machine, settings
 from localcloud.machine import MachineError, commented_rules, mounts_below, overlapping_routes
 from localcloud.shell import CommandError
 
@@ -58,6 +58,7 @@ def test_mounts_are_found_below_a_directory_only_and_innermost_first() -> None:
 def steps(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     """The steps of a removal that were taken, none of them for real, and a note that a cloud made something."""
     taken: list[str] = []
+    monkeypatch.setattr(operator_machine, "remove", lambda: taken.append("operator_machine.remove"))
     names = (
         "_remove_containers", "_remove_docker_volumes", "_remove_networks", "_remove_firewall_rules",
         "_remove_bridge", "_detach_loop_devices", "_stop_lxcfs", "_remove_directories",
@@ -75,7 +76,7 @@ def test_what_lies_in_the_engine_is_not_forgotten_while_none_answers(
     monkeypatch.setattr(machine, "docker_succeeds", lambda *_: False)
     said: list[str] = []
     machine.remove_everything(said.append)
-    assert steps[0] == "_remove_firewall_rules"
+    assert steps[:2] == ["operator_machine.remove", "_remove_firewall_rules"]
     assert machine.anything_left()
     assert "no Docker engine answers" in said[0]
 
@@ -83,7 +84,7 @@ def test_what_lies_in_the_engine_is_not_forgotten_while_none_answers(
 def test_nothing_is_left_after_a_removal_with_an_engine(steps: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "docker_succeeds", lambda *_: True)
     machine.remove_everything(lambda _: None)
-    assert steps[0] == "_remove_containers"
+    assert steps[:2] == ["operator_machine.remove", "_remove_containers"]
     assert not machine.anything_left()
 
 
