@@ -23,9 +23,18 @@ EVERY: Final = "ForAllValues:"
 # "true" wants the key to be missing, "false" wants it to be there.
 PRESENCE: Final = "Null"
 # Condition keys, in lower case as IAM compares them: whole ones, and those that go on with a tag's key.
-KEYS: Final = frozenset({"aws:userid", "ec2:instanceid"})
+KEYS: Final = frozenset(
+    {
+        "aws:requestedregion",
+        "aws:userid",
+        "ec2:createaction",
+        "ec2:instanceid",
+        "iam:awsservicename",
+        "iam:passedtoservice",
+    }
+)
 LIST_KEYS: Final = frozenset({"aws:tagkeys"})  # that have several values, or none
-TAG_KEYS: Final = ("aws:resourcetag/", "ec2:resourcetag/")
+TAG_KEYS: Final = ("aws:requesttag/", "aws:resourcetag/", "ec2:resourcetag/")
 ARN_PARTS: Final = 6
 
 _TOKEN = re.compile(r"\$\{(?P<variable>[^}]*)\}|(?P<wildcard>[*?])|(?P<text>\$|[^$*?]+)")

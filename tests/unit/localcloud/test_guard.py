@@ -180,16 +180,23 @@ def test_attached_managed_policies_count_too(cloud: Cloud) -> None:
 
 
 @pytest.mark.parametrize(
-    ("elements", "named"),
+    ("action", "elements", "call", "named"),
     [
-        ({"Condition": {"StringNotLike": {"aws:userid": "x"}}}, "StringNotLike"),
-        ({"Resource": "arn:aws:iam::123456789012:role/host"}, "iam:ListRoles"),
+        ("iam:ListRoles", {"Condition": {"StringNotLike": {"aws:userid": "x"}}}, CALLS[1], "StringNotLike"),
+        (
+            "ec2:AllocateAddress",
+            {"Resource": "arn:aws:ec2:ap-northeast-2:123456789012:elastic-ip/*"},
+            ("ec2", "allocate_address", {}),
+            "ec2:AllocateAddress",
+        ),
     ],
 )
 @pytest.mark.filterwarnings("ignore:Exception.ApiError.")
-def test_what_is_not_understood_is_said(cloud: Cloud, elements: dict[str, Any], named: str) -> None:
-    cloud.allow("iam:ListRoles", **elements)
-    code, status, message = cloud.error(CALLS[1], cloud.key())
+def test_what_is_not_understood_is_said(
+    cloud: Cloud, action: str, elements: dict[str, Any], call: Any, named: str
+) -> None:
+    cloud.allow(action, **elements)
+    code, status, message = cloud.error(call, cloud.key())
     assert (code, status) == ("NotImplemented", 501)
     assert named in message
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from localcloud import settings
-from localcloud.permissions import needs
+from localcloud.permissions import Knows, needs
 from localcloud.policy import Need, PolicyError, decide, matches, matches_resource, read_policy
 from tests import policies
 from tests.policies import KINDS, Use
@@ -225,7 +225,9 @@ def first_denied(policy: Mapping[str, Any], use: Use, tags: Mapping[str, str] | 
     """What of a call that instance i-1 makes is denied; None where all of it is allowed."""
     statements = read_policy(policy)
     tags_of = {**TAGS, **({ITSELF: tags} if tags else {})}
-    for need in needs(use.service, use.operation, use.parameters, settings.REGION, tags_of.__getitem__):
+    for need in needs(
+        use.service, use.operation, use.parameters, settings.REGION, Knows(lambda one: tags_of.get(one, {}))
+    ):
         full = replace(need, context={**need.context, "aws:userid": f"AROA1:{ITSELF}"})
         if not decide(statements, full).allowed:
             return need
