@@ -20,6 +20,7 @@ from localcloud.policy import PolicyError
 
 DATA: Final = ("shared", "data", "iam-definition.json")
 TAGGING: Final = "Tagging"
+TAG_KEY: Final = "ResourceTag/"
 READING: Final = frozenset({"List", "Read"})
 VARIABLE: Final = re.compile(r"\$\{(\w+)\}")
 # Whose values are the same in a whole call.
@@ -83,7 +84,13 @@ def find_action(name: str) -> Action:
         name,
         found["access_level"],
         tuple(
-            ResourceType(kind, formats[kind]["arn"], bool(row["required"]), _keys(row["condition_keys"]))
+            ResourceType(
+                kind,
+                formats[kind]["arn"],
+                bool(row["required"]),
+                # Where the action's own row names none, those of the resource hold.
+                _keys(row["condition_keys"] or [key for key in formats[kind]["condition_keys"] if TAG_KEY in key]),
+            )
             for kind, row in rows.items()
             if kind
         ),

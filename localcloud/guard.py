@@ -111,7 +111,9 @@ class Guard:
 
     def _user(self, access_key: str) -> Caller | None:
         iam = self._api.backends("iam")
-        keys = {key.access_key_id: user for user in iam.users.values() for key in user.access_keys}
+        keys = {
+            key.access_key_id: user for user in iam.users.values() for key in user.access_keys if key.status == "Active"
+        }
         found = keys.get(access_key)
         if found is None:
             return None

@@ -4,8 +4,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 from moto.core.exceptions import ServiceException
 
@@ -14,12 +15,37 @@ from localcloud.fixes import launch_data
 from localcloud.permissions import Knows, Parameters
 
 
+def _pairs(tags: Any) -> dict[str, str]:
+    return {tag["Key"]: tag["Value"] for tag in tags}
+
+
+def _last(arn: str) -> str:
+    return re.split("[:/]", arn)[-1]
+
+
+# moto's backends, by the service in an ARN, where they have another name.
+SERVICES: Final[Mapping[str, str]] = {"elasticloadbalancing": "elbv2"}
+# How moto tells the tags of what has an ARN.
+TAGS: Final[Mapping[str, Callable[[Any, str], Mapping[str, str]]]] = {
+    "cloudwatch": lambda backend, arn: backend.list_tags_for_resource(arn),
+    "ec2": lambda backend, arn: backend.tags.get(_last(arn), {}),
+    "ecr": lambda backend, arn: _pairs(backend.list_tags_for_resource(arn)["tags"]),
+    "elasticloadbalancing": lambda backend, arn: backend.describe_tags([arn])[arn],
+    "rds": lambda backend, arn: _pairs(backend.list_tags_for_resource(arn)),
+    "sqs": lambda backend, arn: backend.get_queue(_last(arn)).tags,
+}
+
+
 def knowledge(api: Api) -> Knows:
     """Of moto's state at the moment it is asked."""
 
-    def tags_of(resource_id: str) -> Mapping[str, str]:
-        tags: Mapping[str, str] = api.backends("ec2").tags.get(resource_id, {})
-        return tags
+    def tags_of(arn: str) -> Mapping[str, str] | None:
+        service = arn.split(":")[2]
+        read = TAGS.get(service)
+        try:
+            return read(api.backends(SERVICES.get(service, service)), arn) if read else None
+        except (ServiceException, LookupError):  # there is no such thing, or any of a kind is meant
+            return {}
 
     def role_of(profile: str) -> str | None:
         profiles = api.backends("iam").instance_profiles.values()

@@ -116,11 +116,12 @@ TAG_KEYS: Final = "aws:tagkeys"
 class Knows:
     """What only the account knows of what a call names.
 
-    tags_of tells the tags of what EC2 has by that id, role_of the name of the role in an instance profile, and expand
-    the parameters with those that they stand for: a launch template's data, the instance of an association.
+    tags_of tells the tags of what has that ARN, or nothing where it does not know how, role_of the name of the role in
+    an instance profile, and expand the parameters with those that they stand for: a launch template's data, the
+    instance of an association.
     """
 
-    tags_of: Callable[[str], Mapping[str, str]] = lambda _: {}
+    tags_of: Callable[[str], Mapping[str, str] | None] = lambda _: {}
     role_of: Callable[[str], str | None] = lambda _: None
     expand: Callable[[str, Parameters], Parameters] = lambda _, parameters: parameters
 
@@ -291,14 +292,14 @@ def _need(request: _Request, action: Action, one: _Named, more: Mapping[str, str
     context = {**_of_call(request), **(more or {})}
     if one.kind.name == "instance" and "ec2:instanceid" in known and not one.is_new:
         context["ec2:instanceid"] = one.id
-    if one.arn.startswith("arn:aws:ec2:") and not one.is_new:
-        tags = request.knows.tags_of(one.id)
-        context |= {f"{key}{name.lower()}": tags[name] for key in RESOURCE_TAGS if key in known for name in tags}
+    keys = [key for key in RESOURCE_TAGS if key in known]
+    tags = request.knows.tags_of(one.arn) if keys and not one.is_new else {}
+    context |= {f"{key}{name.lower()}": value for key in keys for name, value in (tags or {}).items()}
     asked = _request_tags(request, one.kind.name)
     if REQUEST_TAG in known:
         context |= {f"{REQUEST_TAG}{name.lower()}": value for name, value in asked.items() if value is not None}
     lists = {TAG_KEYS: tuple(asked)} if asked and TAG_KEYS in known else {}
-    return Need(action.name, one.arn, context, lists)
+    return Need(action.name, one.arn, context, lists, tuple(keys) if tags is None else ())
 
 
 def _keys_of(action: Action, kind: ResourceType) -> frozenset[str]:

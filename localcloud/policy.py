@@ -52,13 +52,15 @@ class Need:
     """What one call needs: an action on one resource, and what conditions may ask about it.
 
     resource is "*" for an action that concerns no particular one, and nothing where it is not known which it concerns.
-    context is by condition key, in lower case; lists are the values of keys that have several.
+    context is by condition key, in lower case; lists are the values of keys that have several. untold are beginnings of
+    keys that may have a value which is not known here.
     """
 
     action: str
     resource: str | None
     context: Mapping[str, str] = field(default_factory=dict)
     lists: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    untold: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -214,6 +216,8 @@ def _holds(condition: Condition, need: Need, variables: bool) -> bool:
 
 
 def _values(key: str, need: Need) -> tuple[str, ...]:
+    if key.startswith(need.untold):
+        raise PolicyError(f"what {key} is for {need.action} on {need.resource} is not known here")
     if key in LIST_KEYS:
         return need.lists.get(key, ())
     return (need.context[key],) if key in need.context else ()

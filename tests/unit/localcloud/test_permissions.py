@@ -13,7 +13,7 @@ from localcloud.policy import Need, PolicyError
 
 REGION = "ap-northeast-2"
 TAGS = {"i-1": {"Project": "academy"}, "i-2": {}}
-KNOWS = Knows(lambda one: TAGS.get(one, {}), {"profile": "role"}.get)
+KNOWS = Knows(lambda arn: TAGS.get(arn.rpartition("/")[2], {}), {"profile": "role"}.get)
 HERE = {"aws:requestedregion": REGION}
 URL = "https://sqs.ap-northeast-2.amazonaws.com/123456789012/jobs"
 

@@ -226,7 +226,11 @@ def first_denied(policy: Mapping[str, Any], use: Use, tags: Mapping[str, str] | 
     statements = read_policy(policy)
     tags_of = {**TAGS, **({ITSELF: tags} if tags else {})}
     for need in needs(
-        use.service, use.operation, use.parameters, settings.REGION, Knows(lambda one: tags_of.get(one, {}))
+        use.service,
+        use.operation,
+        use.parameters,
+        settings.REGION,
+        Knows(lambda arn: tags_of.get(arn.rpartition("/")[2], {})),
     ):
         full = replace(need, context={**need.context, "aws:userid": f"AROA1:{ITSELF}"})
         if not decide(statements, full).allowed:
