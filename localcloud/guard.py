@@ -17,15 +17,17 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
+from localcloud import settings
 from localcloud.api import Api, Environ, StartResponse, is_limited, is_temporary
 from localcloud.grants import EXERCISE_MARK, Denial, Ledger
 from localcloud.knowledge import knowledge
 from localcloud.permissions import needs
-from localcloud.policy import Decision, Need, PolicyError, Statement, decide, read_policy
+from localcloud.policy import LIST_KEYS, Decision, Need, PolicyError, Statement, decide, read_policy
 from localcloud.wire import ApiError, Call
 
 UNAUTHORIZED_STATUS = 401
 FORBIDDEN_STATUS = 403
+NOT_FOUND_STATUS = 404
 NOT_IMPLEMENTED_STATUS = 501
 
 
@@ -58,6 +60,8 @@ class Guard:
         self._knows = knowledge(api)
         api.guards.append(self._check)
         api.mount("grants", self._serve_grants)
+        api.hooks.register("iam", "SimulatePrincipalPolicy", instead=self._simulate)
+        api.hooks.register("sts", "GetCallerIdentity", after=_name_the_owner)
 
     def authorize(self, access_key: str, need: Need) -> None:
         """Raise DeniedError unless the holder of a key may do this; for what comes in by another way than the API."""
@@ -124,12 +128,55 @@ class Guard:
     def _roles(self) -> list[Any]:
         return list(self._api.backends("iam").roles.values())
 
+    def _simulate(self, call: Call) -> Mapping[str, Any]:
+        """What a user's or a role's policies say to each action on each resource, by the same decision as for calls."""
+        wanted, iam = call.parameters, self._api.backends("iam")
+        principals = {found.arn: found for found in (*iam.users.values(), *iam.roles.values())}
+        principal = principals.get(wanted["PolicySourceArn"])
+        if principal is None:
+            raise ApiError("NoSuchEntity", f"{wanted['PolicySourceArn']} does not exist", NOT_FOUND_STATUS)
+        try:
+            statements = statements_of(principal)
+            results = [
+                _simulated(statements, Need(action, resource, *_entries(wanted.get("ContextEntries") or [])))
+                for action in wanted["ActionNames"]
+                for resource in wanted.get("ResourceArns") or ["*"]
+            ]
+        except PolicyError as error:
+            raise ApiError("NotImplemented", str(error), NOT_IMPLEMENTED_STATUS) from error
+        return {"EvaluationResults": results, "IsTruncated": False}
+
     def _serve_grants(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         if environ["PATH_INFO"] == "/reset" and environ["REQUEST_METHOD"] == "POST":
             self._ledger.reset()
         body = json.dumps(self._ledger.as_dict()).encode()
         start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
         return [body]
+
+
+def _name_the_owner(call: Call, result: dict[str, Any]) -> Mapping[str, Any] | None:
+    """Who is not limited is the account's root user, and not somebody of moto's."""
+    if is_limited(call.access_key):
+        return None
+    account = settings.ACCOUNT_ID
+    return {**result, "UserId": account, "Arn": f"arn:aws:iam::{account}:root"}
+
+
+def _entries(entries: Iterable[Mapping[str, Any]]) -> tuple[dict[str, str], dict[str, tuple[str, ...]]]:
+    """What conditions may ask, as a simulation is told: keys with one value, and those with several."""
+    values = {entry["ContextKeyName"].lower(): tuple(entry["ContextKeyValues"]) for entry in entries}
+    single = {key: found[0] for key, found in values.items() if key not in LIST_KEYS and found}
+    return single, {key: found for key, found in values.items() if key in LIST_KEYS}
+
+
+def _simulated(statements: Iterable[Statement], need: Need) -> dict[str, Any]:
+    decision = decide(statements, need)
+    refused = "explicitDeny" if decision.statement is not None else "implicitDeny"
+    return {
+        "EvalActionName": need.action,
+        "EvalResourceName": need.resource,
+        "EvalDecision": "allowed" if decision.allowed else refused,
+    }
 
 
 def need_of(caller: Caller, need: Need) -> Need:
