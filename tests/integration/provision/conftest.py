@@ -22,6 +22,13 @@ from tests import support
 PLAYBOOK = "playbooks/provision.yml"
 TEARDOWN = "playbooks/teardown.yml"
 LOCAL = "inventories/local"
+# Arguments of a run whom nothing limits.
+OWNER = (
+    "-e",
+    f"aws_access_key={settings.OPERATOR_ACCESS_KEY}",
+    "-e",
+    f"aws_secret_key={settings.OPERATOR_SECRET_KEY}",
+)
 
 
 def free_port() -> int:
@@ -116,7 +123,7 @@ def account(
     try:
         support.wait_until(account.is_ready, "the API answers")
         keys = {f"aws_{name}": value for name, value in account._get("operator").items()}
-        operator.write_text(json.dumps(keys), encoding="utf-8")
+        operator.write_text(json.dumps({**keys, "preflight_permissions": True}), encoding="utf-8")
         yield account
         module = request.module.__name__.rpartition(".")[2]
         operator_grants[module] = account.grants()
