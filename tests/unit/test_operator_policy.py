@@ -32,6 +32,17 @@ NOT_SO = {
 }
 # What is named freely is found by its tag, and so every tag of that kind is read.
 SEES_ALL = {"SeeWhoseItIs"}
+# Where what is used is not ours, or IAM sees a list as all that there is, or reads what says whose something is.
+ANYBODY_S = {
+    "LaunchWithImageAndPlace",
+    "MakeGroupsInNetworks",
+    "ListAlarms",
+    "ListDatabases",
+    "ListRepositories",
+    "ListSubnetGroups",
+    "SeeOwnPermissions",
+    *SEES_ALL,
+}
 # IAM lists all roles or none, and has no region.
 WITHOUT_TWIN = {"FindRolesAndProfiles"}
 # Others' resources, by which a statement's own refusals are made.
@@ -123,6 +134,15 @@ def test_a_condition_is_one_that_its_actions_know(name: str, content: dict[str, 
         known = action.condition_keys.union(*(kind.condition_keys for kind in action.resource_types))
         for key in keys:
             assert key in known or f"{key.partition('/')[0]}/" in known, (action.name, key)
+
+
+@pytest.mark.parametrize(("name", "content"), STATEMENTS, ids=SIDS)
+def test_what_is_not_named_is_told_by_its_tag(name: str, content: dict[str, Any]) -> None:
+    named = all("academy" in resource for resource in resources_of(content))
+    published = all("/aws/service/" in resource or "aws-service-role" in resource for resource in resources_of(content))
+    conditions = json.dumps(content.get("Condition", {}))
+    if not (named or published or resources_of(content) == ["*"] or "Tag/" in conditions):
+        assert content["Sid"] in ANYBODY_S
 
 
 def test_roles_are_passed_by_name_and_to_one_service() -> None:
@@ -231,6 +251,18 @@ CALLS = [
         Twins("ec2", f"{verb}Instances", {"InstanceIds": ["i-own"]}, {"InstanceIds": ["i-own", "i-other"]})
         for verb in ("Start", "Stop", "Terminate")
     ),
+    Twins(
+        "ec2",
+        "CreateSnapshot",
+        {"VolumeId": "vol-own", "TagSpecifications": [{"ResourceType": "snapshot", "Tags": tags("academy")}]},
+        {"VolumeId": "vol-other", "TagSpecifications": [{"ResourceType": "snapshot", "Tags": tags("academy")}]},
+    ),
+    Twins(
+        "ec2",
+        "CreateSnapshot",
+        {"VolumeId": "vol-own", "TagSpecifications": [{"ResourceType": "snapshot", "Tags": tags("academy")}]},
+        {"VolumeId": "vol-own"},
+    ),
     Twins("ec2", "DeleteVolume", {"VolumeId": "vol-own"}, {"VolumeId": "vol-other"}),
     Twins("ec2", "DeleteSecurityGroup", {"GroupId": "sg-own"}, {"GroupId": "sg-other"}),
     Twins("ec2", "AuthorizeSecurityGroupIngress", {"GroupId": "sg-own"}, {"GroupId": "sg-other"}),
@@ -276,6 +308,11 @@ def test_a_call_is_allowed_and_its_twin_is_not(call: Twins) -> None:
     assert call.service == "iam" or not may(call.service, call.operation, call.ours, "us-east-1")
 
 
+def test_lists_are_the_region_s_own() -> None:
+    assert may("ec2", "DescribeInstances", {})
+    assert not may("ec2", "DescribeInstances", {}, "us-east-1")
+
+
 @pytest.mark.parametrize("operation", ["CreateUser", "CreateAccessKey", "AttachUserPolicy", "PutUserPolicy"])
 def test_an_operator_makes_no_users_and_gives_nobody_more(operation: str) -> None:
     assert not may("iam", operation, {"UserName": "academy-operator"})
@@ -297,5 +334,5 @@ def test_names_are_replaced_by_the_published_command(file: Path) -> None:
     """What sed replaces is nowhere a part of another word."""
     text = file.read_text(encoding="utf-8")
     moved = text.replace("123456789012", "210987654321").replace("academy", "school").replace(REGION, "eu-west-1")
-    assert set(re.findall(r".academy.", text)) <= {'"academy"', "/academy-", ":academy-", "/academy/"}
+    assert set(re.findall(r".academy.", text)) <= {'"academy"', '"academy-', "/academy-", ":academy-", "/academy/"}
     assert read_policy(json.loads(moved), file.stem)

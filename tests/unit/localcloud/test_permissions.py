@@ -284,6 +284,27 @@ def test_a_final_snapshot_needs_what_a_snapshot_needs() -> None:
     }
 
 
+def test_the_tags_of_what_is_there_are_asked_for_by_arn_and_of_what_is_yet_to_be_made_by_none() -> None:
+    asked: list[str] = []
+
+    def tags_of(found: str) -> dict[str, str] | None:
+        asked.append(found)
+        return None if ":sns:" in found else {"Project": "academy"}
+
+    knows = Knows(tags_of)
+    (queue,) = needs("sqs", "DeleteQueue", {"QueueUrl": URL}, REGION, knows)
+    assert queue.context["aws:resourcetag/project"] == "academy"
+    (topic,) = needs("sns", "DeleteTopic", {"TopicArn": arn("sns", "t")}, REGION, knows)
+    assert (topic.untold, topic.context) == (("aws:resourcetag/",), HERE)
+    needs("ec2", "CreateVolume", {"AvailabilityZone": "a"}, REGION, knows)
+    assert asked == [arn("sqs", "jobs"), arn("sns", "t")]
+
+
+def test_the_region_of_the_call_can_be_asked_for() -> None:
+    (need,) = needs("ec2", "DescribeVpcs", {}, "us-east-1", KNOWS)
+    assert need.context == {"aws:requestedregion": "us-east-1"}
+
+
 def test_a_service_s_own_role_is_named_by_the_service() -> None:
     (need,) = needs("iam", "CreateServiceLinkedRole", {"AWSServiceName": "rds.amazonaws.com"}, "us-east-1", KNOWS)
     assert need.resource == "arn:aws:iam::123456789012:role/aws-service-role/rds.amazonaws.com/*"

@@ -201,6 +201,15 @@ def test_what_is_not_known_is_an_error_that_names_it(policy: Mapping[str, Any], 
         read_policy(policy)
 
 
+def test_a_tag_that_is_not_known_here_is_an_error_where_it_is_asked_for() -> None:
+    need = Need("a:Do", QUEUE, untold=("aws:resourcetag/",))
+    tests: Mapping[str, Any] = {"Null": {"aws:ResourceTag/Owner": "true"}}
+    with pytest.raises(PolicyError, match="aws:resourcetag/owner"):
+        may(document({"Action": "a:Do", "Condition": tests}), need)
+    assert may(document({"Action": "a:Do"}), need)
+    assert may(document({"Action": "a:Do", "Condition": {"Null": {"aws:userid": "true"}}}), need)
+
+
 def test_naming_resources_of_an_action_whose_resource_is_not_known_is_an_error() -> None:
     with pytest.raises(PolicyError, match="iam:ListRoles"):
         may(document({"Action": "iam:*", "Resource": QUEUE}), Need("iam:ListRoles", None))
