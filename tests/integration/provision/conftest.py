@@ -83,20 +83,20 @@ class Account:
         """What was allowed and denied to whom."""
         return self._get("grants")
 
-    def arguments(self, playbook: str, inventory: str = LOCAL) -> tuple[str, ...]:
+    def arguments(self, *playbooks: str, inventory: str = LOCAL) -> tuple[str, ...]:
         """ansible-playbook's arguments for that inventory's hosts, against this account.
 
         The policies are those of one deployment: another inventory's is the owner's.
         """
         operator = ("-e", f"@{self.operator}") if inventory == LOCAL else ()
-        return "-i", f"{inventory}/hosts.yml", playbook, "-e", f"aws_endpoint_url={self.url}", *operator
+        return "-i", f"{inventory}/hosts.yml", *playbooks, "-e", f"aws_endpoint_url={self.url}", *operator
 
     def provision(self, name: str, *arguments: str, inventory: str = LOCAL) -> support.Run:
         """Run the playbook on the hosts of an inventory, against this account."""
-        return support.playbook(*self.arguments(PLAYBOOK, inventory), *arguments, name=f"provision-{name}")
+        return support.playbook(*self.arguments(PLAYBOOK, inventory=inventory), *arguments, name=f"provision-{name}")
 
     def teardown(self, name: str, *arguments: str, inventory: str = LOCAL) -> support.Run:
-        return support.playbook(*self.arguments(TEARDOWN, inventory), *arguments, name=f"teardown-{name}")
+        return support.playbook(*self.arguments(TEARDOWN, inventory=inventory), *arguments, name=f"teardown-{name}")
 
 
 @pytest.fixture(scope="session")

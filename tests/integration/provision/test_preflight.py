@@ -26,7 +26,7 @@ def preflight(
     account: Account, name: str, *arguments: str, then: tuple[str, ...] = (), **variables: Any
 ) -> support.Run:
     return support.playbook(
-        *account.arguments("playbooks/preflight.yml"), *then, "-e", json.dumps(variables), *arguments,
+        *account.arguments("playbooks/preflight.yml", *then), "-e", json.dumps(variables), *arguments,
         name=f"preflight-{name}",
     )  # fmt: skip
 
