@@ -67,8 +67,8 @@ STOP_POLL_SECONDS = 0.05
 # These wait: moto for a message (long polling), ours for a function's end, which calls the API itself. Holding the lock
 # meanwhile would stop everybody else.
 WAITING_CALLS = frozenset({"lambda.Invoke", "sqs.ReceiveMessage"})
-# Long-lived keys begin with AKIA.
 TEMPORARY_KEY_PREFIX = "ASIA"
+USER_KEY_PREFIX = "AKIA"
 UNKNOWN = b"AccessDenied: not an operation that botocore knows, so that no policy can have allowed it\n"
 
 
@@ -201,7 +201,7 @@ class Api:
         body = _read_body(environ)
         call = identify(environ, body)
         if call is None:
-            if _is_signed_by_a_host(environ):
+            if _is_limited(environ):
                 return _send(start_response, Answer(HTTPStatus.FORBIDDEN, [("Content-Type", "text/plain")], UNKNOWN))
             with self.lock:
                 return _send(start_response, self._ask_moto(environ))
@@ -272,9 +272,14 @@ def is_temporary(access_key: str) -> bool:
     return access_key.startswith(TEMPORARY_KEY_PREFIX)
 
 
-def _is_signed_by_a_host(environ: Environ) -> bool:
+def is_limited(access_key: str) -> bool:
+    """Whether a key is somebody's whom policies limit: a role's or a user's, and not the account's owner's."""
+    return is_temporary(access_key) or access_key.startswith(USER_KEY_PREFIX)
+
+
+def _is_limited(environ: Environ) -> bool:
     scope = signed_scope(environ)
-    return scope is not None and is_temporary(scope[0])
+    return scope is not None and is_limited(scope[0])
 
 
 def _read_body(environ: Environ) -> bytes:

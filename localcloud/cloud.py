@@ -199,6 +199,7 @@ def _lock_for_life(lock: IO[str]) -> None:
 def _start_components(stack: contextlib.ExitStack) -> None:
     # Imported here because moto takes seconds to load, which no other command needs.
     from localcloud.builder import Builder  # noqa: PLC0415
+    from localcloud.operator_user import ensure_operator_user  # noqa: PLC0415
     from localcloud.services import Together  # noqa: PLC0415
     from localcloud.store import Store  # noqa: PLC0415
 
@@ -217,6 +218,7 @@ def _start_components(stack: contextlib.ExitStack) -> None:
             component.start()
         _report_step("registry and builder")
         containers.result()
+    ensure_operator_user(api).write(settings.OPERATOR_USER_KEYS)
     api.ready()
 
 

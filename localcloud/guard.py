@@ -1,9 +1,10 @@
 # Copyright: academy.deploy contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""IAM enforced: whoever calls with a role's temporary keys may do what the role's policies allow, and nothing else.
+"""IAM enforced: who calls with a role's or a user's keys may do what the policies of that allow, and nothing else.
 
-Such keys are those that the metadata service hands out. Long-lived keys are the operator's, who is not limited.
-Resource policies, permissions boundaries and session policies are not evaluated; a boundary is an error that says so.
+A role's temporary keys are those that the metadata service hands out; a user's are those that IAM makes. The account's
+owner (settings.OPERATOR_ACCESS_KEY) is not limited. Resource policies, session policies, permissions boundaries and
+groups of users are not evaluated; of the latter two each is an error that says so.
 """
 
 from __future__ import annotations
@@ -13,27 +14,31 @@ from base64 import b64encode
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
-from localcloud.api import Api, Environ, StartResponse, is_temporary
+from localcloud import settings
+from localcloud.api import Api, Environ, StartResponse, is_limited, is_temporary
 from localcloud.grants import EXERCISE_MARK, Denial, Ledger
+from localcloud.knowledge import knowledge
 from localcloud.permissions import needs
-from localcloud.policy import Decision, Need, PolicyError, Statement, decide, read_policy
+from localcloud.policy import LIST_KEYS, Decision, Need, PolicyError, Statement, decide, read_policy
 from localcloud.wire import ApiError, Call
 
 UNAUTHORIZED_STATUS = 401
 FORBIDDEN_STATUS = 403
+NOT_FOUND_STATUS = 404
 NOT_IMPLEMENTED_STATUS = 501
 
 
 @dataclass(frozen=True)
-class Session:
-    """Somebody in a role; on an instance, user_id is <role id>:<instance id>."""
+class Caller:
+    """A user, or somebody in a role, whose user_id is <role id>:<instance id> on an instance and whose keys end."""
 
-    role: str
+    name: str
     arn: str
     user_id: str
-    ends: datetime
+    ends: datetime | None
     statements: tuple[Statement, ...]
 
 
@@ -52,64 +57,94 @@ class Guard:
         self._api = api
         self._clock = clock
         self._ledger = Ledger()
+        self._knows = knowledge(api)
         api.guards.append(self._check)
         api.mount("grants", self._serve_grants)
+        api.hooks.register("iam", "SimulatePrincipalPolicy", instead=self._simulate)
+        api.hooks.register("sts", "GetCallerIdentity", after=_name_the_owner)
 
     def authorize(self, access_key: str, need: Need) -> None:
         """Raise DeniedError unless the holder of a key may do this; for what comes in by another way than the API."""
-        if is_temporary(access_key):
+        if is_limited(access_key):
             with self._api.lock:
-                session = self._session(access_key)
-                if session is None:
-                    raise DeniedError("The role that this caller had is gone", {})
-                self._require(session, [need], exercise=False)
+                caller = self._caller(access_key)
+                if caller is None:
+                    raise DeniedError("The role or the user that this caller had is gone", {})
+                self._require(caller, [need], exercise=False)
 
     def _check(self, call: Call) -> None:
-        if not is_temporary(call.access_key):
+        if not is_limited(call.access_key):
             return
         exercise = EXERCISE_MARK in call.request.headers.get("User-Agent", "")
         try:
             with self._api.lock:
-                session = self._session(call.access_key)
-                if session is None:
+                caller = self._caller(call.access_key)
+                if caller is None:
                     raise unknown_key(call)
-                if session.ends <= self._clock():
+                if caller.ends is not None and caller.ends <= self._clock():
                     raise expired_key(call)
-                wanted = needs(call.service, call.action, call.parameters, call.region, self._tags_of)
-                self._require(session, wanted, exercise=exercise)
+                wanted = needs(call.service, call.action, call.parameters, call.region, self._knows)
+                self._require(caller, wanted, exercise=exercise)
         except DeniedError as denied:
             raise access_denied(call, denied) from denied
         except PolicyError as error:
             raise ApiError("NotImplemented", str(error), NOT_IMPLEMENTED_STATUS) from error
 
-    def _require(self, session: Session, wanted: Iterable[Need], *, exercise: bool) -> None:
+    def _require(self, caller: Caller, wanted: Iterable[Need], *, exercise: bool) -> None:
         for need in wanted:
-            decision = decide(session.statements, need_of(session, need))
+            decision = decide(caller.statements, need_of(caller, need))
             if not decision.allowed:
-                caller = session.arn.rpartition("/")[2]
-                refused = Denial(session.role, need.action, need.resource or "*", caller)
+                who = caller.arn.rpartition("/")[2]
+                refused = Denial(caller.name, need.action, need.resource or "*", who)
                 self._ledger.denied(refused, exercise=exercise)
-                raise denial(session, need, decision)
+                raise denial(caller, need, decision)
             assert decision.statement is not None  # something allowed it
-            self._ledger.allowed(session.role, decision.statement.sid, need.action, exercise=exercise)
+            self._ledger.allowed(caller.name, decision.statement.sid, need.action, exercise=exercise)
 
-    def _session(self, access_key: str) -> Session | None:
+    def _caller(self, access_key: str) -> Caller | None:
+        return self._session(access_key) if is_temporary(access_key) else self._user(access_key)
+
+    def _session(self, access_key: str) -> Caller | None:
         """What moto knows of a key: the metadata service lets it assume the instance's role."""
         assumed = self._api.backends("sts").get_assumed_role_from_access_key(access_key)
         role = next((role for role in self._roles() if assumed and role.arn == assumed.role_arn), None)
         if role is None:
             return None
-        if role.permissions_boundary_arn:
-            raise PolicyError(f"{role.name}: permissions boundaries are not known here")
-        return Session(role.name, assumed.arn, assumed.user_id, assumed.expiration.replace(tzinfo=UTC), _read(role))
+        ends = assumed.expiration.replace(tzinfo=UTC)
+        return Caller(role.name, assumed.arn, assumed.user_id, ends, statements_of(role))
+
+    def _user(self, access_key: str) -> Caller | None:
+        iam = self._api.backends("iam")
+        keys = {
+            key.access_key_id: user for user in iam.users.values() for key in user.access_keys if key.status == "Active"
+        }
+        found = keys.get(access_key)
+        if found is None:
+            return None
+        if any(found in group.users for group in iam.groups.values()):
+            raise PolicyError(f"{found.name}: groups of users are not known here")
+        return Caller(found.name, found.arn, found.id, None, statements_of(found))
 
     def _roles(self) -> list[Any]:
         return list(self._api.backends("iam").roles.values())
 
-    def _tags_of(self, instance_id: str) -> Mapping[str, str]:
-        instances = self._api.backends("ec2").all_instances()
-        found = next((instance for instance in instances if instance.id == instance_id), None)
-        return {tag["key"]: tag["value"] for tag in found.get_tags()} if found else {}
+    def _simulate(self, call: Call) -> Mapping[str, Any]:
+        """What a user's or a role's policies say to each action on each resource, by the same decision as for calls."""
+        wanted, iam = call.parameters, self._api.backends("iam")
+        principals = {found.arn: found for found in (*iam.users.values(), *iam.roles.values())}
+        principal = principals.get(wanted["PolicySourceArn"])
+        if principal is None:
+            raise ApiError("NoSuchEntity", f"{wanted['PolicySourceArn']} does not exist", NOT_FOUND_STATUS)
+        try:
+            statements = statements_of(principal)
+            results = [
+                _simulated(statements, Need(action, resource, *_entries(wanted.get("ContextEntries") or [])))
+                for action in wanted["ActionNames"]
+                for resource in wanted.get("ResourceArns") or ["*"]
+            ]
+        except PolicyError as error:
+            raise ApiError("NotImplemented", str(error), NOT_IMPLEMENTED_STATUS) from error
+        return {"EvaluationResults": results, "IsTruncated": False}
 
     def _serve_grants(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         if environ["PATH_INFO"] == "/reset" and environ["REQUEST_METHOD"] == "POST":
@@ -119,25 +154,57 @@ class Guard:
         return [body]
 
 
-def need_of(session: Session, need: Need) -> Need:
+def _name_the_owner(call: Call, result: dict[str, Any]) -> Mapping[str, Any] | None:
+    """Who is not limited is the account's root user, and not somebody of moto's."""
+    if is_limited(call.access_key):
+        return None
+    account = settings.ACCOUNT_ID
+    return {**result, "UserId": account, "Arn": f"arn:aws:iam::{account}:root"}
+
+
+def _entries(entries: Iterable[Mapping[str, Any]]) -> tuple[dict[str, str], dict[str, tuple[str, ...]]]:
+    """What conditions may ask, as a simulation is told: keys with one value, and those with several."""
+    values = {entry["ContextKeyName"].lower(): tuple(entry["ContextKeyValues"]) for entry in entries}
+    single = {key: found[0] for key, found in values.items() if key not in LIST_KEYS and found}
+    return single, {key: found for key, found in values.items() if key in LIST_KEYS}
+
+
+def _simulated(statements: Iterable[Statement], need: Need) -> dict[str, Any]:
+    decision = decide(statements, need)
+    refused = "explicitDeny" if decision.statement is not None else "implicitDeny"
+    return {
+        "EvalActionName": need.action,
+        "EvalResourceName": need.resource,
+        "EvalDecision": "allowed" if decision.allowed else refused,
+    }
+
+
+def need_of(caller: Caller, need: Need) -> Need:
     """A need, with what conditions may ask about the caller."""
-    return replace(need, context={**need.context, "aws:userid": session.user_id})
+    return replace(need, context={**need.context, "aws:userid": caller.user_id})
 
 
-def _read(role: Any) -> tuple[Statement, ...]:
-    inline = {name: json.loads(document) for name, document in role.policies.items()}
+def statements_of(principal: Any) -> tuple[Statement, ...]:
+    """All that the policies of moto's role or user say, inline and attached."""
+    if getattr(principal, "permissions_boundary_arn", None):
+        raise PolicyError(f"{principal.name}: permissions boundaries are not known here")
     managed = {
-        policy.name: json.loads(version.document)
-        for policy in role.managed_policies.values()
+        policy.name: version.document
+        for policy in principal.managed_policies.values()
         for version in policy.versions
         if version.version_id == policy.default_version_id
     }
     return tuple(
-        statement for name, document in (inline | managed).items() for statement in read_policy(document, name)
+        statement for name, document in {**principal.policies, **managed}.items() for statement in _read(document, name)
     )
 
 
-def denial(session: Session, need: Need, decision: Decision) -> DeniedError:
+@lru_cache  # Reading them takes longer than deciding by them.
+def _read(document: str, name: str) -> tuple[Statement, ...]:
+    return read_policy(json.loads(document), name)
+
+
+def denial(caller: Caller, need: Need, decision: Decision) -> DeniedError:
     """Say who may not do what to what, and why."""
     resource = need.resource or "*"
     explicit = decision.statement is not None
@@ -147,11 +214,11 @@ def denial(session: Session, need: Need, decision: Decision) -> DeniedError:
         else f"because no identity-based policy allows the {need.action} action"
     )
     return DeniedError(
-        f"User: {session.arn} is not authorized to perform: {need.action} on resource: {resource} {why}",
+        f"User: {caller.arn} is not authorized to perform: {need.action} on resource: {resource} {why}",
         {
             "allowed": False,
             "explicitDeny": explicit,
-            "context": {"principal": session.arn, "action": need.action, "resource": resource},
+            "context": {"principal": caller.arn, "action": need.action, "resource": resource},
         },
     )
 

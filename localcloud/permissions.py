@@ -2,20 +2,25 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a call needs in IAM's terms: its actions, the ARNs they concern, and what conditions may ask about those.
 
-Of an operation that no table here names, the action is the operation's own name and the resource is not known: a policy
-that allows it on everything does, and one that names resources is an error, as localcloud.policy says.
+Which resources an action concerns, and which condition keys it has, is AWS's own word (localcloud.actions). Written
+here is only which parameters name them, where no convention tells. Where a call must name a resource of some kind and
+does not, or by nothing that is known here, that resource is not known: a policy that allows the action on everything
+does, and one that names resources is an error, as localcloud.policy says. So is an action that the reference lacks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import groupby, product
 from typing import Any, Final
 
 from localcloud import settings
-from localcloud.policy import Need
+from localcloud.actions import PLACES, TAGGING, VARIABLE, Action, ResourceType, find_action, tagging_action
+from localcloud.policy import Need, PolicyError
 
-TagsOf = Callable[[str], Mapping[str, str]]
+Parameters = Mapping[str, Any]
 
 # botocore's name of a service, where its actions have another prefix.
 PREFIXES: Final[Mapping[str, str]] = {
@@ -27,84 +32,359 @@ PREFIXES: Final[Mapping[str, str]] = {
 # Operations that are no actions of their own.
 ACTIONS: Final[Mapping[str, str]] = {
     "lambda.Invoke": "lambda:InvokeFunction",
+    "s3.ListBuckets": "s3:ListAllMyBuckets",
     "sqs.ChangeMessageVisibilityBatch": "sqs:ChangeMessageVisibility",
     "sqs.DeleteMessageBatch": "sqs:DeleteMessage",
     "sqs.SendMessageBatch": "sqs:SendMessage",
 }
 FREE: Final = frozenset({"sts.GetCallerIdentity"})  # whoever has a key may ask whose it is
-WITHOUT_RESOURCE: Final = frozenset({"ecr.GetAuthorizationToken", "sqs.ListQueues"})
-INSTANCE_OPERATIONS: Final = frozenset(
-    {"ec2.RebootInstances", "ec2.StartInstances", "ec2.StopInstances", "ec2.TerminateInstances"}
-)
-TAG_OPERATIONS: Final = frozenset({"ec2.CreateTags", "ec2.DeleteTags"})
+
+# Variable of an ARN → the parameters that it comes from, where neither its own name nor its plural is one.
+# A dot goes into a structure, and into each member of a list.
+NAMES: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
+    "ec2": {
+        "KeyPairName": ("KeyName",),
+        "LaunchTemplateId": ("LaunchTemplateId", "LaunchTemplate.LaunchTemplateId"),
+        "NetworkInterfaceId": ("NetworkInterfaceId", "NetworkInterfaces.NetworkInterfaceId"),
+        "SecurityGroupId": ("GroupId", "Groups", "SecurityGroupIds", "NetworkInterfaces.Groups"),
+        "SubnetId": ("SubnetId", "NetworkInterfaces.SubnetId"),
+    },
+    "events": {"RuleName": ("Name", "Rule")},
+    "rds": {
+        "DbInstanceName": ("DBInstanceIdentifier",),
+        "ParameterGroupName": ("DBParameterGroupName",),
+        "SecurityGroupName": ("DBSecurityGroups",),
+        "SnapshotName": ("DBSnapshotIdentifier",),
+        "SubnetGroupName": ("DBSubnetGroupName",),
+    },
+    "sns": {"TopicName": ("Name",)},
+    "sqs": {"QueueName": ("QueueName", "QueueUrl")},
+    "ssm": {"ParameterNameWithoutLeadingSlash": ("Name", "Names")},
+}
+# What an ARN holds of a name, where that is not all of it.
+PLAIN_NAMES: Final[Mapping[str, Callable[[str], str]]] = {
+    "sqs": lambda queue: queue.rpartition("/")[2],
+    "ssm": lambda parameter: parameter.removeprefix("/"),
+}
+# What comes into being without a name or a number of its own, besides what Create… says.
+CREATES: Final[Mapping[str, frozenset[str]]] = {
+    "ec2:RunInstances": frozenset({"instance", "network-interface", "volume"}),
+}
 # What EC2's ids begin with.
-RESOURCE_TYPES: Final[Mapping[str, str]] = {"i": "instance", "sg": "security-group", "vol": "volume"}
+RESOURCE_TYPES: Final[Mapping[str, str]] = {
+    "ami": "image",
+    "eni": "network-interface",
+    "i": "instance",
+    "key": "key-pair",
+    "lt": "launch-template",
+    "sg": "security-group",
+    "sgr": "security-group-rule",
+    "sir": "spot-instances-request",
+    "snap": "snapshot",
+    "subnet": "subnet",
+    "vol": "volume",
+    "vpc": "vpc",
+}
+# Action → the parameter by which it hands over a role, or an instance profile with one, and the service that gets it.
+PASSES: Final[Mapping[str, tuple[str, str]]] = {
+    "ec2:AssociateIamInstanceProfile": ("IamInstanceProfile", "ec2.amazonaws.com"),
+    "ec2:ReplaceIamInstanceProfileAssociation": ("IamInstanceProfile", "ec2.amazonaws.com"),
+    "ec2:RunInstances": ("IamInstanceProfile", "ec2.amazonaws.com"),
+    "events:PutRule": ("RoleArn", "events.amazonaws.com"),
+    "events:PutTargets": ("Targets.RoleArn", "events.amazonaws.com"),
+    "iam:AddRoleToInstanceProfile": ("RoleName", "ec2.amazonaws.com"),
+    "lambda:CreateFunction": ("Role", "lambda.amazonaws.com"),
+    "lambda:UpdateFunctionConfiguration": ("Role", "lambda.amazonaws.com"),
+}
+# An operation that does another one's work too where it has such a parameter: that operation, and its parameters.
+ALSO: Final[Mapping[str, tuple[str, str, Mapping[str, str]]]] = {
+    "rds:DeleteDBInstance": (
+        "FinalDBSnapshotIdentifier",
+        "CreateDBSnapshot",
+        {"DBInstanceIdentifier": "DBInstanceIdentifier", "DBSnapshotIdentifier": "FinalDBSnapshotIdentifier"},
+    ),
+}
+PASS_ROLE: Final = "iam:PassRole"
+SERVICE_LINKED: Final = "iam:CreateServiceLinkedRole"
+ANY: Final = "*"
+RESOURCE_TAGS: Final = ("aws:resourcetag/", "ec2:resourcetag/")
+REQUEST_TAG: Final = "aws:requesttag/"
+TAG_KEYS: Final = "aws:tagkeys"
 
 
-def needs(service: str, operation: str, parameters: Mapping[str, Any], region: str, tags_of: TagsOf) -> list[Need]:
-    """Everything that a call needs; all of it must be allowed. tags_of knows an instance's tags."""
+@dataclass(frozen=True)
+class Knows:
+    """What only the account knows of what a call names.
+
+    tags_of tells the tags of what has that ARN, or nothing where it does not know how, role_of the name of the role in
+    an instance profile, and expand the parameters with those that they stand for: a launch template's data, the
+    instance of an association.
+    """
+
+    tags_of: Callable[[str], Mapping[str, str] | None] = lambda _: {}
+    role_of: Callable[[str], str | None] = lambda _: None
+    expand: Callable[[str, Parameters], Parameters] = lambda _, parameters: parameters
+
+
+@dataclass(frozen=True)
+class _Named:
+    """A resource that a call concerns; is_new where it is yet to be made."""
+
+    kind: ResourceType
+    arn: str
+    is_new: bool = False
+
+    @property
+    def id(self) -> str:
+        return self.arn.rpartition("/")[2]
+
+
+@dataclass(frozen=True)
+class _Request:
+    """A call as it is judged."""
+
+    action: Action
+    parameters: Parameters
+    region: str
+    knows: Knows
+
+    @property
+    def prefix(self) -> str:
+        return self.action.name.partition(":")[0]
+
+    @property
+    def operation(self) -> str:
+        return self.action.name.partition(":")[2]
+
+
+def needs(service: str, operation: str, parameters: Parameters, region: str, knows: Knows) -> list[Need]:
+    """Everything that a call needs; all of it must be allowed."""
     name = f"{service}.{operation}"
     if name in FREE:
         return []
-    action = ACTIONS.get(name, f"{PREFIXES.get(service, service)}:{operation}")
-    if name in INSTANCE_OPERATIONS:
-        named = parameters.get("InstanceIds") or []
-        return [_instance_need(action, region, found, tags_of) for found in named] or [Need(action, None)]
-    if name in TAG_OPERATIONS:
-        keys = tuple(tag["Key"] for tag in parameters.get("Tags") or [])
-        lists = {"aws:tagkeys": keys} if keys else {}
-        return [replace(_tagged_need(action, region, found, tags_of), lists=lists) for found in parameters["Resources"]]
-    return [Need(action, resource) for resource in _resources(name, service, parameters, region)]
+    action = find_action(ACTIONS.get(name, f"{PREFIXES.get(service, service)}:{operation}"))
+    request = _Request(action, knows.expand(name, parameters), region, knows)
+    named = list(_named(request)) or list(_all_of_them(request))
+    return [
+        *(_need(request, action, one) for one in named),
+        *([Need(action.name, ANY, _of_call(request))] if not action.resource_types else []),
+        *([Need(action.name, None, _of_call(request))] if _lacks_one(request, named) else []),
+        *_tagging(request, named),
+        *_passing(request),
+        *_also(request),
+    ]
 
 
 def repository_arn(name: str, region: str = settings.REGION) -> str:
     """A repository as policies name it."""
-    return _arn("ecr", region, f"repository/{name}")
+    return f"arn:aws:ecr:{region}:{settings.ACCOUNT_ID}:repository/{name}"
 
 
-def _instance_need(action: str, region: str, instance_id: str, tags_of: TagsOf) -> Need:
-    context = {"ec2:instanceid": instance_id}
-    for key, value in tags_of(instance_id).items():
-        context |= {f"{service}:resourcetag/{key.lower()}": value for service in ("aws", "ec2")}
-    return Need(action, _arn("ec2", region, f"instance/{instance_id}"), context)
+# --- which resources ----------------------------------------------------------------------------------------------
 
 
-def _tagged_need(action: str, region: str, resource_id: str, tags_of: TagsOf) -> Need:
-    resource_type = RESOURCE_TYPES.get(resource_id.partition("-")[0])
-    if resource_type == "instance":
-        return _instance_need(action, region, resource_id, tags_of)
-    return Need(action, resource_type and _arn("ec2", region, f"{resource_type}/{resource_id}"))
+def _named(request: _Request) -> Iterator[_Named]:
+    """Of each family of resources those that the call names; of a family's members the most exact one."""
+    for _, members in groupby(sorted(request.action.resource_types, key=_family), _family):
+        found = [(kind, list(_of_kind(request, kind))) for kind in members]
+        exact = max((len(kind.variables) for kind, named in found if named), default=0)
+        for kind, named in found:
+            if len(kind.variables) == exact:
+                yield from named
 
 
-def _resources(name: str, service: str, parameters: Mapping[str, Any], region: str) -> list[str | None]:
-    if name in WITHOUT_RESOURCE or name.startswith("ec2.Describe"):
-        return ["*"]
-    match service:
-        case "sqs":
-            return [_queue(parameters, region)]
-        case "logs":
-            return [_log_stream(parameters, region)]
-        case "ecr":
-            return _repositories(parameters, region)
-        case _:
-            return [None]
+def _family(kind: ResourceType) -> str:
+    return kind.family
 
 
-def _queue(parameters: Mapping[str, Any], region: str) -> str | None:
-    name = str(parameters.get("QueueUrl") or parameters.get("QueueName") or "").rpartition("/")[2]
-    return _arn("sqs", region, name) if name else None
+def _of_kind(request: _Request, kind: ResourceType) -> Iterator[_Named]:
+    arns = [arn for arn in _arns(request.parameters) if kind.fits(arn)]
+    if arns:
+        yield from (_Named(kind, arn) for arn in arns)
+        return
+    if request.operation in {"CreateTags", "DeleteTags"} and request.prefix == "ec2":
+        ids = [one for one in request.parameters["Resources"] if RESOURCE_TYPES.get(one.partition("-")[0]) == kind.name]
+        yield from (_Named(kind, _fill(request, kind, [one])) for one in ids)
+        return
+    values = [_values_of(request, variable) for variable in kind.variables]
+    if all(values):
+        yield from (_Named(kind, _fill(request, kind, chosen)) for chosen in product(*values))
+    elif _creates(request, kind):
+        yield _Named(kind, _fill(request, kind, [(found or [ANY])[0] for found in values]), is_new=True)
 
 
-def _log_stream(parameters: Mapping[str, Any], region: str) -> str | None:
-    """In IAM's eyes a group is its stream of no name, which is why policies say <group>:*."""
-    group, stream = parameters.get("logGroupName"), parameters.get("logStreamName", "")
-    return _arn("logs", region, f"log-group:{group}:log-stream:{stream}") if group else None
+def _all_of_them(request: _Request) -> Iterator[_Named]:
+    """What a call is about that lists and does not say of which: IAM asks for all that there may be."""
+    if request.action.reads and request.operation.startswith(("Describe", "List")):
+        for kind in request.action.resource_types:
+            yield _Named(kind, _fill(request, kind, [ANY] * len(kind.variables)))
 
 
-def _repositories(parameters: Mapping[str, Any], region: str) -> list[str | None]:
-    named = parameters.get("repositoryNames") or [parameters.get("repositoryName")]
-    return [repository_arn(name, region) if name else None for name in named]
+def _lacks_one(request: _Request, named: Iterable[_Named]) -> bool:
+    """Whether something of a family must be named and is not, or nothing at all is named where something can be."""
+    families = {one.kind.family for one in named}
+    required = {kind.family for kind in request.action.resource_types if kind.required}
+    return bool(required - families) or bool(request.action.resource_types and not families)
 
 
-def _arn(service: str, region: str, resource: str) -> str:
-    return f"arn:aws:{service}:{region}:{settings.ACCOUNT_ID}:{resource}"
+def _creates(request: _Request, kind: ResourceType) -> bool:
+    made = request.operation.removeprefix("Create").lower() if request.operation.startswith("Create") else ""
+    return made == kind.name.replace("-", "") or kind.name in CREATES.get(request.action.name, ())
+
+
+def _arns(parameters: Parameters) -> Iterator[str]:
+    for value in parameters.values():
+        for one in value if isinstance(value, list) else [value]:
+            if isinstance(one, str) and one.startswith("arn:"):
+                yield one
+
+
+def _values_of(request: _Request, variable: str) -> list[str]:
+    """What the call says where an ARN has this variable."""
+    if request.action.name == SERVICE_LINKED:
+        return [f"aws-service-role/{request.parameters['AWSServiceName']}/{ANY}"]
+    paths = NAMES.get(request.prefix, {}).get(variable) or _by_convention(request.parameters, variable)
+    found = [value for path in paths for value in _at(request.parameters, path.split("."))]
+    plain = PLAIN_NAMES.get(request.prefix, str)
+    return [plain(value) for value in dict.fromkeys(found) if not value.startswith("arn:")]
+
+
+def _by_convention(parameters: Parameters, variable: str) -> list[str]:
+    wanted = variable.removesuffix("WithPath").lower()
+    return [name for name in parameters if name.lower() in {wanted, f"{wanted}s"}]
+
+
+def _at(content: Any, path: list[str]) -> Iterator[str]:
+    if isinstance(content, list):
+        for one in content:
+            yield from _at(one, path)
+    elif path and isinstance(content, Mapping):
+        yield from _at(content.get(path[0]), path[1:])
+    elif not path and isinstance(content, str) and content:
+        yield content
+
+
+def _fill(request: _Request, kind: ResourceType, values: Iterable[str]) -> str:
+    """An ARN of what it names."""
+    remaining = iter(values)
+    places = {"Partition": "aws", "Region": request.region, "Account": settings.ACCOUNT_ID}
+    arn = VARIABLE.sub(lambda found: places[found[1]] if found[1] in PLACES else next(remaining), kind.arn)
+    if request.prefix == "logs" and kind.name == "log-group" and request.action.access_level != TAGGING:
+        # In IAM's eyes a group is its stream of no name, which is why policies say <group>:*.
+        return f"{arn}:log-stream:"
+    # The parameters that AWS itself publishes are in nobody's account.
+    return re.sub(r"^(arn:aws:ssm:[^:]*:)\d+(:parameter/aws/)", r"\1\2", arn)
+
+
+# --- what conditions may ask --------------------------------------------------------------------------------------
+
+
+def _of_call(request: _Request) -> dict[str, str]:
+    context = {"aws:requestedregion": request.region}
+    if request.action.name == SERVICE_LINKED:
+        context["iam:awsservicename"] = request.parameters["AWSServiceName"]
+    return context
+
+
+def _need(request: _Request, action: Action, one: _Named, more: Mapping[str, str] | None = None) -> Need:
+    """An action on one resource, with those tags and keys that the action has in AWS's reference."""
+    known = _keys_of(action, one.kind)
+    context = {**_of_call(request), **(more or {})}
+    if one.kind.name == "instance" and "ec2:instanceid" in known and not one.is_new:
+        context["ec2:instanceid"] = one.id
+    keys = [key for key in RESOURCE_TAGS if key in known]
+    tags = request.knows.tags_of(one.arn) if keys and not one.is_new else {}
+    context |= {f"{key}{name.lower()}": value for key in keys for name, value in (tags or {}).items()}
+    asked = _request_tags(request, one.kind.name)
+    if REQUEST_TAG in known:
+        context |= {f"{REQUEST_TAG}{name.lower()}": value for name, value in asked.items() if value is not None}
+    lists = {TAG_KEYS: tuple(asked)} if asked and TAG_KEYS in known else {}
+    return Need(action.name, one.arn, context, lists, tuple(keys) if tags is None else ())
+
+
+def _keys_of(action: Action, kind: ResourceType) -> frozenset[str]:
+    own = next((each.condition_keys for each in action.resource_types if each.name == kind.name), frozenset())
+    return own | action.condition_keys
+
+
+def _request_tags(request: _Request, kind: str) -> dict[str, str | None]:
+    """The tags that a call gives or takes away; EC2 has some for each kind of what is made."""
+    specified = request.parameters.get("TagSpecifications")
+    if specified is not None:
+        return {
+            tag["Key"]: tag.get("Value")
+            for each in specified
+            if each.get("ResourceType") == kind
+            for tag in each.get("Tags") or []
+        }
+    by_name = {name.lower(): value for name, value in request.parameters.items()}
+    given = by_name.get("tags") or by_name.get("tagkeys") or []
+    if isinstance(given, Mapping):
+        return dict(given)
+    return dict(_tag(one) for one in given)
+
+
+def _tag(tag: str | Mapping[str, str]) -> tuple[str, str | None]:
+    if isinstance(tag, str):
+        return tag, None
+    lower = {name.lower(): value for name, value in tag.items()}
+    return lower["key"], lower.get("value")
+
+
+# --- what else a call needs ---------------------------------------------------------------------------------------
+
+
+def _tagging(request: _Request, named: list[_Named]) -> Iterator[Need]:
+    """Who makes something with tags must be allowed to tag it."""
+    if request.action.access_level == TAGGING or not request.operation.startswith(("Create", "Import", "Put", "Run")):
+        return
+    kinds = {one.kind.name: one for one in named}
+    tagged = [each["ResourceType"] for each in request.parameters.get("TagSpecifications", [])] or list(kinds)
+    for kind in dict.fromkeys(tagged):
+        action = tagging_action(request.prefix, kind) if _request_tags(request, kind) else None
+        if action is not None:
+            one = kinds.get(kind) or _made_beside(request, action, kind)
+            # A group's own ARN is the one to be tagged.
+            plain = replace(one, arn=one.arn.removesuffix(":log-stream:"), is_new=True)
+            made = {"ec2:createaction": request.operation} if request.prefix == "ec2" else {}
+            yield _need(request, action, plain, made)
+
+
+def _made_beside(request: _Request, action: Action, name: str) -> _Named:
+    """What a launch makes and is not judged by itself: a Spot request."""
+    kind = next(each for each in action.resource_types if each.name == name)
+    return _Named(kind, _fill(request, kind, [ANY] * len(kind.variables)), is_new=True)
+
+
+def _passing(request: _Request) -> Iterator[Need]:
+    """Who gives a role to a service must be allowed to pass it."""
+    passes = PASSES.get(request.action.name)
+    if passes is None:
+        given = [name for name in request.parameters if "role" in name.lower()]
+        if given and PASS_ROLE in request.action.dependent_actions:
+            raise PolicyError(f"{request.action.name} passes a role ({given[0]}), which is not known here")
+        return
+    path, service = passes
+    for role in _passed_roles(request, path):
+        context = {**_of_call(request), "iam:passedtoservice": service}
+        yield Need(PASS_ROLE, f"arn:aws:iam::{settings.ACCOUNT_ID}:role/{role}", context)
+
+
+def _passed_roles(request: _Request, path: str) -> Iterator[str]:
+    if path == "IamInstanceProfile":
+        profile = request.parameters.get(path) or {}
+        name = profile.get("Name") or str(profile.get("Arn") or "").rpartition("/")[2]
+        role = request.knows.role_of(name) if name else None
+        if role:  # without one there is nothing to pass, and EC2 refuses the profile itself
+            yield role
+    else:
+        for value in _at(request.parameters, path.split(".")):
+            yield value.rpartition(":role/")[2]
+
+
+def _also(request: _Request) -> list[Need]:
+    when, operation, names = ALSO.get(request.action.name, ("", "", {}))
+    if not request.parameters.get(when):
+        return []
+    parameters = {name: request.parameters[source] for name, source in names.items()}
+    return needs(request.prefix, operation, parameters, request.region, request.knows)

@@ -23,9 +23,18 @@ EVERY: Final = "ForAllValues:"
 # "true" wants the key to be missing, "false" wants it to be there.
 PRESENCE: Final = "Null"
 # Condition keys, in lower case as IAM compares them: whole ones, and those that go on with a tag's key.
-KEYS: Final = frozenset({"aws:userid", "ec2:instanceid"})
+KEYS: Final = frozenset(
+    {
+        "aws:requestedregion",
+        "aws:userid",
+        "ec2:createaction",
+        "ec2:instanceid",
+        "iam:awsservicename",
+        "iam:passedtoservice",
+    }
+)
 LIST_KEYS: Final = frozenset({"aws:tagkeys"})  # that have several values, or none
-TAG_KEYS: Final = ("aws:resourcetag/", "ec2:resourcetag/")
+TAG_KEYS: Final = ("aws:requesttag/", "aws:resourcetag/", "ec2:resourcetag/")
 ARN_PARTS: Final = 6
 
 _TOKEN = re.compile(r"\$\{(?P<variable>[^}]*)\}|(?P<wildcard>[*?])|(?P<text>\$|[^$*?]+)")
@@ -43,13 +52,15 @@ class Need:
     """What one call needs: an action on one resource, and what conditions may ask about it.
 
     resource is "*" for an action that concerns no particular one, and nothing where it is not known which it concerns.
-    context is by condition key, in lower case; lists are the values of keys that have several.
+    context is by condition key, in lower case; lists are the values of keys that have several. untold are beginnings of
+    keys that may have a value which is not known here.
     """
 
     action: str
     resource: str | None
     context: Mapping[str, str] = field(default_factory=dict)
     lists: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    untold: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -205,6 +216,8 @@ def _holds(condition: Condition, need: Need, variables: bool) -> bool:
 
 
 def _values(key: str, need: Need) -> tuple[str, ...]:
+    if key.startswith(need.untold):
+        raise PolicyError(f"what {key} is for {need.action} on {need.resource} is not known here")
     if key in LIST_KEYS:
         return need.lists.get(key, ())
     return (need.context[key],) if key in need.context else ()

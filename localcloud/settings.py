@@ -100,6 +100,7 @@ INSTANCES_DIR: Final = STATE_DIR / "instances"  # one directory per instance, bi
 
 RUNTIME_DIR: Final = Path("/run/academy-localcloud")
 LOCK_FILE: Final = RUNTIME_DIR / "lock"
+OPERATOR_USER_KEYS: Final = RUNTIME_DIR / "operator.json"  # of the user whom policies limit
 PID_FILE: Final = RUNTIME_DIR / "pid"
 STATUS_FILE: Final = RUNTIME_DIR / "status.json"
 LXCFS_DIR: Final = RUNTIME_DIR / "lxcfs"

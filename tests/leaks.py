@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from localcloud import demo, registry, settings
+from localcloud.operator_user import Keys
 from tests import policies, support
 
 SECRETS_DIR = support.ROOT / "build" / "localcloud" / "secrets"
@@ -57,10 +58,11 @@ def _credentials(hosts: Mapping[str, str]) -> dict[str, str]:
         # Three bytes are four letters: the last ones depend on what follows.
         "registry's login": base64.b64encode(f"{registry.USER}:{registry.TOKEN_START}".encode()).decode()[:-4],
         "session token": SESSION_TOKEN_START,
+        "secret key of the operator": Keys.read().secret_key,
     }
     for name, instance_id in hosts.items():
         credentials = policies.credentials_of(instance_id)
-        assert credentials.token.startswith(SESSION_TOKEN_START)
+        assert (credentials.token or "").startswith(SESSION_TOKEN_START)
         found[f"secret key of {name}"] = credentials.secret_key
     return found
 

@@ -77,11 +77,11 @@ class Use:
 
 @dataclass(frozen=True)
 class Credentials:
-    """A role's temporary keys."""
+    """A role's temporary keys, or a user's, which have no token."""
 
     access_key: str
     secret_key: str
-    token: str
+    token: str | None = None
 
     @classmethod
     def read(cls, document: str) -> Credentials:
@@ -298,7 +298,7 @@ def host_client(service: str, credentials: Credentials, url: str) -> Any:
 
 
 class Host:
-    """A host's role at work: real calls, signed with what its metadata service handed out."""
+    """A host's role, or a user, at work: real calls, signed with the keys of that."""
 
     def __init__(self, credentials: Credentials, url: str) -> None:
         self._client = cache(lambda service: host_client(service, credentials, url))

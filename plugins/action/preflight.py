@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,21 @@ from ansible.module_utils.urls import ConnectionError as UrlError
 from ansible.module_utils.urls import open_url
 
 from ..module_utils.application_environment import SERVICES, table_findings
-from ..module_utils.aws_state import ReadError, UnfitNetworkError, observe
+from ..module_utils.aws_state import THREADS, ReadError, UnfitNetworkError, ask, observe
 from ..module_utils.ecr_image import ImageError, find_image
 from ..module_utils.findings import Finding, errors, report
 from ..module_utils.network import MINIMUM_ZONES
+from ..module_utils.operator_policy import (
+    Question,
+    Refusal,
+    own_document,
+    principal_of,
+    questions,
+    read_documents,
+    refusal_findings,
+    refusals,
+    unknown_findings,
+)
 from ..module_utils.placeholders import unfilled
 from ..module_utils.preflight import (
     CONNECTION,
@@ -38,7 +50,7 @@ from ..module_utils.preflight import (
     unreachable_findings,
 )
 from ..module_utils.reachability import changed_address_findings
-from ..plugin_utils.aws_action import AwsAction
+from ..plugin_utils.aws_action import DOCUMENTS, AwsAction, advised
 from ..plugin_utils.variables import TABLE, Variables, table_rows
 
 ROLES = Path(__file__).resolve().parents[2] / "roles"
@@ -46,6 +58,7 @@ HOSTS_GROUP = "instances"
 # Without these AWS cannot be asked, or must not.
 CALLER_VARIABLES = ("aws_region", "aws_account_id")
 ADDRESS_VARIABLES = ("operator_address_url", "operator_cidrs")
+PERMISSION_VARIABLES = (*CALLER_VARIABLES, "deployment_name")
 IMAGE_VARIABLES = ("release", "image_platform", "container_names")
 KEY_BYTES = 16 * 1024
 # An address, of either kind, is shorter.
@@ -103,11 +116,13 @@ class ActionModule(AwsAction):
         self._connection_arguments = {**values.get(CONNECTION, {}), **self._connection_arguments}
         wrong = {*placeholders, *control.unresolved, *(finding.subject for finding in errors(findings))}
         if options["aws"] and CONNECTION not in wrong and self._are_right(CALLER_VARIABLES, values, wrong):
-            asked = self._ask_aws(values, wanted)
+            asked, caller = self._ask_aws(values, wanted)
             findings += asked
             answered = not {"aws", "account"} & {finding.id for finding in asked}
             if answered and self._are_right(ADDRESS_VARIABLES, values, wrong):
                 findings += self._operator_address(values["operator_address_url"], values["operator_cidrs"])
+            if options["permissions"] and answered and self._are_right(PERMISSION_VARIABLES, values, wrong):
+                findings += self._ask_permissions(values, caller)
             if (options["images"] or sources) and answered and self._are_right(IMAGE_VARIABLES, values, wrong):
                 images = self._ask_images(values, services)
                 findings += images if options["images"] else []
@@ -133,6 +148,7 @@ class ActionModule(AwsAction):
             "roles": {"type": "dict", "required": True},
             "aws": {"type": "bool", "default": True},
             "images": {"type": "bool", "default": False},
+            "permissions": {"type": "bool", "default": True},
         }
         own = {name: value for name, value in self._task.args.items() if name in specification}
         validated = ArgumentSpecValidator(specification).validate(own)
@@ -200,7 +216,8 @@ class ActionModule(AwsAction):
             return []
         return changed_address_findings(answer, cidrs)
 
-    def _ask_aws(self, values: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]]) -> list[Finding]:
+    def _ask_aws(self, values: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]]) -> tuple[list[Finding], str]:
+        """What AWS's answer has against the inputs, and who asked."""
         options = {
             "caller": True,
             "minimum_zones": MINIMUM_ZONES,
@@ -215,10 +232,34 @@ class ActionModule(AwsAction):
         except UnfitNetworkError as error:
             findings, state = network_findings(str(error)), error.state
         except ReadError as error:
-            findings = unreachable_findings(error.told(), values["aws_region"])
+            findings = unreachable_findings(advised(error.told()), values["aws_region"])
         except AnsibleActionFail as error:
             findings = unreachable_findings(str(error), values["aws_region"])
-        return [*findings, *aws_findings(state, values["aws_account_id"], wanted)]
+        caller = state.get("caller", {}).get("arn", "")
+        return [*findings, *aws_findings(state, values["aws_account_id"], wanted)], caller
+
+    def _ask_permissions(self, values: Mapping[str, Any], caller: str) -> list[Finding]:
+        """Whether the caller may do what the published policies allow."""
+        principal = principal_of(caller)
+        if principal is None:
+            return unknown_findings(caller, "neither a user nor a role")
+        own = (values["aws_account_id"], values["deployment_name"], values["aws_region"])
+        documents = {name: own_document(text, *own) for name, text in read_documents(DOCUMENTS).items()}
+        iam = self.client("iam")
+
+        def refused(question: Question) -> list[Refusal]:
+            answer = ask(iam, "simulate_principal_policy", **question.parameters(principal))
+            return refusals(question, answer["EvaluationResults"])
+
+        first, *others = questions(documents)
+        try:
+            # Who may not ask is told so once.
+            found = refused(first)
+            with ThreadPoolExecutor(THREADS) as pool:
+                found += [refusal for answer in pool.map(refused, others) for refusal in answer]
+        except ReadError as error:
+            return unknown_findings(caller, str(error.cause))
+        return refusal_findings(caller, found)
 
     def _ask_images(self, values: Mapping[str, Any], services: list[str]) -> list[Finding]:
         connection, client = self.get_options(), self.client("ecr")

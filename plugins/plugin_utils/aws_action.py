@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, ClassVar, NoReturn
 
 from ansible.errors import AnsibleActionFail
@@ -19,6 +20,17 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.amazon.aws.plugins.module_utils.exceptions import AnsibleBotocoreError
 from ansible_collections.amazon.aws.plugins.module_utils.modules import aws_argument_spec
 from ansible_collections.amazon.aws.plugins.plugin_utils.base import AWSPluginBase
+
+from ..module_utils.operator_policy import advice, read_documents
+
+# Where the collection has the operator's policies.
+DOCUMENTS = Path(__file__).resolve().parents[2] / "docs"
+
+
+def advised(message: str) -> str:
+    """An error, and where IAM refused, what to attach."""
+    told = advice(message, read_documents(DOCUMENTS))
+    return f"{message.rstrip('.')}. {told}" if told else message
 
 
 class AwsAction(AWSPluginBase, ActionBase):  # type: ignore[misc]
@@ -60,6 +72,8 @@ class AwsInfoAction(AwsAction):
         result: dict[str, Any] = super().run(tmp, task_vars)
         parameters = self.take(self._task.args, self.SPECIFICATION, **self.RULES)
         result.update(changed=False, **self.answer(parameters))
+        if result.get("failed"):
+            result["msg"] = advised(result["msg"])
         return result
 
     @abstractmethod

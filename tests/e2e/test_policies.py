@@ -8,6 +8,7 @@ Two lists that are never added up: what the hosts did by themselves, and what th
 from __future__ import annotations
 
 import json
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -16,8 +17,9 @@ import pytest
 
 from localcloud import demo, direct, settings
 from localcloud.grants import Denial, denials, unused
+from localcloud.operator_user import Keys
 from tests import policies, support
-from tests.policies import KINDS, Host, Use
+from tests.policies import KINDS, Credentials, Host, Use
 
 HOST_OF = {kind: f"academy-{kind}-1" for kind in KINDS}
 VIDEO_HOST = HOST_OF["video-worker"]
@@ -113,6 +115,29 @@ def test_every_grant_works_on_its_real_resource_and_its_neighbours_do_not(kind: 
     policy = policies.host_policies()[kind]
     ours = {policy.role: {policy.name: policy.document}}
     assert unused(ours, grants()["exercised"]) == set()
+
+
+def test_the_operator_s_keys_allow_what_is_published_and_nothing_else() -> None:
+    assert stat.S_IMODE(settings.OPERATOR_USER_KEYS.stat().st_mode) == 0o600
+    keys = Keys.read()
+    operator = Host(Credentials(keys.access_key, keys.secret_key), settings.API_URL)
+    video, repository = str(support.instance(VIDEO_HOST)["instance_id"]), policies.CONTAINER_OF["video-worker"]
+    ours = [
+        dry(policies.start(video)),
+        Use("ecr", "GetAuthorizationToken"),
+        Use("ecr", "InitiateLayerUpload", {"repositoryName": repository}),
+        Use("sqs", "GetQueueUrl", {"QueueName": policies.QUEUES[0]}),
+        Use("iam", "GetRole", {"RoleName": "academy-api-role"}),
+    ]
+    theirs = [
+        Use("ec2", "CreateTags", {"Resources": [video, "vol-00000000000000000"], "Tags": [policies.HOLD_TAG]}),
+        Use("ecr", "InitiateLayerUpload", {"repositoryName": "others-api"}),
+        Use("sqs", "GetQueueUrl", {"QueueName": "others"}),
+        Use("iam", "GetRole", {"RoleName": "others-role"}),
+        Use("iam", "CreateAccessKey", {"UserName": "academy-operator"}),
+    ]
+    assert [(str(use), operator.error(use)) for use in ours if operator.is_denied(use)] == []
+    assert [str(use) for use in theirs if not operator.is_denied(use)] == []
 
 
 def test_a_worker_stops_itself_and_not_its_neighbour() -> None:

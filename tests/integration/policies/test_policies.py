@@ -7,7 +7,7 @@ from __future__ import annotations
 import pytest
 
 from localcloud.grants import granted, unused
-from localcloud.permissions import needs
+from localcloud.permissions import Knows, needs
 from tests import policies
 from tests.integration.policies.conftest import Deployment
 from tests.policies import KINDS, QUEUES, QUEUES_OF, Use
@@ -92,7 +92,7 @@ def test_every_denial_is_noted(deployment: Deployment, kind: str) -> None:
     pair, policy = deployment.pairs[kind], policies.host_policies()[kind]
     noted = deployment.grants()["exercised_denied"][policy.role]
     for use in policies.denied(kind, pair.itself, pair.neighbour):
-        wanted = needs(use.service, use.operation, use.parameters, "ap-northeast-2", lambda _: {})
+        wanted = needs(use.service, use.operation, use.parameters, "ap-northeast-2", Knows())
         assert any((need.resource or "*") in noted.get(need.action, {}) for need in wanted), str(use)
 
 

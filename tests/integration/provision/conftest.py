@@ -11,6 +11,7 @@ import sys
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,6 +22,13 @@ from tests import support
 PLAYBOOK = "playbooks/provision.yml"
 TEARDOWN = "playbooks/teardown.yml"
 LOCAL = "inventories/local"
+# Arguments of a run whom nothing limits.
+OWNER = (
+    "-e",
+    f"aws_access_key={settings.OPERATOR_ACCESS_KEY}",
+    "-e",
+    f"aws_secret_key={settings.OPERATOR_SECRET_KEY}",
+)
 
 
 def free_port() -> int:
@@ -31,9 +39,14 @@ def free_port() -> int:
 
 @dataclass(frozen=True)
 class Account:
-    """The embedded cloud's API alone, empty at first."""
+    """The embedded cloud's API alone, empty at first.
+
+    Playbooks call it as the operator, whom the published policies limit. Clients of tests call it as its owner, whom
+    nothing limits, and are the hands of all others who meddle with it.
+    """
 
     url: str
+    operator: Path  # the operator's keys, as ansible-playbook takes them
 
     def client(self, service: str) -> Any:
         return demo.client(service, self.url)
@@ -66,20 +79,38 @@ class Account:
         )
         return [instance for page in pages for found in page["Reservations"] for instance in found["Instances"]]
 
-    def arguments(self, playbook: str, inventory: str = LOCAL) -> tuple[str, ...]:
-        """ansible-playbook's arguments for that inventory's hosts, against this account."""
-        return "-i", f"{inventory}/hosts.yml", playbook, "-e", f"aws_endpoint_url={self.url}"
+    def grants(self) -> dict[str, Any]:
+        """What was allowed and denied to whom."""
+        return self._get("grants")
+
+    def arguments(self, *playbooks: str, inventory: str = LOCAL) -> tuple[str, ...]:
+        """ansible-playbook's arguments for that inventory's hosts, against this account.
+
+        The policies are those of one deployment: another inventory's is the owner's.
+        """
+        operator = ("-e", f"@{self.operator}") if inventory == LOCAL else ()
+        return "-i", f"{inventory}/hosts.yml", *playbooks, "-e", f"aws_endpoint_url={self.url}", *operator
 
     def provision(self, name: str, *arguments: str, inventory: str = LOCAL) -> support.Run:
         """Run the playbook on the hosts of an inventory, against this account."""
-        return support.playbook(*self.arguments(PLAYBOOK, inventory), *arguments, name=f"provision-{name}")
+        return support.playbook(*self.arguments(PLAYBOOK, inventory=inventory), *arguments, name=f"provision-{name}")
 
     def teardown(self, name: str, *arguments: str, inventory: str = LOCAL) -> support.Run:
-        return support.playbook(*self.arguments(TEARDOWN, inventory), *arguments, name=f"teardown-{name}")
+        return support.playbook(*self.arguments(TEARDOWN, inventory=inventory), *arguments, name=f"teardown-{name}")
+
+
+@pytest.fixture(scope="session")
+def operator_grants() -> dict[str, dict[str, Any]]:
+    """Module of tests → what was allowed and denied on its account."""
+    return {}
 
 
 @pytest.fixture(scope="module")
-def account() -> Iterator[Account]:
+def account(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    operator_grants: dict[str, dict[str, Any]],
+) -> Iterator[Account]:
     operator_key.ensure_operator_key()
     port = free_port()
     server = subprocess.Popen(
@@ -87,9 +118,16 @@ def account() -> Iterator[Account]:
         cwd=support.ROOT,
         stdin=subprocess.PIPE,
     )
-    account = Account(f"http://{settings.API_HOST}:{port}")
+    operator = tmp_path_factory.mktemp("operator", numbered=True) / "keys.json"
+    account = Account(f"http://{settings.API_HOST}:{port}", operator)
     try:
         support.wait_until(account.is_ready, "the API answers")
+        keys = {f"aws_{name}": value for name, value in account._get("operator").items()}
+        operator.write_text(json.dumps({**keys, "preflight_permissions": True}), encoding="utf-8")
         yield account
+        module = request.module.__name__.rpartition(".")[2]
+        operator_grants[module] = account.grants()
+        support.LOG_DIR.mkdir(parents=True, exist_ok=True)
+        (support.LOG_DIR / f"grants-{module}.json").write_text(json.dumps(operator_grants[module], indent=2))
     finally:
         server.communicate(timeout=30)

@@ -4,7 +4,8 @@
 
 IAM is enforced as in the whole cloud, and functions run when they are invoked; no schedule invokes them. What an
 instance would be told at 169.254.169.254 is under
-/_localcloud/metadata/<its private address>/; a repository asked for under /_localcloud/pushes/ has an image then.
+/_localcloud/metadata/<its private address>/; a repository asked for under /_localcloud/pushes/ has an image then. The
+keys of an operator whom only the published policies allow anything are under /_localcloud/operator.
 
 python -m tests.integration.provision.control_plane <port>
 
@@ -17,6 +18,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from email.message import Message
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,7 @@ from localcloud.front import Proxy
 from localcloud.functions import Functions
 from localcloud.guard import Guard
 from localcloud.metadata import TOKEN_HEADER, TOKEN_TTL_HEADER, Metadata
+from localcloud.operator_user import ensure_operator_user
 from localcloud.registry import Registry
 from localcloud.spot import NoHosts, Spot
 from localcloud.wire import Call
@@ -92,6 +95,17 @@ def serve_pushes(api: Api) -> None:
     api.mount("pushes", serve)
 
 
+def serve_operator(api: Api) -> None:
+    """The operator's keys, which the whole cloud writes into a file."""
+    keys = json.dumps(asdict(ensure_operator_user(api))).encode()
+
+    def serve(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        start_response("200 OK", [("Content-Type", "application/json")])
+        return [keys]
+
+    api.mount("operator", serve)
+
+
 def main(port: int) -> None:
     settings.API_PORT = port  # type: ignore[misc]  # final everywhere else: there is one cloud, and this is none
     api = Api()
@@ -102,6 +116,7 @@ def main(port: int) -> None:
     show_gp3_performance(api)
     serve_metadata(api)
     serve_pushes(api)
+    serve_operator(api)
     with tempfile.TemporaryDirectory() as directory:
         functions = Functions(api, Path(directory) / "functions")
         functions.start()

@@ -588,10 +588,10 @@ DRIFTS: dict[str, Change] = {
     "security group: egress added": _rule(
         "authorize_security_group_egress", "academy-api-sg", **_from(25, IpRanges=[{"CidrIp": "10.0.0.0/8"}])
     ),
-    "security group: tag": _tag_ec2(lambda account: _group_id(account, "rds-academy-sg"), "Project", "others"),
+    "security group: tag": _tag_ec2(lambda account: _group_id(account, "rds-academy-sg"), "Owner", "others"),
     "security group: deleted": _delete_group,
     "instance: tag": _tag_ec2(lambda account: _instance_id(account, "academy-video-worker-2"), "Owner", "others"),
-    "volume: tag": _tag_ec2(_data_volume_id, "Project", "others"),
+    "volume: tag": _tag_ec2(_data_volume_id, "Owner", "others"),
     "volume: type": _volume_type("academy-video-worker-2", "/dev/sdf"),
     "root volume: tag removed": _untag_root_volume,
     "root volume: type": _volume_type("academy-api-1", "/dev/xvda"),
@@ -683,4 +683,10 @@ DRIFTS: dict[str, Change] = {
     "database: tags of snapshots": _database(CopyTagsToSnapshot=False),
     "database: security groups": _move_database,
     "database: tag": _tag_rds("db", "academy-db"),
+}
+
+# By which an operator knows what is the deployment's: who has lost the tag belongs to somebody else.
+TAKEN: dict[str, Change] = {
+    "security group": _tag_ec2(lambda account: _group_id(account, "rds-academy-sg"), "Project", "others"),
+    "volume": _tag_ec2(_data_volume_id, "Project", "others"),
 }

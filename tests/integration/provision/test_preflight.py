@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from localcloud import demo
+from localcloud import demo, operator_user, settings
 from tests import support
 from tests.integration.provision.conftest import Account
 from tests.unit.wrong_inputs import batches
@@ -26,8 +26,7 @@ def preflight(
     account: Account, name: str, *arguments: str, then: tuple[str, ...] = (), **variables: Any
 ) -> support.Run:
     return support.playbook(
-        "-i", "inventories/local/hosts.yml", "playbooks/preflight.yml", *then,
-        "-e", f"aws_endpoint_url={account.url}", "-e", json.dumps(variables), *arguments,
+        *account.arguments("playbooks/preflight.yml", *then), "-e", json.dumps(variables), *arguments,
         name=f"preflight-{name}",
     )  # fmt: skip
 
@@ -35,6 +34,8 @@ def preflight(
 def test_what_is_right_passes_and_writes_nothing(account: Account) -> None:
     run = preflight(account, "right").expect()
     assert not any(run.changed().values())
+    assert "[WARNING]" not in run.output
+    assert account.calls()["iam.SimulatePrincipalPolicy"] > 0
     preflight(account, "right-check", "--check", "--diff").expect()
     assert account.writes() == {}
 
@@ -198,6 +199,86 @@ def test_a_real_account_without_credentials_is_a_finding_in_both_languages() -> 
 
 def test_nothing_is_called_where_it_is_not_wanted(account: Account) -> None:
     preflight(account, "offline", aws_endpoint_url="http://127.0.0.1:9", preflight_aws=False).expect()
+
+
+# --- the operator's permissions -------------------------------------------------------------------------------------
+
+
+def somebody(account: Account, name: str, policies: dict[str, Any]) -> dict[str, Any]:
+    """A user with these policies, as variables of a run."""
+    iam = account.client("iam")
+    iam.create_user(UserName=name)
+    for policy, document in policies.items():
+        made = iam.create_policy(PolicyName=f"{name}-{policy}", PolicyDocument=json.dumps(document))
+        iam.attach_user_policy(UserName=name, PolicyArn=made["Policy"]["Arn"])
+    key = iam.create_access_key(UserName=name)["AccessKey"]
+    return {"aws_access_key": key["AccessKeyId"], "aws_secret_key": key["SecretAccessKey"]}
+
+
+def said_by(run: support.Run) -> str:
+    return " ".join(run.output.split())
+
+
+def test_what_an_operator_lacks_is_said_with_the_document_that_grants_it(account: Account) -> None:
+    granted = dict(operator_user.documents())
+    granted["operator-policy-services"] = {
+        **granted["operator-policy-services"],
+        "Statement": [
+            statement
+            for statement in granted["operator-policy-services"]["Statement"]
+            if statement["Sid"] not in {"KeepRoles", "KeepQueues"}
+        ],
+    }
+    before = account.writes()
+    keys = somebody(account, "without-two", granted)
+    made = account.writes()
+    output = said_by(preflight(account, "lacking", **keys).expect(2))
+    assert before != made == account.writes()
+    for text in (
+        "2 finding(s) must be mended first",
+        "[ERROR] AWS permissions: arn:aws:iam::123456789012:user/without-two must be allowed what the run needs",
+        "iam:PutRolePolicy",
+        "on arn:aws:iam::123456789012:role/academy-*-role. ",
+        "Attach docs/operator-policy-services.json (statement KeepRoles)",
+        "sqs:SetQueueAttributes",
+        "on arn:aws:sqs:ap-northeast-2:123456789012:academy-*. ",
+        "Attach docs/operator-policy-services.json (statement KeepQueues)",
+        "[오류] AWS permissions: arn:aws:iam::123456789012:user/without-two에게",
+    ):
+        assert text in output, text
+
+
+def test_who_removes_nothing_is_only_told_so(account: Account) -> None:
+    granted = {name: found for name, found in operator_user.documents().items() if not name.endswith("teardown")}
+    output = said_by(preflight(account, "no-teardown", **somebody(account, "no-teardown", granted)).expect())
+    assert "[WARNING] AWS permissions: " in output
+    assert "[ERROR]" not in output
+    assert "docs/operator-policy-teardown.json (statement EndHosts)" in output
+
+
+@pytest.mark.parametrize("who", ["owner", "may not ask"])
+def test_of_whom_iam_does_not_tell_is_a_warning(account: Account, who: str) -> None:
+    if who == "owner":
+        keys: dict[str, Any] = {
+            "aws_access_key": settings.OPERATOR_ACCESS_KEY,
+            "aws_secret_key": settings.OPERATOR_SECRET_KEY,
+        }
+    else:
+        sees = {"Effect": "Allow", "Action": "ec2:Describe*", "Resource": "*"}
+        keys = somebody(account, "mute", {"sees": {"Version": "2012-10-17", "Statement": [sees]}})
+    output = said_by(preflight(account, f"unknown-{who[:3]}", **keys).expect())
+    assert output.count("[WARNING] AWS permissions: cannot tell whether") == 1
+    assert "[ERROR]" not in output
+
+
+def test_a_refusal_later_names_the_document_too(account: Account) -> None:
+    granted = {"Effect": "Allow", "Action": "sqs:GetQueueUrl", "Resource": "*"}
+    keys = somebody(account, "blind", {"one": {"Version": "2012-10-17", "Statement": [granted]}})
+    run = account.provision("blind", "--tags", "identity", "-e", json.dumps(keys)).expect(2)
+    assert (
+        "The operator lacks iam:GetRole on arn:aws:iam::123456789012:role/academy-api-role: "
+        "docs/operator-policy-read.json grants it."
+    ) in said_by(run)
 
 
 # --- a team's own .env ----------------------------------------------------------------------------------------------

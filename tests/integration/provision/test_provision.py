@@ -23,8 +23,8 @@ import yaml
 
 from localcloud import demo, settings
 from tests import support
-from tests.integration.provision.conftest import Account
-from tests.integration.provision.drift import DRIFTS, TOPIC_ARN, delete_starter, owners, snapshot
+from tests.integration.provision.conftest import OWNER, Account
+from tests.integration.provision.drift import DRIFTS, TAKEN, TOPIC_ARN, delete_starter, owners, snapshot
 
 HOSTS = {
     "academy-api-1": "t4g.small",
@@ -309,6 +309,18 @@ def test_after_that_a_run_changes_nothing(account: Account) -> None:
     before = account.writes()
     assert unchanged(account.provision("drift-again").expect().changed())
     assert account.writes() == before
+
+
+def test_what_others_took_as_theirs_the_owner_alone_takes_back(account: Account) -> None:
+    look = snapshot(account)
+    for take in TAKEN.values():
+        take(account)
+    for role, resource in (("network", "security-group"), ("instance", "volume")):
+        refused = account.provision(f"taken-{role}", "--tags", role).expect(2)
+        told = f"ec2:CreateTags on resource: arn:aws:ec2:ap-northeast-2:123456789012:{resource}/"
+        assert f"is not authorized to perform: {told}" in " ".join(refused.output.split())
+    account.provision("taken-back", "--tags", "network,instance", *OWNER).expect()
+    assert snapshot(account) == look
 
 
 def test_what_others_changed_is_mended_and_a_stopped_worker_left_alone(account: Account) -> None:

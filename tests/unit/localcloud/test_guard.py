@@ -21,7 +21,8 @@ from botocore.exceptions import ClientError
 
 from localcloud import direct, settings
 from localcloud.api import Api
-from localcloud.guard import Guard
+from localcloud.guard import DeniedError, Guard
+from localcloud.policy import Need
 
 ARN = f"arn:aws:sts::{settings.ACCOUNT_ID}:assumed-role/host/i-1"
 CALLS = [
@@ -38,6 +39,7 @@ CALLS = [
 class Cloud:
     api: Api
     now: datetime
+    guard: Guard = field(init=False)
     policy: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -53,6 +55,17 @@ class Cloud:
         sts = self.api.backends("sts")
         role = self.api.backends("iam").get_role("host")
         return str(sts.assume_role(settings.REGION, "i-1", role.arn, None, 3600, None).access_key_id)
+
+    def user(self, **elements: Any) -> str:
+        """A user who may what these elements of a statement say, if there are any; returns the key."""
+        iam = self.api.backends("iam")
+        iam.create_user(settings.REGION, "somebody")
+        if elements:
+            statement = {"Sid": "Only", "Effect": "Allow", "Resource": "*", **elements}
+            document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+            policy = iam.create_policy("", "/", document, "only", [])
+            iam.attach_user_policy(policy.arn, "somebody")
+        return str(iam.create_access_key("somebody").access_key_id)
 
     def client(self, service: str, key: str, region: str = settings.REGION) -> Any:
         return boto3.client(
@@ -83,13 +96,16 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
     monkeypatch.setattr(settings, "API_PORT", 0)
     api = Api()
     cloud = Cloud(api, datetime.now(UTC))
-    Guard(api, clock=lambda: cloud.now)
+    cloud.guard = Guard(api, clock=lambda: cloud.now)
     api.backends("iam").create_role("host", "{}", "/", None, "", [], None)
     api.start()
     yield cloud
     api.stop()
     # Not a reset, which takes IAM a second.
     api.backends("iam").roles.clear()
+    api.backends("iam").users.clear()
+    api.backends("iam").groups.clear()
+    api.backends("iam").managed_policies.pop("arn:aws:iam::123456789012:policy/only", None)
     api.backends("sts").assumed_roles.clear()
     api.backends("sqs").reset()
 
@@ -180,16 +196,23 @@ def test_attached_managed_policies_count_too(cloud: Cloud) -> None:
 
 
 @pytest.mark.parametrize(
-    ("elements", "named"),
+    ("action", "elements", "call", "named"),
     [
-        ({"Condition": {"StringNotLike": {"aws:userid": "x"}}}, "StringNotLike"),
-        ({"Resource": "arn:aws:iam::123456789012:role/host"}, "iam:ListRoles"),
+        ("iam:ListRoles", {"Condition": {"StringNotLike": {"aws:userid": "x"}}}, CALLS[1], "StringNotLike"),
+        (
+            "ec2:AllocateAddress",
+            {"Resource": "arn:aws:ec2:ap-northeast-2:123456789012:elastic-ip/*"},
+            ("ec2", "allocate_address", {}),
+            "ec2:AllocateAddress",
+        ),
     ],
 )
 @pytest.mark.filterwarnings("ignore:Exception.ApiError.")
-def test_what_is_not_understood_is_said(cloud: Cloud, elements: dict[str, Any], named: str) -> None:
-    cloud.allow("iam:ListRoles", **elements)
-    code, status, message = cloud.error(CALLS[1], cloud.key())
+def test_what_is_not_understood_is_said(
+    cloud: Cloud, action: str, elements: dict[str, Any], call: Any, named: str
+) -> None:
+    cloud.allow(action, **elements)
+    code, status, message = cloud.error(call, cloud.key())
     assert (code, status) == ("NotImplemented", 501)
     assert named in message
 
@@ -204,7 +227,7 @@ def test_a_permissions_boundary_is_not_passed_over(cloud: Cloud) -> None:
     assert (code, message) == ("NotImplemented", "host: permissions boundaries are not known here")
 
 
-def test_long_lived_keys_are_the_operators(cloud: Cloud) -> None:
+def test_the_owner_s_key_has_no_limits(cloud: Cloud) -> None:
     cloud.client("sqs", settings.OPERATOR_ACCESS_KEY).create_queue(QueueName="jobs")
     assert cloud.grants() == {"used": {}, "denied": {}, "exercised": {}, "exercised_denied": {}}
 
@@ -246,3 +269,88 @@ def test_nor_is_an_operation_that_botocore_does_not_know(cloud: Cloud, action: s
     headers = {"Authorization": f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0"}
     body = f"Action={action}&Version=2016-11-15".encode()
     assert status_of(urllib.request.Request(cloud.url, body, headers))[0] == 403
+
+
+# --- users --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.filterwarnings("ignore:Exception.ApiError.")
+def test_a_user_may_what_the_attached_policies_allow(cloud: Cloud) -> None:
+    key = cloud.user(Action="sqs:*", Resource="arn:aws:sqs:*:*:academy-*")
+    cloud.client("sqs", key).create_queue(QueueName="academy-jobs")
+    code, status, message = cloud.error(("sqs", "create_queue", {"QueueName": "jobs"}), key)
+    assert (code, status) == ("AccessDenied", 403)
+    assert "User: arn:aws:iam::123456789012:user/somebody is not authorized to perform: sqs:CreateQueue" in message
+    found = cloud.grants()
+    assert found["used"] == {"somebody": {"Only": {"sqs:CreateQueue": 1}}}
+    assert found["denied"]["somebody"]["sqs:CreateQueue"] == {
+        f"arn:aws:sqs:{settings.REGION}:{settings.ACCOUNT_ID}:jobs": {"somebody": 1}
+    }
+
+
+@pytest.mark.filterwarnings("ignore:Exception.ApiError.")
+def test_without_policies_a_user_may_nothing(cloud: Cloud) -> None:
+    assert cloud.error(CALLS[1], cloud.user())[0] == "AccessDenied"
+
+
+@pytest.mark.filterwarnings("ignore:Exception.ApiError.")
+def test_a_user_s_key_is_good_for_nothing_once_it_is_made_inactive(cloud: Cloud) -> None:
+    key = cloud.user(Action="*")
+    cloud.client("iam", key).list_roles()
+    cloud.api.backends("iam").get_user("somebody").access_keys[0].status = "Inactive"
+    assert cloud.error(CALLS[1], key)[0] == "InvalidClientTokenId"
+
+
+@pytest.mark.filterwarnings("ignore:Exception.ApiError.")
+def test_a_group_of_users_is_not_passed_over(cloud: Cloud) -> None:
+    key, iam = cloud.user(Action="*"), cloud.api.backends("iam")
+    iam.create_group("people")
+    iam.add_user_to_group("people", "somebody")
+    code, _, message = cloud.error(CALLS[1], key)
+    assert (code, message) == ("NotImplemented", "somebody: groups of users are not known here")
+
+
+def test_what_comes_in_by_another_way_than_the_api_is_judged_too(cloud: Cloud) -> None:
+    key = cloud.user(Action="ecr:BatchGetImage")
+    cloud.guard.authorize(key, Need("ecr:BatchGetImage", "*"))
+    with pytest.raises(DeniedError, match="ecr:PutImage"):
+        cloud.guard.authorize(key, Need("ecr:PutImage", "*"))
+
+
+def test_who_is_told_to_whom(cloud: Cloud) -> None:
+    arns = [
+        cloud.client("sts", key).get_caller_identity()["Arn"] for key in (settings.OPERATOR_ACCESS_KEY, cloud.user())
+    ]
+    assert arns == ["arn:aws:iam::123456789012:root", "arn:aws:iam::123456789012:user/somebody"]
+
+
+@pytest.mark.filterwarnings("ignore:Exception.ApiError.")
+def test_iam_tells_what_somebody_may(cloud: Cloud) -> None:
+    cloud.user(Action="iam:PassRole", Condition={"StringEquals": {"iam:PassedToService": "ec2.amazonaws.com"}})
+    iam, user = cloud.client("iam", settings.OPERATOR_ACCESS_KEY), "arn:aws:iam::123456789012:user/somebody"
+
+    def decisions(service: str) -> list[tuple[str, str, str]]:
+        answer = iam.simulate_principal_policy(
+            PolicySourceArn=user,
+            ActionNames=["iam:PassRole", "iam:GetRole"],
+            ResourceArns=["arn:aws:iam::123456789012:role/host"],
+            ContextEntries=[
+                {"ContextKeyName": "iam:PassedToService", "ContextKeyValues": [service], "ContextKeyType": "string"}
+            ],
+        )
+        return [
+            (found["EvalActionName"], found["EvalResourceName"], found["EvalDecision"])
+            for found in answer["EvaluationResults"]
+        ]
+
+    role = "arn:aws:iam::123456789012:role/host"
+    assert decisions("ec2.amazonaws.com") == [
+        ("iam:PassRole", role, "allowed"),
+        ("iam:GetRole", role, "implicitDeny"),
+    ]
+    assert decisions("lambda.amazonaws.com")[0] == ("iam:PassRole", role, "implicitDeny")
+    cloud.allow("iam:*", Effect="Deny")
+    answer = iam.simulate_principal_policy(PolicySourceArn=role, ActionNames=["iam:GetRole"])
+    assert [found["EvalDecision"] for found in answer["EvaluationResults"]] == ["explicitDeny"]
+    nobody = {"PolicySourceArn": f"{user}-else", "ActionNames": ["iam:GetRole"]}
+    assert cloud.error(("iam", "simulate_principal_policy", nobody), settings.OPERATOR_ACCESS_KEY)[0] == "NoSuchEntity"

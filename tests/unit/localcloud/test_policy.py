@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from localcloud import settings
-from localcloud.permissions import needs
+from localcloud.permissions import Knows, needs
 from localcloud.policy import Need, PolicyError, decide, matches, matches_resource, read_policy
 from tests import policies
 from tests.policies import KINDS, Use
@@ -201,6 +201,15 @@ def test_what_is_not_known_is_an_error_that_names_it(policy: Mapping[str, Any], 
         read_policy(policy)
 
 
+def test_a_tag_that_is_not_known_here_is_an_error_where_it_is_asked_for() -> None:
+    need = Need("a:Do", QUEUE, untold=("aws:resourcetag/",))
+    tests: Mapping[str, Any] = {"Null": {"aws:ResourceTag/Owner": "true"}}
+    with pytest.raises(PolicyError, match="aws:resourcetag/owner"):
+        may(document({"Action": "a:Do", "Condition": tests}), need)
+    assert may(document({"Action": "a:Do"}), need)
+    assert may(document({"Action": "a:Do", "Condition": {"Null": {"aws:userid": "true"}}}), need)
+
+
 def test_naming_resources_of_an_action_whose_resource_is_not_known_is_an_error() -> None:
     with pytest.raises(PolicyError, match="iam:ListRoles"):
         may(document({"Action": "iam:*", "Resource": QUEUE}), Need("iam:ListRoles", None))
@@ -225,7 +234,13 @@ def first_denied(policy: Mapping[str, Any], use: Use, tags: Mapping[str, str] | 
     """What of a call that instance i-1 makes is denied; None where all of it is allowed."""
     statements = read_policy(policy)
     tags_of = {**TAGS, **({ITSELF: tags} if tags else {})}
-    for need in needs(use.service, use.operation, use.parameters, settings.REGION, tags_of.__getitem__):
+    for need in needs(
+        use.service,
+        use.operation,
+        use.parameters,
+        settings.REGION,
+        Knows(lambda arn: tags_of.get(arn.rpartition("/")[2], {})),
+    ):
         full = replace(need, context={**need.context, "aws:userid": f"AROA1:{ITSELF}"})
         if not decide(statements, full).allowed:
             return need
