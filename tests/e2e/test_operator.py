@@ -36,7 +36,6 @@ TRAPS = {
 SSH = ("ssh", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=accept-new", "-o", "ConnectTimeout=10")
 EVERY_SERVICE = f"""
 import boto3, json
-from botocore.config import Config
 sqs, storage, iam = (boto3.client(service) for service in ("sqs", "s3", "iam"))
 everywhere = boto3.client("sts", endpoint_url="https://sts.amazonaws.com")
 url = sqs.create_queue(QueueName="{NAME}")["QueueUrl"]
