@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from localcloud import settings
+from localcloud.operator_user import Keys
 from localcloud.shell import CommandError, run, succeeds
 
 if TYPE_CHECKING:  # moto takes seconds to load, which the command line does not need
@@ -136,13 +137,12 @@ def ruleset(owners: Mapping[IPv4Address, IPv4Address]) -> str:
     )
 
 
-def environment(inherited: Mapping[str, str], keys: tuple[str, str]) -> dict[str, str]:
+def environment(inherited: Mapping[str, str], keys: Keys) -> dict[str, str]:
     """The environment of a command: the caller's, without what could lead elsewhere, and what an operator sets."""
-    access_key, secret_key = keys
     return {name: value for name, value in inherited.items() if not _is_dropped(name)} | {
         "HOME": str(settings.OPERATOR_HOME),
-        "AWS_ACCESS_KEY_ID": access_key,
-        "AWS_SECRET_ACCESS_KEY": secret_key,
+        "AWS_ACCESS_KEY_ID": keys.access_key,
+        "AWS_SECRET_ACCESS_KEY": keys.secret_key,
         "AWS_REGION": settings.REGION,
         "AWS_DEFAULT_REGION": settings.REGION,
         # boto3 brings a bundle of its own. Everybody else looks where every machine has it.
@@ -181,11 +181,6 @@ def enter_command(command: Sequence[str]) -> list[str]:
     ]  # fmt: skip
 
 
-def credentials() -> tuple[str, str]:
-    """The operator's access key and its secret."""
-    return settings.OPERATOR_ACCESS_KEY, settings.OPERATOR_SECRET_KEY
-
-
 # --- enter --------------------------------------------------------------------------------------------------------
 
 
@@ -200,7 +195,7 @@ def enter(command: Sequence[str]) -> NoReturn:
         raise OperatorError("There is no operator's machine: bring the embedded cloud up (`up`) first.")
     shell = os.environ.get("SHELL") or "/bin/sh"
     arguments = enter_command(command or [shell])
-    os.execvpe(arguments[0], arguments, environment(os.environ, credentials()))
+    os.execvpe(arguments[0], arguments, environment(os.environ, Keys.read()))
 
 
 # --- make ---------------------------------------------------------------------------------------------------------

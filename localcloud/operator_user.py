@@ -12,10 +12,12 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from localcloud import settings
-from localcloud.api import Api
+
+if TYPE_CHECKING:  # moto takes seconds to load, which whoever only reads the keys does not need
+    from localcloud.api import Api
 
 USER: Final = "academy-operator"
 DOCUMENTS: Final = Path(__file__).resolve().parent.parent / "docs"

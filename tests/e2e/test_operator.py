@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from localcloud import demo, settings
+from localcloud.operator_user import Keys
 from tests import support
 
 NAME = "operator-machine-test"
@@ -145,7 +146,12 @@ def described(instance_id: str) -> Any:
 
 
 def test_keys_region_and_bundle_are_all_that_boto3_needs(instance_id: str) -> None:
-    found = python(EVERY_SERVICE)
+    # The owner's keys: these names are none that the operator's policies know.
+    owner = (
+        f"AWS_ACCESS_KEY_ID={settings.OPERATOR_ACCESS_KEY}",
+        f"AWS_SECRET_ACCESS_KEY={settings.OPERATOR_SECRET_KEY}",
+    )
+    found = json.loads(said("env", *owner, sys.executable, "-c", EVERY_SERVICE))
     presigned = found.pop("presigned")
     assert found == {
         "account": settings.ACCOUNT_ID,
@@ -163,9 +169,11 @@ def test_keys_region_and_bundle_are_all_that_boto3_needs(instance_id: str) -> No
 
 def test_the_environment_and_the_home_are_an_operators_own() -> None:
     variables = dict(line.split("=", 1) for line in said("env", "--null").split("\0") if line)
+    keys = Keys.read()
+    assert keys.access_key != settings.OPERATOR_ACCESS_KEY
     assert {name: value for name, value in variables.items() if name.startswith("AWS_")} == {
-        "AWS_ACCESS_KEY_ID": settings.OPERATOR_ACCESS_KEY,
-        "AWS_SECRET_ACCESS_KEY": settings.OPERATOR_SECRET_KEY,
+        "AWS_ACCESS_KEY_ID": keys.access_key,
+        "AWS_SECRET_ACCESS_KEY": keys.secret_key,
         "AWS_REGION": settings.REGION,
         "AWS_DEFAULT_REGION": settings.REGION,
         "AWS_CA_BUNDLE": str(settings.TRUSTED_BUNDLE),

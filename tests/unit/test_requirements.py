@@ -144,7 +144,6 @@ def test_all_that_is_imported_comes_with_requirements_txt() -> None:
         "aws_ec2.py",
         "ec2_tag.py",
         "sqs_queue.py",
-        "ssm_parameter.py",
     } <= {path.name for path in foreign}
     needed = imports(own | foreign)
     assert {"boto3", "requests", "yaml"} <= set(needed)

@@ -16,6 +16,7 @@ from localcloud import cloud, machine, operator_machine, settings
 from localcloud.__main__ import main
 from localcloud.cloud import CloudError
 from localcloud.operator_machine import OperatorError, enter, enter_command, environment, ruleset, with_home
+from localcloud.operator_user import Keys
 
 PUBLIC, PRIVATE = IPv4Address("203.0.113.16"), IPv4Address("172.31.4.5")
 OTHER_PUBLIC, OTHER_PRIVATE = IPv4Address("203.0.113.17"), IPv4Address("172.31.9.9")
@@ -78,12 +79,12 @@ def test_nftables_understands_the_table_and_replaces_the_one_before() -> None:
     ],
 )  # fmt: skip
 def test_what_leads_elsewhere_does_not_come_along(name: str) -> None:
-    assert name not in environment({name: "x"}, ("key", "secret"))
+    assert name not in environment({name: "x"}, Keys("key", "secret"))
 
 
 def test_the_rest_comes_along_and_the_account_is_set() -> None:
     inherited = {"PATH": "/a:/b", "LANG": "ko_KR.UTF-8", "TERM": "xterm", "HOME": "/root", "AWS_REGION": "us-east-1"}
-    assert environment(inherited, ("key", "secret")) == {
+    assert environment(inherited, Keys("key", "secret")) == {
         "PATH": "/a:/b",
         "LANG": "ko_KR.UTF-8",
         "TERM": "xterm",
