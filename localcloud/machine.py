@@ -41,7 +41,7 @@ PROGRAMS: Mapping[str, str] = {
 # What the cloud takes for itself, where, and for what.
 NETWORKS = (
     (settings.VPC_CIDR, settings.BRIDGE, "its instances"),
-    (settings.PUBLIC_CIDR, settings.OPERATOR_INTERFACE, "public addresses"),
+    (settings.WIRE_CIDR, settings.OPERATOR_INTERFACE, "the operator's machine"),
 )
 
 LXCFS_PID_FILE = settings.RUNTIME_DIR / "lxcfs.pid"

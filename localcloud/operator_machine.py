@@ -127,6 +127,8 @@ def ruleset(owners: Mapping[IPv4Address, IPv4Address]) -> str:
             "  }",
             "  chain exit {",
             "    type filter hook forward priority filter; policy accept;",
+            # Whoever has such an address outside of this cloud is none of its hosts' business.
+            f'    iifname "{settings.BRIDGE}" oifname != {wire} ip daddr {settings.PUBLIC_CIDR} reject',
             f"    oifname != {wire} accept",
             "    ct state established,related accept",
             "    reject with icmp host-unreachable",
@@ -280,7 +282,7 @@ def _make_network() -> None:
     run("unshare", f"--net={NAMESPACE}", "true")
     wire = settings.OPERATOR_INTERFACE
     run("ip", "link", "add", wire, "type", "veth", "peer", "name", WIRE_INSIDE, "netns", str(NAMESPACE))
-    run("ip", "address", "add", f"{settings.OPERATOR_GATEWAY}/{settings.PUBLIC_CIDR.prefixlen}", "dev", wire)
+    run("ip", "address", "add", f"{settings.OPERATOR_GATEWAY}/{settings.WIRE_CIDR.prefixlen}", "dev", wire)
     run("ip", "link", "set", wire, "up")
     run("nsenter", f"--net={NAMESPACE}", "sh", "-ec", NETWORK_SCRIPT)
 

@@ -53,6 +53,8 @@ DATABASES_CIDR: Final = IPv4Network("172.31.241.0/24")  # handed out from .1
 # --- the public side: documentation space, so that no address here ever means somebody on the Internet --------------
 
 PUBLIC_CIDR: Final = IPv4Network("203.0.113.0/24")
+# All of it that this machine itself reaches over the wire; the rest it may reach elsewhere, and does in some networks.
+WIRE_CIDR: Final = IPv4Network("203.0.113.0/29")
 OPERATOR_GATEWAY: Final = IPv4Address("203.0.113.1")  # this machine, as the operator's machine sees it
 OPERATOR_ADDRESS: Final = IPv4Address("203.0.113.2")
 STRANGER_ADDRESS: Final = IPv4Address("203.0.113.3")  # a second address there, to try what somebody else may do

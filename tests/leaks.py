@@ -38,12 +38,13 @@ def application_secrets() -> dict[str, str]:
     return found
 
 
-def require_none(hosts: Mapping[str, str], arguments: Iterable[str], **more: str) -> None:
+def require_none(hosts: Mapping[str, str], arguments: Iterable[str], secrets: Mapping[str, str]) -> None:
     """Fail where a secret stands that does not belong there.
 
-    hosts are all that run, by name and id; arguments are those of every process that was seen; more are secrets, too.
+    hosts are all that run, by name and id; arguments are those of every process that was seen; secrets are the
+    application's, to which those of the account are added.
     """
-    values = {**application_secrets(), **_credentials(hosts), **more}
+    values = {**secrets, **_credentials(hosts)}
     for place, chunks in _places(hosts, arguments):
         assert support.found_in(values, chunks) == set(), place
 

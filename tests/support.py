@@ -128,16 +128,22 @@ class Background:
         return Run(self.process.wait(timeout_seconds), self.output())
 
 
-@contextlib.contextmanager
-def background_playbook(*arguments: str, name: str) -> Iterator[Background]:
+def background_playbook(*arguments: str, name: str) -> contextlib.AbstractContextManager[Background]:
     """Run ansible-playbook beside the block, and kill what is left of it afterwards."""
+    command = str(Path(sys.executable).with_name("ansible-playbook"))
+    return background(command, *arguments, name=name, cwd=ROOT, environment=demo.environment(os.environ))
+
+
+@contextlib.contextmanager
+def background(*command: str, name: str, cwd: Path, environment: Mapping[str, str]) -> Iterator[Background]:
+    """Run a command beside the block, and kill what is left of it afterwards."""
     LOG_DIR.mkdir(parents=True, exist_ok=True)
     log = LOG_DIR / f"{name}.log"
     with log.open("w", encoding="utf-8") as sink:
         process = subprocess.Popen(
-            [str(Path(sys.executable).with_name("ansible-playbook")), *arguments],
-            cwd=ROOT,
-            env=demo.environment(os.environ),
+            command,
+            cwd=cwd,
+            env=dict(environment),
             stdin=subprocess.DEVNULL,
             stdout=sink,
             stderr=subprocess.STDOUT,

@@ -45,7 +45,7 @@ def test_no_secret_is_anywhere_but_in_the_environments(every_argument: set[str])
     assert support.found_in(values, [environment]) == set(values)
     assert any("ansible-playbook" in line for line in every_argument)
     with awake(*HOSTS) as hosts:
-        leaks.require_none(hosts, every_argument, canary=CANARY)
+        leaks.require_none(hosts, every_argument, {**leaks.application_secrets(), "canary": CANARY})
 
 
 def test_down_leaves_nothing(machine_before: dict[str, list[str]]) -> None:

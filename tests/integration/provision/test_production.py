@@ -15,7 +15,7 @@ import pytest
 from localcloud import settings
 from localcloud.wire import is_write
 from tests import readme
-from tests.desk import ENVIRONMENT, FILLED_IN, INVENTORY, Desk
+from tests.desk import FILLED_IN, INVENTORY, SECRETS, Desk
 from tests.integration.provision.conftest import PLAYBOOK, Account
 
 HOSTS = 5
@@ -57,8 +57,10 @@ def test_the_readmes_way_to_a_real_account_ends_with_a_dry_run_that_writes_nothi
     desk: Desk, account: Account
 ) -> None:
     # Those of the Korean one are the same, as a unit test sees.
-    copy, *following = readme.blocks(readme.section(readme.ENGLISH, "On a real account"))
+    *_, activate, copy = readme.blocks(readme.section(readme.ENGLISH, "On a real account"))[:4]
+    following = readme.blocks(readme.section(readme.ENGLISH, "On a real account"))[4:]
     real_run = following.pop()
+    assert activate == ". .venv/bin/activate"
     assert real_run == f"ansible-playbook site.yml -i {INVENTORY} -e release=$RELEASE"
     assert following[-1] == f"{real_run} --check --diff"
     desk.shell("production-copy", copy).expect()
@@ -71,8 +73,7 @@ def test_the_readmes_way_to_a_real_account_ends_with_a_dry_run_that_writes_nothi
     assert "ssm.GetParameter" in account.calls()
     vault = (desk.inventory / "group_vars" / "all" / "vault.yml").read_text(encoding="utf-8")
     assert vault.startswith("$ANSIBLE_VAULT")
-    secrets = {name: value for name, value in ENVIRONMENT.items() if value not in FILLED_IN["environment.yml"].values()}
-    assert [name for name, value in secrets.items() if value in run.output] == []
+    assert [name for name, value in SECRETS.items() if value in run.output] == []
 
 
 def test_provisioning_asks_nothing_first_that_the_dry_run_did_not_ask(desk: Desk, account: Account) -> None:

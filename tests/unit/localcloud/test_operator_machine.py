@@ -46,6 +46,7 @@ def test_the_table_lets_public_addresses_names_and_tls_in_and_refuses_the_rest()
 
 def test_nothing_begins_a_connection_to_the_operator() -> None:
     assert chain(ruleset(OWNERS), "exit") == [
+        'iifname "academy-lc0" oifname != "academy-op0" ip daddr 203.0.113.0/24 reject',
         'oifname != "academy-op0" accept',
         "ct state established,related accept",
         "reject with icmp host-unreachable",
@@ -53,7 +54,7 @@ def test_nothing_begins_a_connection_to_the_operator() -> None:
 
 
 def test_the_table_names_no_address_where_there_is_no_host() -> None:
-    assert "203.0.113" not in ruleset({})
+    assert "203.0.113.1" not in ruleset({})
     assert chain(ruleset({}), "entrance")[-1] == "reject with icmp host-unreachable"
 
 
@@ -149,9 +150,9 @@ def test_what_still_runs_there_is_found_and_ended(waiting: subprocess.Popen[byte
 
 
 def test_the_public_network_may_not_overlap_either(monkeypatch: pytest.MonkeyPatch) -> None:
-    routes = '[{"dst": "203.0.113.0/25", "dev": "tun0"}, {"dst": "203.0.113.0/24", "dev": "academy-op0"}]'
+    routes = '[{"dst": "203.0.113.0/25", "dev": "tun0"}, {"dst": "203.0.113.0/29", "dev": "academy-op0"}]'
     monkeypatch.setattr(machine, "run", lambda *_: routes)
     with pytest.raises(
-        machine.MachineError, match=r"203\.0\.113\.0/24 for public addresses.*203\.0\.113\.0/25 on tun0\."
+        machine.MachineError, match=r"203\.0\.113\.0/29 for the operator's machine.*203\.0\.113\.0/25 on tun0\."
     ):
         machine.refuse_overlap()

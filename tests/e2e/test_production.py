@@ -1,9 +1,10 @@
 # Copyright: academy.deploy contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Killed again and again, `site.yml` ends where an undisturbed run ends, and a teardown too.
+"""The README's way to a real account, on the operator's machine: the production inventory and a limited user's keys.
 
-Each run starts on what the one that was killed before left, and is killed a little later: it has to repair that
-moment to reach its own.
+Everything is brought up by runs that are killed. Each starts on what the one that was killed before left, and is killed
+a little later: it has to repair that moment to reach its own. What they end at is what an undisturbed run ends at; it
+is deployed to, drilled, taken down by a teardown that is killed as well, and brought up once more, undisturbed.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from typing import Any
 import pytest
 
 from localcloud import demo, settings
-from tests import leaks, support
+from tests import leaks, readme, support
+from tests.desk import FILLED_IN, INVENTORY, SECRETS, Desk
 from tests.e2e.test_story import (
     AI_HOST,
     API_HOST,
@@ -34,12 +36,31 @@ from tests.e2e.test_story import (
     query_database,
 )
 
+# The application has another base image and brings its packages along: neither a registry nor an index is reached here.
+DOCKERFILE_LINES = {
+    "ARG BASE_IMAGE=python:3.11-slim-bookworm": "ARG BASE_IMAGE=academy-localcloud/python:3.11",
+    "ARG PIP_NO_INDEX": "ARG PIP_NO_INDEX=1",
+}
+# What a real account has otherwise, and why it cannot be had here.
+IMPOSSIBLE_HERE = {
+    "environment.yml": {
+        # The hosts are containers of this machine.
+        "image_platform": "linux/amd64",
+        # The embedded RDS is the PostgreSQL of the machine's distribution.
+        "database_engine_major": "15",
+        # Containers share one kernel, which has one table of swap files.
+        "swap_file_path": "/var/swap/{{ inventory_hostname }}",
+    }
+}
+# What the import of the .env makes.
+VAULT = "vault.yml"
+
 DEPLOYMENT = "academy"
 MOMENT_TIMEOUT_SECONDS = 240
 # Nobody reads it.
 QUEUE = "academy-video-jobs-dlq"
 # Hosts that stop themselves between two kills would have to be woken.
-AWAKE = "--extra-vars=worker_idle_stop_threshold=1000"
+AWAKE = "-e worker_idle_stop_threshold=1000"
 KEPT_FILE = "/mnt/transcode/kept"
 VIDEO_HOSTS = (VIDEO_HOST, STOPPED_WORKER)
 ROW = "written between two kills"
@@ -49,7 +70,8 @@ INSIDE = "/run/inside"
 # The last of the playbooks in site.yml: who is killed in it need not repeat those before.
 LAST_PART = "playbooks/configure.yml"
 # Whatever a run could show of a secret, these show.
-TALKATIVE = ("-vvv", "--diff")
+TALKATIVE = "-vvv --diff"
+SITE = f"ansible-playbook site.yml -i {INVENTORY} -e release=$RELEASE"
 
 
 @dataclass(frozen=True)
@@ -138,10 +160,44 @@ MOMENTS = (
 @pytest.fixture(scope="module")
 def cloud() -> Iterator[None]:
     """An embedded cloud of its own, empty."""
-    up = support.run(sys.executable, "-m", "localcloud", "up", name="interruption-up").expect()
+    up = support.run(sys.executable, "-m", "localcloud", "up", name="production-up").expect()
     assert "already up" not in up.output, "this test kills and removes what it works on: `make down` first"
     yield
-    support.run("make", "down", name="interruption-down").expect()
+    support.run("make", "down", name="production-down").expect()
+
+
+@pytest.fixture(scope="module")
+def desk(cloud: None, tmp_path_factory: pytest.TempPathFactory) -> Desk:
+    """An operator's directory, on the operator's machine: nothing of this checkout's environment is there."""
+    desk = Desk(
+        tmp_path_factory.mktemp("operator"),
+        {"PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "LC_ALL": "C.UTF-8"},
+        (sys.executable, "-m", "localcloud", "operator", "--"),
+    )
+    desk.set_up()
+    for file in desk.application.glob("docker/**/Dockerfile*"):
+        lines = file.read_text(encoding="utf-8").split("\n")
+        file.write_text("\n".join(DOCKERFILE_LINES.get(line, line) for line in lines), encoding="utf-8")
+    download = (
+        sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--only-binary=:all:",
+        "--implementation=cp", "--python-version=3.11", "--platform=manylinux2014_x86_64", "--dest=wheels",
+        "--requirement=requirements.txt", "--requirement=docker/video-worker/requirements.txt",
+    )  # fmt: skip
+    subprocess.run(download, cwd=desk.application, check=True)
+    desk.commit("Packages")
+    return desk
+
+
+@pytest.fixture(scope="module")
+def way() -> list[str]:
+    """The README's commands for a real account."""
+    return readme.blocks(readme.section(readme.ENGLISH, "On a real account"))
+
+
+@pytest.fixture(scope="module")
+def shell(way: list[str]) -> list[str]:
+    """What a reader's shell has by now: the virtual environment and what was exported."""
+    return [line for line in way if line.startswith((". ", "export "))]
 
 
 @pytest.fixture(scope="module")
@@ -150,17 +206,44 @@ def arguments() -> set[str]:
     return set()
 
 
-@pytest.mark.usefixtures("cloud")
-def test_twenty_kills_later_everything_is_there_once(arguments: set[str]) -> None:
+def test_the_readmes_way_ends_with_a_dry_run_that_writes_nothing(desk: Desk, way: list[str], shell: list[str]) -> None:
+    make, install, activate, copy, *following, real_run = way
+    assert (activate, real_run) == (". .venv/bin/activate", SITE)
+    # Packages come from an index, which the operator's machine does not reach.
+    Desk(desk.directory, desk.environment).shell("production-install", make, install).expect()
+    desk.shell("production-copy", copy).expect()
+    desk.fill_in(FILLED_IN)
+    desk.fill_in(IMPOSSIBLE_HERE)
+    desk.write_environment_file()
+    support.reset_calls()
+    run = desk.shell("production-readme", activate, *following).expect()
+    assert support.calls(writes_only=True) == {}
+    assert "ssm.GetParameter" in support.calls()
+    assert [name for name, value in SECRETS.items() if value in run.output] == []
+
+
+def test_nothing_of_the_inventory_differs_but_what_is_listed(desk: Desk) -> None:
+    changed, added = desk.differences()
+    listed = [variables for values in (FILLED_IN, IMPOSSIBLE_HERE) for variables in values.values()]
+    wanted = {f"+{name}: {value}" for variables in listed for name, value in variables.items()}
+    assert {line for line in changed if line.startswith("+")} == wanted
+    names = {line[1:].partition(":")[0] for line in wanted}
+    before = {line[1:].removeprefix("# ").partition(":")[0] for line in changed if line.startswith("-")}
+    assert before <= names
+    assert added == {VAULT}
+
+
+def test_twenty_kills_later_everything_is_there_once(desk: Desk, shell: list[str], arguments: set[str]) -> None:
     assert len(MOMENTS) >= 20
     kept: dict[str, Any] = {}
     # Between them these runs create everything.
     with support.watched_arguments(arguments):
         for number, moment in enumerate(MOMENTS, start=1):
-            kill_at(moment, f"interrupted-{number:02}")
+            kill_at(desk, shell, moment, f"production-killed-{number:02}")
             leave_behind(kept)
-        support.playbook("site.yml", AWAKE, *TALKATIVE, name="interrupted-last").expect()
-    again = support.playbook("site.yml", AWAKE, name="interrupted-again").expect()
+        desk.shell("production-last", *shell, f"{SITE} {AWAKE} {TALKATIVE}").expect()
+    again = desk.shell("production-again", *shell, f"{SITE} {AWAKE}").expect()
+    assert set(again.changed()) == {"localhost", *HOSTS}
     assert set(again.changed().values()) == {0}
 
     assert api_status() == 200
@@ -174,31 +257,44 @@ def test_twenty_kills_later_everything_is_there_once(arguments: set[str]) -> Non
         assert f"/{host} " in Path("/proc/swaps").read_text(encoding="utf-8")
 
 
-@pytest.mark.usefixtures("cloud")
-def test_no_secret_is_anywhere_but_in_the_environments(arguments: set[str]) -> None:
+def test_no_secret_is_anywhere_but_in_the_environments(desk: Desk, arguments: set[str]) -> None:
     assert any("docker run --rm" in line for line in arguments), "the migration was not seen"
-    leaks.require_none({host["name"]: host["instance_id"] for host in hosts()}, arguments)
+    leaks.require_none({host["name"]: host["instance_id"] for host in hosts()}, arguments, SECRETS)
 
 
-@pytest.mark.usefixtures("cloud")
-def test_a_teardown_that_was_killed_is_finished_by_the_next_one() -> None:
-    teardown = ("playbooks/teardown.yml", f"--extra-vars=confirm={DEPLOYMENT}")
-    consent = ("--extra-vars", json.dumps({"teardown_purge_queues": [QUEUE]}))
+def test_a_new_commit_is_deployed(desk: Desk, shell: list[str]) -> None:
+    desk.commit("Another release")
+    release = desk.shell("production-release", *shell, "echo $RELEASE").expect().output.strip()
+    desk.shell("production-deploy", *shell, SITE.replace("site.yml", "playbooks/deploy.yml")).expect()
+    tags = [{tag["Key"]: tag["Value"] for tag in instance["Tags"]} for instance in demo.instances()]
+    assert {tag["Release"] for tag in tags} == {release}
+    assert api_status() == 200
+
+
+def test_the_drill_ends_with_a_stopped_host(desk: Desk, shell: list[str]) -> None:
+    desk.shell("production-drill", *shell, SITE.replace("site.yml", "playbooks/drill.yml")).expect()
+    drill = json.loads((desk.checkout / "build" / "drill.json").read_text(encoding="utf-8"))
+    assert drill["ok"], drill["reason"]
+
+
+def test_a_teardown_that_was_killed_is_finished_by_the_next_one(desk: Desk, shell: list[str]) -> None:
+    teardown = f"ansible-playbook playbooks/teardown.yml -i {INVENTORY} -e confirm={DEPLOYMENT}"
+    consented = f"{teardown} -e '{json.dumps({'teardown_purge_queues': [QUEUE]})}'"
     support.reset_calls()
-    refused = support.playbook(*teardown, name="teardown-refused").expect(2)
+    refused = desk.shell("production-teardown-refused", *shell, teardown).expect(2)
     assert QUEUE in refused.output
-    listed = support.playbook(*teardown, *consent, "--check", name="teardown-check").expect()
+    listed = desk.shell("production-teardown-check", *shell, f"{consented} --check").expect()
     assert all(host in listed.output for host in HOSTS)
     written = support.calls(writes_only=True)
     # The hosts are at work meanwhile.
     theirs = support.calls(writes_only=True, hosts_only=True)
     assert [call for call, count in written.items() if count > theirs.get(call, 0)] == []
 
-    with support.background_playbook(*teardown, *consent, name="teardown-killed") as run:
+    with desk.background("production-teardown-killed", *shell, f"exec {consented}") as run:
         run.wait_for_line(support.task("hosts | Terminate the instances and wait"), MOMENT_TIMEOUT_SECONDS)
         time.sleep(1)
         assert run.process.poll() is None, "the teardown had ended before it was killed"
-    support.playbook(*teardown, *consent, name="teardown").expect()
+    desk.shell("production-teardown", *shell, consented).expect()
     assert hosts() == []
     assert demo.queues() == []
     assert database_id() == ""
@@ -210,8 +306,14 @@ def test_a_teardown_that_was_killed_is_finished_by_the_next_one() -> None:
     assert len(snapshots) == len(VIDEO_HOSTS)
     found = demo.client("rds").describe_db_snapshots()["DBSnapshots"]
     assert len([one for one in found if not one["DBSnapshotIdentifier"].startswith("rds:")]) == 1
-    again = support.playbook(*teardown, *consent, name="teardown-again").expect()
+    again = desk.shell("production-teardown-again", *shell, consented).expect()
     assert set(again.changed().values()) == {0}
+
+
+def test_the_readmes_last_command_brings_all_of_it_up_again(desk: Desk, way: list[str], shell: list[str]) -> None:
+    desk.shell("production-once-more", *shell, way[-1]).expect()
+    assert {host["name"] for host in hosts()} == HOSTS
+    assert api_status() == 200
 
 
 def leave_behind(kept: dict[str, Any]) -> None:
@@ -234,12 +336,13 @@ def leave_behind(kept: dict[str, Any]) -> None:
         )
 
 
-def kill_at(moment: Moment, name: str) -> None:
+def kill_at(desk: Desk, shell: list[str], moment: Moment, name: str) -> None:
     """Run a playbook and kill it, with every process that it started here, at that moment."""
     if moment.program:
         trap(moment)
+    playbook = f"ansible-playbook -i {INVENTORY} -e release=$RELEASE {' '.join(moment.playbook)} {AWAKE} {TALKATIVE}"
     try:
-        with support.background_playbook(*moment.playbook, AWAKE, *TALKATIVE, name=name) as run:
+        with desk.background(name, *shell, f"exec {playbook}") as run:
             if moment.line:
                 run.wait_for_line(moment.line, MOMENT_TIMEOUT_SECONDS)
             if moment.host:
