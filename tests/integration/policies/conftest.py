@@ -17,7 +17,7 @@ from plugins.module_utils.archive import archive_of
 from plugins.module_utils.identity import FUNCTIONS, HOSTS, trust_policy
 from plugins.module_utils.tree import Entry
 from tests import policies
-from tests.integration.provision.conftest import Account, account  # noqa: F401 (the fixture)
+from tests.integration.provision.conftest import Account, account, operator_grants  # noqa: F401 (the fixtures)
 from tests.policies import Credentials, Host
 
 

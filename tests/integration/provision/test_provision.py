@@ -635,8 +635,8 @@ def test_a_newer_image_replaces_no_host_and_a_terminated_host_gets_it(account: A
         for found in ec2.describe_images(Filters=[{"Name": "architecture", "Values": ["arm64"]}])["Images"]
         if found["ImageId"] != old["ImageId"]
     ][:1]
-    account.client("ssm").put_parameter(Name="/newer/image", Value=image, Type="String")
-    newer = ("--tags", "instance", "-e", "instance_ami_parameter=/newer/image")
+    account.client("ssm").put_parameter(Name="/academy/newer-image", Value=image, Type="String")
+    newer = ("--tags", "instance", "-e", "instance_ami_parameter=/academy/newer-image")
     assert unchanged(account.provision("newer-image", *newer).expect().changed())
 
     ec2.terminate_instances(InstanceIds=[old["InstanceId"]])
