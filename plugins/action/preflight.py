@@ -22,6 +22,7 @@ from ..module_utils.ecr_image import ImageError, find_image
 from ..module_utils.findings import Finding, errors, report
 from ..module_utils.network import MINIMUM_ZONES
 from ..module_utils.operator_policy import (
+    DOCUMENTS,
     Question,
     Refusal,
     own_document,
@@ -50,7 +51,7 @@ from ..module_utils.preflight import (
     unreachable_findings,
 )
 from ..module_utils.reachability import changed_address_findings
-from ..plugin_utils.aws_action import DOCUMENTS, AwsAction, advised
+from ..plugin_utils.aws_action import AwsAction, advised
 from ..plugin_utils.variables import TABLE, Variables, table_rows
 
 ROLES = Path(__file__).resolve().parents[2] / "roles"
@@ -198,7 +199,7 @@ class ActionModule(AwsAction):
         if not all(values.get(name) for name in ("images_source_dir", "images_definitions")):
             return []
         directory = values["images_source_dir"]
-        root = self._path(directory)
+        root = Path(directory).expanduser()
         if not root.is_dir():
             return source_findings(directory, ["such directory"])
         files = [definition["dockerfile"] for definition in values["images_definitions"]]

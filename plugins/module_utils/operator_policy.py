@@ -21,6 +21,8 @@ from .findings import NOT_SHOWN, Finding, Words
 EXAMPLE_ACCOUNT = "123456789012"
 EXAMPLE_DEPLOYMENT = "academy"
 EXAMPLE_REGION = "ap-northeast-2"
+# Where the collection has them.
+DOCUMENTS = Path(__file__).resolve().parents[2] / "docs"
 PATTERN = "operator-policy-*.json"
 # Who never removes a deployment does without.
 OPTIONAL = ("operator-policy-teardown.json",)

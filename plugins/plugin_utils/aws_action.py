@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, ClassVar, NoReturn
 
 from ansible.errors import AnsibleActionFail
@@ -21,10 +20,7 @@ from ansible_collections.amazon.aws.plugins.module_utils.exceptions import Ansib
 from ansible_collections.amazon.aws.plugins.module_utils.modules import aws_argument_spec
 from ansible_collections.amazon.aws.plugins.plugin_utils.base import AWSPluginBase
 
-from ..module_utils.operator_policy import advice, read_documents
-
-# Where the collection has the operator's policies.
-DOCUMENTS = Path(__file__).resolve().parents[2] / "docs"
+from ..module_utils.operator_policy import DOCUMENTS, advice, read_documents
 
 
 def advised(message: str) -> str:

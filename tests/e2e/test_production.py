@@ -262,6 +262,20 @@ def test_no_secret_is_anywhere_but_in_the_environments(desk: Desk, arguments: se
     leaks.require_none({host["name"]: host["instance_id"] for host in hosts()}, arguments, SECRETS)
 
 
+def test_the_groups_let_in_whom_the_inventory_names_and_nobody_else(desk: Desk) -> None:
+    connect = "import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 3, (sys.argv[3], 0))"
+    api, worker = (host["PublicIpAddress"] for host in (described(API_HOST), described(MESSAGING_HOST)))
+    operator, stranger = settings.OPERATOR_ADDRESS, settings.STRANGER_ADDRESS
+    lines = [
+        f"python3 -c '{connect}' {address} {port} {source} 2>/dev/null && echo {name} {port} {source} || true"
+        for name, address in (("api", api), ("worker", worker))
+        for port in (22, demo.API_PORT)
+        for source in (operator, stranger)
+    ]
+    run = desk.shell("production-groups", *lines).expect()
+    assert run.output.split("\n")[:-1] == [f"api 22 {operator}", f"api 8000 {operator}", f"worker 22 {operator}"]
+
+
 def test_a_new_commit_is_deployed(desk: Desk, shell: list[str]) -> None:
     desk.commit("Another release")
     release = desk.shell("production-release", *shell, "echo $RELEASE").expect().output.strip()
@@ -383,6 +397,12 @@ def release(moment: Moment) -> None:
     """Put the program back, and end who waits for it: the host has lost its connection."""
     command = f"kill -KILL $(cat {INSIDE}); rm {INSIDE}; mv /usr/sbin/{moment.program}.whole /usr/sbin/{moment.program}"
     assert support.on_host(instance_id(moment.host), "sh", "-c", command).returncode == 0
+
+
+def described(name: str) -> dict[str, Any]:
+    """The instance of that Name tag, as EC2 describes it."""
+    (found,) = [instance for instance in demo.instances() if demo.host_summary(instance)["name"] == name]
+    return dict(found)
 
 
 def hosts() -> list[dict[str, Any]]:

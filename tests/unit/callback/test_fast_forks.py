@@ -53,7 +53,7 @@ def configurations() -> tuple[configparser.ConfigParser, dict[str, Any]]:
 
 def test_it_is_enabled() -> None:
     config, molecule = configurations()
-    assert config["defaults"]["callbacks_enabled"] == NAME
+    assert NAME in config["defaults"]["callbacks_enabled"].split(", ")
     assert molecule["ansible"]["env"]["ANSIBLE_CALLBACKS_ENABLED"] == NAME
 
 
