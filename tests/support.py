@@ -232,6 +232,22 @@ def on_host(instance_id: str, *command: str) -> subprocess.CompletedProcess[str]
     )
 
 
+@contextlib.contextmanager
+def dropped_ssh(*instance_ids: str) -> Iterator[None]:
+    """Hosts whose SSH port answers nobody within the block: a connection that is refused would be over at once."""
+    rule = ("--protocol", "tcp", "--dport", "22", "--jump", "DROP")
+    with contextlib.ExitStack() as stack:
+        for host in instance_ids:
+            assert on_host(host, "iptables", "--insert", "INPUT", *rule).returncode == 0
+            stack.callback(on_host, host, "iptables", "--delete", "INPUT", *rule)
+        yield
+
+
+def words(text: str) -> str:
+    """What was said, however its lines were broken."""
+    return " ".join(text.split())
+
+
 def wait_until(condition: Callable[[], bool], what: str, timeout_seconds: int = 180) -> None:
     """Poll until the condition holds; fail naming what was awaited."""
     deadline = time.monotonic() + timeout_seconds

@@ -71,6 +71,11 @@ INSIDE = "/run/inside"
 LAST_PART = "playbooks/configure.yml"
 # Whatever a run could show of a secret, these show.
 TALKATIVE = "-vvv --diff"
+# Connections that are open already outlive what groups say.
+FRESH = ("rm -rf ~/.ansible/cp",)
+# A generous bound, and still less than one host's boot time and a minute on top.
+BOUND_SECONDS = 240
+LAST_PLAY = "PLAY [Let the workers go]"
 SITE = f"ansible-playbook site.yml -i {INVENTORY} -e release=$RELEASE"
 
 
@@ -260,6 +265,34 @@ def test_twenty_kills_later_everything_is_there_once(desk: Desk, shell: list[str
 def test_no_secret_is_anywhere_but_in_the_environments(desk: Desk, arguments: set[str]) -> None:
     assert any("docker run --rm" in line for line in arguments), "the migration was not seen"
     leaks.require_none({host["name"]: host["instance_id"] for host in hosts()}, arguments, SECRETS)
+
+
+def test_a_host_that_cannot_be_reached_holds_up_no_other_and_is_named_at_the_end(desk: Desk, shell: list[str]) -> None:
+    assert support.on_host(instance_id(API_HOST), "docker", "rm", "--force", "academy-api").returncode == 0
+    with support.dropped_ssh(instance_id(STOPPED_WORKER)):
+        run = desk.shell("production-unreached", *FRESH, *shell, f"{SITE} {AWAKE}", timeout_seconds=BOUND_SECONDS)
+    run.expect(2)
+    assert api_status() == 200
+    last = support.words(run.output[run.output.index(LAST_PLAY) :])
+    assert f"{STOPPED_WORKER} ({instance_id(STOPPED_WORKER)})" in last
+    assert f"--limit {STOPPED_WORKER}" in last
+
+
+def test_an_operator_whose_address_has_changed_is_told_so_at_once_and_how_to_go_on(
+    desk: Desk, shell: list[str]
+) -> None:
+    elsewhere = f"-e '{json.dumps({'operator_cidrs': [f'{settings.STRANGER_ADDRESS}/32']})}'"
+    desk.shell("production-moved", *shell, f"{SITE} --tags network {elsewhere}").expect()
+    again = (*FRESH, *shell, f"{SITE} --tags swap {elsewhere}")
+    run = desk.shell("production-nobody", *again, timeout_seconds=BOUND_SECONDS).expect(2)
+    said = support.words(run.output)
+    assert f"AWS sees this machine as {settings.OPERATOR_ADDRESS}" in said
+    assert f"operator_cidrs alone ({settings.STRANGER_ADDRESS}/32)" in said
+    assert f'operator_cidrs: ["{settings.OPERATOR_ADDRESS}/32"]' in said
+    assert f"ansible-playbook site.yml -i {INVENTORY} --tags network" in said
+    assert LAST_PLAY not in run.output
+    desk.shell("production-let-in", *shell, f"{SITE} --tags network").expect()
+    desk.shell("production-back", *FRESH, *shell, f"{SITE} --tags swap").expect()
 
 
 def test_the_groups_let_in_whom_the_inventory_names_and_nobody_else(desk: Desk) -> None:
