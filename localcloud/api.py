@@ -160,9 +160,9 @@ class Api:
         return by_region[settings.REGION if settings.REGION in by_region else "aws"]
 
     def mount(self, name: str, application: Application) -> str:
-        """Serve a WSGI application under the API's own address; returns its base URL (without trailing slash)."""
+        """Serve a WSGI application beside the API; returns its path (without trailing slash)."""
         self._mounted[name] = application
-        return f"{settings.API_URL}{OWN_PREFIX}{name}"
+        return f"{OWN_PREFIX}{name}"
 
     def ready(self) -> None:
         """The whole cloud is up: say so under /_localcloud/health."""

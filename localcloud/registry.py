@@ -267,7 +267,7 @@ class Registry:
         self._guard = guard
         self._clock = clock
         self._tokens = Tokens()
-        self._blobs_url = api.mount("blobs", self._serve_blob)
+        self._blobs_path = api.mount("blobs", self._serve_blob)
         api.hooks.register("ecr", "GetAuthorizationToken", instead=self._get_authorization_token)
         api.hooks.register("ecr", "GetDownloadUrlForLayer", instead=self._get_download_url)
         api.hooks.register("ecr", "PutImage", instead=self._put_image)
@@ -373,7 +373,9 @@ class Registry:
                 f"The layer with digest '{digest}' does not exist in the repository with name '{name}' in the registry "
                 f"with id '{settings.ACCOUNT_ID}'",
             )
-        return {"downloadUrl": f"{self._blobs_url}/{name}/{digest}", "layerDigest": digest}
+        # Where the caller asked: this machine knows no name of AWS, and the operator's machine nothing else.
+        place = f"{call.request.host_url.rstrip('/')}{self._blobs_path}"
+        return {"downloadUrl": f"{place}/{name}/{digest}", "layerDigest": digest}
 
     def _put_image(self, call: Call) -> Mapping[str, Any]:
         """Only a new tag for an image that was pushed: layers uploaded through the API would lie nowhere."""

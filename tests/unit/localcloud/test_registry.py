@@ -220,7 +220,8 @@ def test_is_frozen(immutable: bool, filters: list[str] | None, expected: bool) -
 
 def ask(api: Api, action: str, **parameters: Any) -> Any:
     """Call an operation the way the API does it, without HTTP."""
-    call: Any = SimpleNamespace(name=f"ecr.{action}", parameters=parameters, access_key=KEY)
+    request = SimpleNamespace(host_url="https://api.ecr.example.com/")
+    call: Any = SimpleNamespace(name=f"ecr.{action}", parameters=parameters, access_key=KEY, request=request)
     (hook,) = api.hooks.of(call)
     assert hook.instead is not None
     return hook.instead(call)
@@ -239,7 +240,7 @@ class TestApiCalls:
     def test_a_pushed_layer_has_a_url(self, api: Api, repository: Any) -> None:
         record_image(repository, FIRST, "v1")
         answer = ask(api, "GetDownloadUrlForLayer", repositoryName="academy-api", layerDigest=CONFIG)
-        assert answer["downloadUrl"] == f"{settings.API_URL}/_localcloud/blobs/academy-api/{CONFIG}"
+        assert answer["downloadUrl"] == f"https://api.ecr.example.com/_localcloud/blobs/academy-api/{CONFIG}"
         with pytest.raises(ApiError, match="LayersNotFoundException"):
             ask(api, "GetDownloadUrlForLayer", repositoryName="academy-api", layerDigest="sha256:" + "9" * 64)
         with pytest.raises(ApiError, match=r"RepositoryNotFoundException.*'other'"):
