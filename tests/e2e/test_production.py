@@ -32,7 +32,6 @@ from tests.e2e.test_story import (
     MESSAGING_HOST,
     STOPPED_WORKER,
     VIDEO_HOST,
-    api_status,
     query_database,
 )
 
@@ -251,7 +250,7 @@ def test_twenty_kills_later_everything_is_there_once(desk: Desk, shell: list[str
     assert set(again.changed()) == {"localhost", *HOSTS}
     assert set(again.changed().values()) == {0}
 
-    assert api_status() == 200
+    assert api_status(desk) == 200
     assert {host["name"]: host["instance_id"] for host in hosts()} == kept["instances"]
     assert database_id() == kept["database"]
     assert ROW in query_database("SELECT title FROM lectures_lecture")
@@ -272,7 +271,7 @@ def test_a_host_that_cannot_be_reached_holds_up_no_other_and_is_named_at_the_end
     with support.dropped_ssh(instance_id(STOPPED_WORKER)):
         run = desk.shell("production-unreached", *FRESH, *shell, f"{SITE} {AWAKE}", timeout_seconds=BOUND_SECONDS)
     run.expect(2)
-    assert api_status() == 200
+    assert api_status(desk) == 200
     last = support.words(run.output[run.output.index(LAST_PLAY) :])
     assert f"{STOPPED_WORKER} ({instance_id(STOPPED_WORKER)})" in last
     assert f"--limit {STOPPED_WORKER}" in last
@@ -315,7 +314,7 @@ def test_a_new_commit_is_deployed(desk: Desk, shell: list[str]) -> None:
     desk.shell("production-deploy", *shell, SITE.replace("site.yml", "playbooks/deploy.yml")).expect()
     tags = [{tag["Key"]: tag["Value"] for tag in instance["Tags"]} for instance in demo.instances()]
     assert {tag["Release"] for tag in tags} == {release}
-    assert api_status() == 200
+    assert api_status(desk) == 200
 
 
 def test_the_drill_ends_with_a_stopped_host(desk: Desk, shell: list[str]) -> None:
@@ -360,7 +359,7 @@ def test_a_teardown_that_was_killed_is_finished_by_the_next_one(desk: Desk, shel
 def test_the_readmes_last_command_brings_all_of_it_up_again(desk: Desk, way: list[str], shell: list[str]) -> None:
     desk.shell("production-once-more", *shell, way[-1]).expect()
     assert {host["name"] for host in hosts()} == HOSTS
-    assert api_status() == 200
+    assert api_status(desk) == 200
 
 
 def leave_behind(kept: dict[str, Any]) -> None:
@@ -430,6 +429,13 @@ def release(moment: Moment) -> None:
     """Put the program back, and end who waits for it: the host has lost its connection."""
     command = f"kill -KILL $(cat {INSIDE}); rm {INSIDE}; mv /usr/sbin/{moment.program}.whole /usr/sbin/{moment.program}"
     assert support.on_host(instance_id(moment.host), "sh", "-c", command).returncode == 0
+
+
+def api_status(desk: Desk) -> int:
+    """What /health answers to the operator; 0 when nothing answers."""
+    url = f"http://{described(API_HOST)['PublicIpAddress']}:{demo.API_PORT}/health"
+    ask = f"curl --silent --max-time 10 --output /dev/null --write-out '%{{http_code}}' {url} || true"
+    return int(desk.shell("production-health", ask).output)
 
 
 def described(name: str) -> dict[str, Any]:
