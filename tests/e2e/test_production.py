@@ -216,6 +216,10 @@ def test_the_readmes_way_ends_with_a_dry_run_that_writes_nothing(desk: Desk, way
     # Packages come from an index, which the operator's machine does not reach.
     Desk(desk.directory, desk.environment).shell("production-install", make, install).expect()
     desk.shell("production-copy", copy).expect()
+    (judge,) = [line for line in following if "playbooks/preflight.yml" in line]
+    # There is no vault yet.
+    first = desk.shell("production-unfilled", *(line for line in shell if "VAULT" not in line), judge).expect(2)
+    assert [name for name in ("aws_account_id", "owner") if f"{name}: must be filled in" not in first.output] == []
     desk.fill_in(FILLED_IN)
     desk.fill_in(IMPOSSIBLE_HERE)
     desk.write_environment_file()
