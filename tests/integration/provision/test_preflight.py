@@ -183,7 +183,7 @@ def test_aws_that_does_not_answer_is_a_finding_beside_the_others(account: Accoun
 def test_a_real_account_without_credentials_is_a_finding_in_both_languages() -> None:
     nobody = {"AWS_EC2_METADATA_DISABLED": "true", "AWS_CONFIG_FILE": "/dev/null"}
     run = support.playbook(
-        "-i", "inventories/production/hosts.yml", "playbooks/preflight.yml",
+        "-i", "inventories/production/hosts.yml", "playbooks/preflight.yml", "-e", "aws_account_id=123456789012",
         name="preflight-nobody", environment={**nobody, "AWS_SHARED_CREDENTIALS_FILE": "/dev/null"},
     ).expect(2)  # fmt: skip
     output = " ".join(run.output.split())
