@@ -264,7 +264,7 @@ def test_of_whom_iam_does_not_tell_is_a_warning(account: Account, who: str) -> N
             "aws_secret_key": settings.OPERATOR_SECRET_KEY,
         }
     else:
-        sees = {"Effect": "Allow", "Action": "ec2:Describe*", "Resource": "*"}
+        sees = {"Effect": "Allow", "Action": ["ec2:Describe*", "ssm:GetParameter"], "Resource": "*"}
         keys = somebody(account, "mute", {"sees": {"Version": "2012-10-17", "Statement": [sees]}})
     output = said_by(preflight(account, f"unknown-{who[:3]}", **keys).expect())
     assert output.count("[WARNING] AWS permissions: cannot tell whether") == 1
