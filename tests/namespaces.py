@@ -26,6 +26,7 @@ CLONE_NEWNET: Final = 0x40000000
 PATIENCE_SECONDS: Final = 0.25
 WORLD: Final = IPv4Address("203.0.113.2")
 WORLD_GATEWAY: Final = IPv4Address("203.0.113.1")
+NAMESPACES: Final = Path("/run/netns")
 PREFIX: Final = f"academy-{os.getpid()}"
 OPEN, SILENT = "open", "silent"
 
@@ -43,7 +44,7 @@ class Place:
         """Do something in there, in a thread of its own."""
 
         def enter_and_do() -> T:
-            descriptor = os.open(f"/run/netns/{self.namespace}", os.O_RDONLY)
+            descriptor = os.open(NAMESPACES / self.namespace, os.O_RDONLY)
             try:
                 if ctypes.CDLL(None, use_errno=True).setns(descriptor, CLONE_NEWNET):
                     raise OSError(ctypes.get_errno(), f"cannot enter {self.namespace}")
@@ -114,6 +115,7 @@ def network(*addresses: IPv4Address) -> Iterator[Network]:
     home = Place(f"{PREFIX}-machine", settings.GATEWAY)
     world = Place(f"{PREFIX}-world", WORLD)
     hosts = tuple(Place(f"{PREFIX}-{address}", address) for address in addresses)
+    mounted_before = _is_mounted()
     try:
         for place in (home, world, *hosts):
             run("ip", "netns", "add", place.namespace)
@@ -132,8 +134,17 @@ def network(*addresses: IPv4Address) -> Iterator[Network]:
         yield Network(home, world, hosts)
     finally:
         for place in (home, world, *hosts):
-            if Path("/run/netns", place.namespace).exists():
+            if (NAMESPACES / place.namespace).exists():
                 run("ip", "netns", "delete", place.namespace)
+        # The first namespace of a machine mounts the directory upon itself, and the last one leaves it so.
+        if _is_mounted() and not mounted_before:
+            run("umount", str(NAMESPACES))
+            NAMESPACES.rmdir()
+
+
+def _is_mounted() -> bool:
+    mounts = Path("/proc/self/mounts").read_text(encoding="utf-8")
+    return any(line.split()[1] == str(NAMESPACES) for line in mounts.split("\n") if line)
 
 
 def _plug(home: Place, port: str, place: Place, prefix: str, gateway: IPv4Address) -> None:
