@@ -20,6 +20,7 @@ SSH, POSTGRESQL = 22, 5432
 # This machine is an operator by the one address, and nobody by the other.
 OPERATOR, NOBODY = settings.GATEWAY, settings.RESOLVER
 PATIENCE_SECONDS = 1
+BOUND_SECONDS = 15
 SILENCE_STATUS = 124  # of timeout(1)
 
 
@@ -37,8 +38,8 @@ def from_host(name: str, address: str, port: int) -> str:
 
 
 def becomes(wanted: str, attempt: Callable[[], str]) -> bool:
-    """Whether an attempt ends like this soon after the call before it."""
-    deadline = time.monotonic() + 1
+    """Whether an attempt ends like this within seconds after the call before it, also on a machine that is busy."""
+    deadline = time.monotonic() + BOUND_SECONDS
     while (found := attempt()) != wanted and time.monotonic() < deadline:
         time.sleep(0.05)
     return found == wanted
@@ -85,7 +86,7 @@ def test_a_host_that_was_started_is_no_more_open_than_before() -> None:
         assert (from_here(address, SSH), from_here(address, SSH, NOBODY)) == (OPEN, SILENT)
 
 
-def test_what_is_authorized_opens_and_what_is_revoked_closes_at_once(api: str) -> None:
+def test_what_is_authorized_opens_and_what_is_revoked_closes(api: str) -> None:
     ec2 = demo.client("ec2")
     named = [{"Name": "group-name", "Values": ["academy-api-sg"]}]
     (group,) = (found["GroupId"] for found in ec2.describe_security_groups(Filters=named)["SecurityGroups"])
