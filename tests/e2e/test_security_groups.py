@@ -19,7 +19,7 @@ from tests.namespaces import OPEN, SILENT, outcome
 SSH, POSTGRESQL = 22, 5432
 # This machine is an operator by the one address, and nobody by the other.
 OPERATOR, NOBODY = settings.GATEWAY, settings.RESOLVER
-PATIENCE_SECONDS = 1
+PATIENCE_SECONDS = 3
 BOUND_SECONDS = 15
 SILENCE_STATUS = 124  # of timeout(1)
 
