@@ -53,7 +53,7 @@ def test_an_engine_behind_ssh_builds_with_the_ssh_of_this_machine(tmp_path: Path
     assert support.on_host(host["instance_id"], "usermod", "-aG", "docker", "ec2-user").returncode == 0
     try:
         told = module(tmp_path, "docker_host_info", {}).expect()
-        assert f'"Name": "ip-{str(host["address"]).replace(".", "-")}' in told.output
+        assert f"Name: ip-{str(host['address']).replace('.', '-')}" in told.output
         module(tmp_path, "docker_image", {"name": IMAGE, "source": "build", "build": {"path": str(source)}}).expect()
         assert support.on_host(host["instance_id"], "docker", "image", "inspect", IMAGE).returncode == 0
     finally:
