@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 KIB = 1024
 MIB = 1024**2
+GIB = 1024**3
 TIB = 1024**4
 
 SECTOR = 512
@@ -27,10 +28,17 @@ STARTS = (0, MIB)
 # other powers of two with bigalloc. Backups lie in group 1, in the powers of these, with sparse_super2 in the last one.
 EXT_SMALLEST_GROUP = 8 * MIB
 EXT_BACKUP_BASES = (3, 5, 7)
-# mkfs.xfs makes 4 equal groups, on a RAID up to 32, in newer versions one for each CPU, and none of 1 TiB or more.
-XFS_GROUP_COUNTS = range(2, 33)
+# mkfs.xfs makes 4 equal groups, on a RAID up to 32, in newer versions one for each CPU, and none of 1 TiB or more. On
+# stripes of a RAID their size is a multiple of these blocks.
+XFS_USUAL_GROUPS = 4
+XFS_GROUP_COUNTS = range(2, 129)
 XFS_LARGEST_GROUP_BLOCKS = TIB // BLOCK - 1
-XFS_GROUPS = 64
+XFS_GROUPS = 32
+XFS_STRIPE_BLOCKS = (1, 16, 32, 64, 128)
+# The disk may have been enlarged and its file system not: whole GiB, or in so many steps where they are more.
+XFS_SMALLER_SIZES = 1024
+# Where a partition ends before the disk: at the last sector, at the last MiB, or before the second GPT.
+ENDS = (0, MIB, 33 * SECTOR, 34 * SECTOR)
 BTRFS_SUPERBLOCKS = (64 * KIB, 64 * MIB, 256 * 1024 * MIB)
 
 # What a sector looks like: offset in it, magic bytes, and the command that shows more.
@@ -104,11 +112,32 @@ def powers(limit: int) -> Iterator[int]:
 
 
 def xfs_places(size_bytes: int) -> set[int]:
-    """Where XFS keeps copies of its superblock, at the start of each allocation group."""
+    """Where XFS keeps copies of its superblock, at the start of each allocation group.
+
+    Of the file system that mkfs.xfs makes on the whole disk the first of them, of all others the second one.
+    """
     blocks = size_bytes // BLOCK
-    groups = {-(-blocks // count) for count in XFS_GROUP_COUNTS} | {XFS_LARGEST_GROUP_BLOCKS}
-    places = {group * number for group in groups for number in range(1, XFS_GROUPS + 1)}
-    return {place * BLOCK for place in places if 0 < place < blocks}
+    places = set()
+    for count in XFS_GROUP_COUNTS:
+        group = -(-blocks // count)
+        places |= {group * number for number in range(1, min(count, XFS_GROUPS + 1))}
+        for stripe in XFS_STRIPE_BLOCKS:
+            places |= {group // stripe * stripe, -(-group // stripe) * stripe}
+    places |= {XFS_LARGEST_GROUP_BLOCKS * number for number in range(1, XFS_GROUPS + 1)}
+    return {place * BLOCK for place in places if 0 < place < blocks} | smaller_xfs_places(size_bytes)
+
+
+def smaller_xfs_places(size_bytes: int) -> set[int]:
+    """Where an XFS that does not fill the disk has its second group: one of before it grew, or one in a partition."""
+    step = max(1, size_bytes // GIB // XFS_SMALLER_SIZES) * GIB
+    ends = {whole - end for whole in (*range(step, size_bytes, step), size_bytes) for end in ENDS}
+    places = {
+        start + -(-((end - start) // BLOCK) // XFS_USUAL_GROUPS) * BLOCK
+        for start in STARTS
+        for end in ends
+        if end > start
+    }
+    return {place for place in places if place < size_bytes}
 
 
 def btrfs_places(size_bytes: int) -> set[int]:

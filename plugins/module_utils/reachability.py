@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
@@ -17,8 +18,8 @@ LOOK, SEEN = "__reachability_look", "__hold_seen"
 SILENT = ("Connection timed out", "Operation timed out")
 DENIED = ("Permission denied", "Too many authentication failures")
 REFUSED = ("Connection refused",)
-# Before ssh's reason Ansible says what it tried.
-REASON = "via ssh: "
+# Before ssh's reason Ansible says what it tried: to connect, or to send what was left to send.
+REASON = re.compile(r".*(?:via|over) ssh: ", re.DOTALL)
 
 Reason = Literal["silent", "denied", "refused", "other"]
 
@@ -169,7 +170,7 @@ def _silence(
 
 def host_finding(host: str, instance_id: str, message: str, command: Command) -> Finding:
     """One host that does not answer, while others do."""
-    said = message.rpartition(REASON)[2].strip().rstrip(".")
+    said = REASON.sub("", message).strip().rstrip(".")
     instance = f"--region {command.region} --instance-ids {instance_id}"
     again = f"--limit {host}"
     remedies: Mapping[Reason, Words] = {

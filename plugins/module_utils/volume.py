@@ -65,6 +65,14 @@ class Disk:
 
 
 @dataclass(frozen=True)
+class Record:
+    """What we have noted of a disk: that mkfs.xfs was begun, and that what a killed one had left was cleared away."""
+
+    begun: bool = False
+    cleared: bool = False
+
+
+@dataclass(frozen=True)
 class MountPoint:
     """The place where the disk belongs: which device is there now, and what lies in the directory if none is."""
 
@@ -97,25 +105,28 @@ def record_path(volume_id: str) -> str:
     return f"{RECORDS_DIRECTORY}/{volume_id}.json"
 
 
-def record_text(volume_id: str, size_bytes: int, started: str) -> str:
-    """What is recorded before mkfs.xfs begins."""
+def record_text(volume_id: str, size_bytes: int, started: str, cleared: str = "") -> str:
+    """What is recorded before mkfs.xfs begins, and once more before what a killed one has left is cleared away."""
     record = {
         "volume_id": volume_id,
         "size_bytes": size_bytes,
         "uuid": filesystem_uuid(volume_id),
         "started": started,
+        "cleared": cleared,
     }
     return json.dumps(record, indent=2) + "\n"
 
 
-def is_recorded(text: str, volume_id: str, size_bytes: int) -> bool:
-    """Whether this is the record of this very disk. One that was not written to its end counts as none."""
+def parse_record(text: str, volume_id: str, size_bytes: int) -> Record:
+    """The record of this very disk; another one's, or one that was not written to its end, counts as none."""
     try:
         record = json.loads(text)
-    except ValueError:
-        return False
+    except (ValueError, RecursionError):
+        return Record()
     wanted = json.loads(record_text(volume_id, size_bytes, ""))
-    return isinstance(record, dict) and {**record, "started": ""} == wanted
+    if not isinstance(record, dict) or {**record, "started": "", "cleared": ""} != wanted:
+        return Record()
+    return Record(begun=True, cleared=bool(record["cleared"]))
 
 
 def parse_signatures(wipefs_json: str) -> tuple[str, ...]:
@@ -166,10 +177,10 @@ def worth_reading(disk: Disk) -> bool:
     return not disk.signatures or disk.unfinished
 
 
-def plan_volume(disk: Disk, place: MountPoint, volume_id: str, min_size_gib: int, recorded: bool) -> Plan:
+def plan_volume(disk: Disk, place: MountPoint, volume_id: str, min_size_gib: int, record: Record) -> Plan:
     """Format only what holds nothing, mount only what is ours to mount, refuse everything else.
 
-    `recorded` says that we have begun to make a file system on this disk, and never knew it to end.
+    A record says that we have begun to make a file system on this disk, and never knew it to end.
     """
     problem = (
         _size_problem(disk, volume_id, min_size_gib)
@@ -180,13 +191,13 @@ def plan_volume(disk: Disk, place: MountPoint, volume_id: str, min_size_gib: int
     if problem:
         return Plan(problem=problem)
     if set(disk.signatures) == {"xfs"} and not disk.partitions and not disk.unfinished:
-        return Plan(steps=("forget",) if recorded else (), filesystem_uuid=disk.filesystem_uuid)
+        return Plan(steps=("forget",) if record.begun else (), filesystem_uuid=disk.filesystem_uuid)
     own = filesystem_uuid(volume_id)
     if _holds_nothing(disk):
         return Plan(steps=("record", "format", "forget"), filesystem_uuid=own)
-    if recorded and _holds_only_an_unfinished(disk, own):
-        return Plan(steps=("clear", "format", "forget"), filesystem_uuid=own)
-    return Plan(problem=_content_problem(disk, volume_id, recorded))
+    if record.begun and _holds_only_an_unfinished(disk, own, record):
+        return Plan(steps=("note", "clear", "format", "forget"), filesystem_uuid=own)
+    return Plan(problem=_content_problem(disk, volume_id, record))
 
 
 def mount_differences(
@@ -213,7 +224,7 @@ def mount_differences(
 
 def describe(disk: Disk) -> str:
     """One line for --diff."""
-    return f"{disk.path}: {_gib(disk.size_bytes)}, {_contents(disk, recorded=False)}\n"
+    return f"{disk.path}: {_gib(disk.size_bytes)}, {_contents(disk, Record())}\n"
 
 
 def _size_problem(disk: Disk, volume_id: str, min_size_gib: int) -> str:
@@ -268,47 +279,47 @@ def _holds_nothing(disk: Disk) -> bool:
     return not disk.signatures and not disk.partitions and not disk.contents
 
 
-def _holds_only_an_unfinished(disk: Disk, own: str) -> bool:
+def _holds_only_an_unfinished(disk: Disk, own: str, record: Record) -> bool:
     """Whether all that is there is what mkfs.xfs leaves when it is killed, which never was a file system.
 
     It writes the superblock with our UUID first and takes its mark "in progress" away last. Every block that it writes
-    carries the UUID. Once wipefs has taken the signature of the superblock, or the next mkfs.xfs the superblock, those
-    that are left still do.
+    carries the UUID. Without the superblock those blocks may be a finished file system's whose head was lost, unless
+    we have begun to clear them away, and with them the superblock.
     """
-    headless = not disk.signatures
+    headless = not disk.signatures and record.cleared
     ours = set(disk.signatures) == {"xfs"} and disk.unfinished and disk.filesystem_uuid == own
     return (headless or ours) and not disk.partitions and all(found.own for found in disk.contents)
 
 
-def _content_problem(disk: Disk, volume_id: str, recorded: bool) -> str:
+def _content_problem(disk: Disk, volume_id: str, record: Record) -> str:
     return (
-        f"{disk.path} is left as it is, because it holds {_contents(disk, recorded)}; only a disk that holds nothing "
-        f"is formatted, and only a single XFS file system is mounted.{_record_note(disk, volume_id, recorded)}"
-        f"{_look_further(disk, recorded)} Save what is on it; if it may be lost, make the file system yourself "
+        f"{disk.path} is left as it is, because it holds {_contents(disk, record)}; only a disk that holds nothing "
+        f"is formatted, and only a single XFS file system is mounted.{_record_note(disk, volume_id, record)}"
+        f"{_look_further(disk, record)} Save what is on it; if it may be lost, make the file system yourself "
         f"(wipefs --all {disk.path} && mkfs.xfs {disk.path}) and run again"
     )
 
 
-def _record_note(disk: Disk, volume_id: str, recorded: bool) -> str:
-    if recorded or not disk.unfinished:
+def _record_note(disk: Disk, volume_id: str, record: Record) -> str:
+    if record.begun or not disk.unfinished:
         return ""
     return f" There is no record ({record_path(volume_id)}) that its mkfs.xfs was ours."
 
 
-def _look_further(disk: Disk, recorded: bool) -> str:
-    commands = [found.look.format(path=disk.path, offset=found.offset) for found in summary(_foreign(disk, recorded))]
+def _look_further(disk: Disk, record: Record) -> str:
+    commands = [found.look.format(path=disk.path, offset=found.offset) for found in summary(_foreign(disk, record))]
     return f" Look further ({'; '.join(dict.fromkeys(commands))})." if commands else ""
 
 
-def _foreign(disk: Disk, recorded: bool) -> list[Found]:
+def _foreign(disk: Disk, record: Record) -> list[Found]:
     """What the rest of the message does not tell: all but the blocks of an unfinished file system of our own."""
-    return [found for found in disk.contents if not (found.own and (recorded or disk.unfinished))]
+    return [found for found in disk.contents if not (found.own and (record.cleared or disk.unfinished))]
 
 
-def _contents(disk: Disk, recorded: bool) -> str:
+def _contents(disk: Disk, record: Record) -> str:
     signatures = [_meaning(found, disk.unfinished) for found in dict.fromkeys(disk.signatures)]
     partitions = [f"partition {name}" for name in disk.partitions]
-    foreign = _foreign(disk, recorded)
+    foreign = _foreign(disk, record)
     blocks = [f"{found.kind} at byte {found.offset}" for found in summary(foreign)]
     if blocks:
         blocks[-1] += f" (without a signature; of the blocks that were read {len(foreign)} are not zeros)"

@@ -97,9 +97,9 @@ from ..module_utils.volume import (
     describe,
     device_link,
     filesystem_uuid,
-    is_recorded,
     mounted_device,
     parse_children,
+    parse_record,
     parse_signatures,
     places,
     plan_volume,
@@ -195,9 +195,9 @@ def write_record(path: str, text: str) -> None:
 
 def apply(module: AnsibleModule, step: str, disk: Disk, volume_id: str) -> None:
     record = record_path(volume_id)
-    if step == "record":
-        started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        write_record(record, record_text(volume_id, disk.size_bytes, started))
+    if step in ("record", "note"):
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        write_record(record, record_text(volume_id, disk.size_bytes, now, now if step == "note" else ""))
     elif step == "forget":
         os.unlink(record)
     elif step == "clear":
@@ -233,9 +233,9 @@ def main() -> None:
     disk = read_disk(module, os.path.realpath(link))
     if worth_reading(disk):
         disk = read_contents(disk, uuid.UUID(filesystem_uuid(volume_id)).bytes)
-    recorded = is_recorded(read_record(record_path(volume_id)), volume_id, disk.size_bytes)
+    record = parse_record(read_record(record_path(volume_id)), volume_id, disk.size_bytes)
     place = read_mount_point(module.params["mount_point"])
-    plan = plan_volume(disk, place, volume_id, module.params["size_gib"], recorded)
+    plan = plan_volume(disk, place, volume_id, module.params["size_gib"], record)
     if plan.problem:
         module.fail_json(msg=plan.problem)
     if not module.check_mode:

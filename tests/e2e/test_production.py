@@ -270,15 +270,25 @@ def test_no_secret_is_anywhere_but_in_the_environments(desk: Desk, arguments: se
     leaks.require_none({host["name"]: host["instance_id"] for host in hosts()}, arguments, SECRETS)
 
 
-def test_a_host_that_cannot_be_reached_holds_up_no_other_and_is_named_at_the_end(desk: Desk, shell: list[str]) -> None:
+def test_hosts_that_cannot_be_reached_hold_up_no_other_and_are_named_at_the_end(desk: Desk, shell: list[str]) -> None:
     assert support.on_host(instance_id(API_HOST), "docker", "rm", "--force", "academy-api").returncode == 0
-    with support.dropped_ssh(instance_id(STOPPED_WORKER)):
-        run = desk.shell("production-unreached", *FRESH, *shell, f"{SITE} {AWAKE}", timeout_seconds=BOUND_SECONDS)
+    # As a run leaves it that was killed.
+    held = [{"Key": "HoldUntil", "Value": "2099-01-31T09:30:00Z"}]
+    demo.client("ec2").create_tags(Resources=[instance_id(STOPPED_WORKER)], Tags=held)
+    with (
+        support.dropped_ssh(instance_id(STOPPED_WORKER)),
+        desk.background("production-unreached", *FRESH, *shell, f"exec {SITE} {AWAKE}") as site,
+    ):
+        site.wait_for_line(r"^PLAY \[Configure what all services of a host need", BOUND_SECONDS)
+        with support.dropped_ssh(instance_id(AI_HOST)):
+            run = site.finish(BOUND_SECONDS)
     run.expect(2)
     assert api_status(desk) == 200
     last = support.words(run.output[run.output.index(LAST_PLAY) :])
     assert f"{STOPPED_WORKER} ({instance_id(STOPPED_WORKER)})" in last
     assert f"--limit {STOPPED_WORKER}" in last
+    assert f"so not all was done there: {AI_HOST}." in last
+    assert "HoldUntil" not in {tag["Key"] for tag in described(STOPPED_WORKER)["Tags"]}
 
 
 def test_an_operator_whose_address_has_changed_is_told_so_at_once_and_how_to_go_on(

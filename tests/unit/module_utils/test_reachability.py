@@ -31,6 +31,7 @@ SILENT = f"{TRIED}ssh: connect to host 203.0.113.5 port 22: Connection timed out
 DENIED = f"{TRIED}ec2-user@203.0.113.5: Permission denied (publickey)."
 REFUSED = f"{TRIED}ssh: connect to host 203.0.113.5 port 22: Connection refused"
 OTHER = f"{TRIED}Host key verification failed."
+SENT = 'Data could not be sent to remote host "203.0.113.5". Make sure this host can be reached over ssh: '
 MINE = ["198.51.100.7/32"]
 
 
@@ -159,6 +160,7 @@ def test_where_nobody_answers_the_operators_address_decides_what_is_said(
         (DENIED, "Permission denied (publickey)'", "instance_key_name"),
         (REFUSED, "Connection refused'", "reboot-instances"),
         (OTHER, "'Host key verification failed'", "Mend what it says"),
+        (SENT + SILENT.removeprefix(TRIED), "'ssh: connect to host", "get-console-output"),
     ],
 )
 def test_one_host_gets_what_ssh_said_and_what_to_do(message: str, said: str, remedy: str) -> None:

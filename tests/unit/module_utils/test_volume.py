@@ -22,13 +22,14 @@ from plugins.module_utils.volume import (
     XFS_UUID_OFFSET,
     Disk,
     MountPoint,
+    Record,
     describe,
     device_link,
     filesystem_uuid,
-    is_recorded,
     mount_differences,
     mounted_device,
     parse_children,
+    parse_record,
     parse_signatures,
     places,
     plan_volume,
@@ -45,7 +46,8 @@ PLACE = MountPoint("/mnt/transcode")
 EMPTY = Disk("/dev/nvme1n1", "259:1", 100 * GIB)
 XFS = replace(EMPTY, signatures=("xfs",), filesystem_uuid=FOREIGN)
 MAKE = ("record", "format", "forget")
-RESUME = ("clear", "format", "forget")
+RESUME = ("note", "clear", "format", "forget")
+BEGUN, CLEARED = Record(begun=True), Record(begun=True, cleared=True)
 OURS = Found(0, "an XFS superblock", "xfs_repair -n {path}", own=True)
 DATA = Found(9 * GIB)
 # What mkfs.xfs leaves when it is killed: with its superblock, or, killed for the second time, without it.
@@ -69,22 +71,23 @@ KILLED_TWICE = replace(EMPTY, contents=(replace(OURS, offset=25 * GIB),))
     ],
 )
 def test_plan(disk: Disk, place: MountPoint, steps: tuple[str, ...], uuid_: str) -> None:
-    plan = plan_volume(disk, place, VOLUME, 100, recorded=False)
+    plan = plan_volume(disk, place, VOLUME, 100, Record())
     assert (plan.steps, plan.filesystem_uuid, plan.problem) == (steps, uuid_, "")
 
 
 @pytest.mark.parametrize(
-    ("disk", "steps", "uuid_"),
+    ("disk", "record", "steps", "uuid_"),
     [
-        pytest.param(EMPTY, MAKE, OWN, id="killed before its first write"),
-        pytest.param(KILLED, RESUME, OWN, id="killed"),
-        pytest.param(KILLED_TWICE, RESUME, OWN, id="killed twice"),
-        pytest.param(replace(XFS, filesystem_uuid=OWN), ("forget",), OWN, id="killed after its last write"),
-        pytest.param(XFS, ("forget",), FOREIGN, id="somebody made one by hand since"),
+        pytest.param(EMPTY, BEGUN, MAKE, OWN, id="killed before its first write"),
+        pytest.param(KILLED, BEGUN, RESUME, OWN, id="killed"),
+        pytest.param(KILLED, CLEARED, RESUME, OWN, id="killed twice, with a superblock"),
+        pytest.param(KILLED_TWICE, CLEARED, RESUME, OWN, id="killed twice"),
+        pytest.param(replace(XFS, filesystem_uuid=OWN), BEGUN, ("forget",), OWN, id="killed after its last write"),
+        pytest.param(XFS, CLEARED, ("forget",), FOREIGN, id="somebody made one by hand since"),
     ],
 )
-def test_plan_with_a_record(disk: Disk, steps: tuple[str, ...], uuid_: str) -> None:
-    plan = plan_volume(disk, PLACE, VOLUME, 100, recorded=True)
+def test_plan_with_a_record(disk: Disk, record: Record, steps: tuple[str, ...], uuid_: str) -> None:
+    plan = plan_volume(disk, PLACE, VOLUME, 100, record)
     assert (plan.steps, plan.filesystem_uuid, plan.problem) == (steps, uuid_, "")
 
 
@@ -106,10 +109,16 @@ def test_plan_with_a_record(disk: Disk, steps: tuple[str, ...], uuid_: str) -> N
     ],
 )
 def test_refusals_with_a_record(disk: Disk, says: str) -> None:
-    plan = plan_volume(disk, PLACE, VOLUME, 100, recorded=True)
+    plan = plan_volume(disk, PLACE, VOLUME, 100, CLEARED)
     assert plan.steps == ()
     assert says in plan.problem
     assert "There is no record" not in plan.problem
+
+
+def test_a_finished_file_system_of_ours_that_lost_its_head_is_not_taken_for_an_unfinished_one() -> None:
+    plan = plan_volume(KILLED_TWICE, PLACE, VOLUME, 100, BEGUN)
+    assert plan.steps == ()
+    assert "it holds an XFS superblock at byte 26843545600" in plan.problem
 
 
 @pytest.mark.parametrize(
@@ -180,7 +189,7 @@ def test_refusals_with_a_record(disk: Disk, says: str) -> None:
     ],
 )
 def test_refusals(disk: Disk, place: MountPoint, says: str) -> None:
-    plan = plan_volume(disk, place, VOLUME, 100, recorded=False)
+    plan = plan_volume(disk, place, VOLUME, 100, Record())
     assert plan.steps == ()
     assert says in plan.problem
 
@@ -191,19 +200,21 @@ def test_names_follow_from_the_volume_id() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "recorded"),
+    ("text", "record"),
     [
-        (record_text(VOLUME, 100 * GIB, "2026-01-01T00:00:00Z"), True),
-        (record_text("vol-0123456789abcdef1", 100 * GIB, "2026-01-01T00:00:00Z"), False),
-        (record_text(VOLUME, 200 * GIB, "2026-01-01T00:00:00Z"), False),
-        (record_text(VOLUME, 100 * GIB, "")[:40], False),
-        ("[]", False),
-        ("{}", False),
-        ("", False),
+        (record_text(VOLUME, 100 * GIB, "2026-01-01T00:00:00Z"), BEGUN),
+        (record_text(VOLUME, 100 * GIB, "2026-01-01T00:00:00Z", "2026-01-01T00:00:00Z"), CLEARED),
+        (record_text("vol-0123456789abcdef1", 100 * GIB, "2026-01-01T00:00:00Z"), Record()),
+        (record_text(VOLUME, 200 * GIB, "2026-01-01T00:00:00Z"), Record()),
+        (record_text(VOLUME, 100 * GIB, "")[:40], Record()),
+        ("[" * 100_000, Record()),
+        ("[]", Record()),
+        ("{}", Record()),
+        ("", Record()),
     ],
 )
-def test_a_record_is_of_one_disk(text: str, recorded: bool) -> None:
-    assert is_recorded(text, VOLUME, 100 * GIB) is recorded
+def test_a_record_is_of_one_disk(text: str, record: Record) -> None:
+    assert parse_record(text, VOLUME, 100 * GIB) == record
 
 
 def test_each_volume_has_a_record_of_its_own() -> None:
