@@ -10,7 +10,6 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
-import yaml
 from ansible.errors import AnsibleActionFail
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.urls import ConnectionError as UrlError
@@ -52,9 +51,8 @@ from ..module_utils.preflight import (
 )
 from ..module_utils.reachability import changed_address_findings
 from ..plugin_utils.aws_action import AwsAction, advised
-from ..plugin_utils.variables import TABLE, Variables, table_rows
+from ..plugin_utils.variables import TABLE, Variables, role_options, table_rows
 
-ROLES = Path(__file__).resolve().parents[2] / "roles"
 HOSTS_GROUP = "instances"
 # Without these AWS cannot be asked, or must not.
 CALLER_VARIABLES = ("aws_region", "aws_account_id")
@@ -69,12 +67,11 @@ ADDRESS_SECONDS = 3
 CONTROL = "control"
 
 
-def role_options(roles: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """The inputs of some roles, as their argument specs declare them."""
+def options_of(roles: Iterable[str], loader: Any) -> dict[str, dict[str, Any]]:
+    """The inputs of some roles together."""
     options: dict[str, dict[str, Any]] = {}
     for role in roles:
-        text = (ROLES / role / "meta" / "argument_specs.yml").read_text(encoding="utf-8")
-        for name, spec in yaml.safe_load(text)["argument_specs"]["main"]["options"].items():
+        for name, spec in role_options(role, loader).items():
             # What one role demands is not made optional by another.
             if not options.get(name, {}).get("required"):
                 options[name] = spec
@@ -86,7 +83,7 @@ def subjects(
     roles: Mapping[str, Any], variables: Mapping[str, Any], raw_hosts: Mapping[str, Mapping[str, Any]], loader: Any
 ) -> tuple[Subject, dict[str, Subject]]:
     """The control node and the hosts, with all that the roles take and the rules judge."""
-    options = {group: role_options(names) for group, names in roles.items()}
+    options = {group: options_of(names, loader) for group, names in roles.items()}
     control = Variables(variables, "localhost", loader).take({**options[CONTROL], **CONTROL_OPTIONS})
     hosts = {}
     for host, raw in raw_hosts.items():

@@ -1,27 +1,15 @@
 # Copyright: academy.deploy contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Decisions about queues, for templates."""
+"""Names of queues, for templates."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from ansible_collections.academy.deploy.plugins.module_utils.queues import (
-    desired_queues,
-    queue_changes,
-    queue_problems,
-    retention_refusals,
-    with_dead_letter_queues,
-)
+from ansible_collections.academy.deploy.plugins.module_utils.queues import with_dead_letter_queues
 
 
 class FilterModule:
     def filters(self) -> dict[str, Callable[..., Any]]:
-        return {
-            "desired_queues": desired_queues,
-            "queue_changes": queue_changes,
-            "queue_problems": queue_problems,
-            "retention_refusals": retention_refusals,
-            "with_dead_letter_queues": with_dead_letter_queues,
-        }
+        return {"with_dead_letter_queues": with_dead_letter_queues}

@@ -9,7 +9,7 @@ is there and of its type: what is not has a finding of its own.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -31,8 +31,10 @@ from .name_rules import (
 )
 from .network import KOREAN
 from .placement import Host, stop_findings
-from .queues import LONGEST_WAIT_SECONDS, queue_findings
-from .role_inputs import judge_inputs
+from .plan import Rule
+from .plan.queues import LONGEST_WAIT_SECONDS
+from .plan.roles import ROLES
+from .role_inputs import judge_inputs, unresolved_findings
 from .security_groups import operator_cidr_findings
 from .spot import WANTED_OPTIONS, spot_findings
 
@@ -91,30 +93,6 @@ class Judged:
     findings: list[Finding]
 
 
-def unresolved_findings(unresolved: Mapping[str, str]) -> list[Finding]:
-    """Variables that refer to others that do not exist, each by the one that is missing."""
-    return [
-        Finding(
-            "variable_undefined",
-            missing or variable,
-            NOT_SHOWN,
-            Words(
-                f"{variable} cannot be resolved" + (": it is not defined" if missing else ""),
-                f"{variable}을(를) 계산할 수 없습니다" + (": 정의되지 않았습니다" if missing else ""),
-            ),
-            Words(
-                "Define it in group_vars/all/vault.yml: ansible-vault edit, or playbooks/env.yml -e env_import=true."
-                if missing.startswith("vault_")
-                else "Define it in the inventory's group_vars, or correct the template that uses it.",
-                "group_vars/all/vault.yml에 정의하십시오: ansible-vault edit 또는 playbooks/env.yml -e env_import=true."
-                if missing.startswith("vault_")
-                else "인벤토리의 group_vars에 정의하거나 그것을 쓰는 템플릿을 고치십시오.",
-            ),
-        )
-        for variable, missing in unresolved.items()
-    ]
-
-
 def placeholder_findings(names: Iterable[str]) -> list[Finding]:
     return [
         Finding(
@@ -140,11 +118,6 @@ def judge_subject(subject: Subject) -> Judged:
     options = {name: spec for name, spec in subject.options.items() if name not in subject.unresolved}
     values, findings = judge_inputs(subject.values, options)
     return Judged(values, [*unresolved_findings(subject.unresolved), *findings])
-
-
-def _with(values: Values, names: Sequence[str], rule: Callable[..., list[Finding]]) -> list[Finding]:
-    """The rule, where everything that it judges is there."""
-    return rule(*(values[name] for name in names)) if all(name in values for name in names) else []
 
 
 def _release_findings(release: str) -> list[Finding]:
@@ -188,15 +161,16 @@ DATABASE = {
     "database_backup_retention_days": "backup_retention_period",
 }
 
-CONTROL_RULES: tuple[tuple[Callable[..., list[Finding]], tuple[str, ...]], ...] = (
-    (account_findings, ("aws_account_id", "aws_region", "aws_expected_region")),
-    (deployment_name_findings, ("deployment_name",)),
-    *((partial(tag_findings, name), (name,)) for name in ("environment_name", "owner")),
-    (security_group_name_findings, ("network_security_group_names",)),
-    (subnet_group_name_findings, ("database_subnet_group_name",)),
-    (operator_cidr_findings, ("operator_cidrs",)),
-    (lambda *found: input_findings(dict(zip(DATABASE.values(), found, strict=True))), tuple(DATABASE)),
-    (
+# What no role decides by itself.
+CONTROL_RULES = (
+    Rule(account_findings, ("aws_account_id", "aws_region", "aws_expected_region")),
+    Rule(deployment_name_findings, ("deployment_name",)),
+    *(Rule(partial(tag_findings, name), (name,)) for name in ("environment_name", "owner")),
+    Rule(security_group_name_findings, ("network_security_group_names",)),
+    Rule(subnet_group_name_findings, ("database_subnet_group_name",)),
+    Rule(operator_cidr_findings, ("operator_cidrs",)),
+    Rule(lambda *found: input_findings(dict(zip(DATABASE.values(), found, strict=True))), tuple(DATABASE)),
+    Rule(
         lambda password, username, *names: password_findings(password, username, names),
         (
             "database_password",
@@ -207,29 +181,20 @@ CONTROL_RULES: tuple[tuple[Callable[..., list[Finding]], tuple[str, ...]], ...] 
             "database_subnet_group_name",
         ),
     ),
-    (
-        queue_findings,
-        ("queues_jobs", "queues_retention_days", "queues_dead_letter_retention_days", "queues_receive_wait_seconds"),
-    ),
-    (
-        lambda emails, hours: alarm_findings([], emails, hours),
-        ("alarms_emails", "alarms_worker_running_hours"),
-    ),
-    (_release_findings, ("release",)),
-    (platform_findings, ("image_platform",)),
-    (
+    Rule(lambda emails, hours: alarm_findings([], emails, hours), ("alarms_emails", "alarms_worker_running_hours")),
+    Rule(_release_findings, ("release",)),
+    Rule(platform_findings, ("image_platform",)),
+    Rule(
         lambda seconds: _range_findings("worker_wait_seconds", seconds, 1, LONGEST_WAIT_SECONDS),
         ("worker_wait_seconds",),
     ),
-    (
-        lambda polls: _range_findings("worker_idle_stop_threshold", polls, 1, 1000),
-        ("worker_idle_stop_threshold",),
-    ),
+    Rule(lambda polls: _range_findings("worker_idle_stop_threshold", polls, 1, 1000), ("worker_idle_stop_threshold",)),
 )
 
 
 def control_findings(values: Values) -> list[Finding]:
-    return [finding for rule, names in CONTROL_RULES for finding in _with(values, names, rule)]
+    rules = (*CONTROL_RULES, *(rule for role in ROLES.values() for rule in role.rules))
+    return [finding for rule in rules for finding in rule.findings(values)]
 
 
 def wanted_host(subject: Judged, groups: Sequence[str], deployment_name: str) -> dict[str, Any] | None:

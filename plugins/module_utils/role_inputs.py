@@ -187,3 +187,27 @@ def judge_inputs(
     """What the roles would see, and everything that is wrong with it. What is wrong is left out of the former."""
     judged, findings = _judge_options("", values, options)
     return {name: value for name, value in judged.items() if value is not None}, findings
+
+
+def unresolved_findings(unresolved: Mapping[str, str]) -> list[Finding]:
+    """Variables that refer to others that do not exist, each by the one that is missing."""
+    return [
+        Finding(
+            "variable_undefined",
+            missing or variable,
+            NOT_SHOWN,
+            Words(
+                f"{variable} cannot be resolved" + (": it is not defined" if missing else ""),
+                f"{variable}을(를) 계산할 수 없습니다" + (": 정의되지 않았습니다" if missing else ""),
+            ),
+            Words(
+                "Define it in group_vars/all/vault.yml: ansible-vault edit, or playbooks/env.yml -e env_import=true."
+                if missing.startswith("vault_")
+                else "Define it in the inventory's group_vars, or correct the template that uses it.",
+                "group_vars/all/vault.yml에 정의하십시오: ansible-vault edit 또는 playbooks/env.yml -e env_import=true."
+                if missing.startswith("vault_")
+                else "인벤토리의 group_vars에 정의하거나 그것을 쓰는 템플릿을 고치십시오.",
+            ),
+        )
+        for variable, missing in unresolved.items()
+    ]

@@ -20,6 +20,11 @@ def own_tags(found: Mapping[str, str]) -> dict[str, str]:
     return {key: value for key, value in found.items() if not key.startswith(RESERVED_PREFIX)}
 
 
+def role_tags(tags: Mapping[str, str], role: str) -> dict[str, str]:
+    """The tags of what a role owns."""
+    return {**tags, "Role": role}
+
+
 def deployment_tags(found: Mapping[str, str]) -> dict[str, str]:
     """Those of an instance's tags that only a deployment to it sets."""
     return {key: value for key, value in found.items() if key in DEPLOYMENT_TAGS}

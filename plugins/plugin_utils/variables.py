@@ -7,13 +7,18 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleError, AnsibleUndefinedVariable
 from ansible.vars.hostvars import HostVarsVars
 
+from ..module_utils.findings import Finding
+from ..module_utils.role_inputs import judge_inputs, unresolved_findings
+
 # The table of the application's variables. It has values that not everybody needs: it is looked at row by row.
 TABLE = "application_variables"
+ROLES = Path(__file__).resolve().parents[2] / "roles"
 UNDEFINED = re.compile(r"'(\w+)' is undefined")
 
 
@@ -53,6 +58,29 @@ class Variables:
         except (AnsibleError, ValueError, TypeError):
             # What it says may hold a value.
             self.unresolved[name] = ""
+
+
+def role_options(role: str, loader: Any) -> dict[str, dict[str, Any]]:
+    """The inputs of a role, as its argument specs declare them."""
+    specs = loader.load_from_file(str(ROLES / role / "meta" / "argument_specs.yml"))
+    return dict(specs["argument_specs"]["main"]["options"])
+
+
+def role_defaults(role: str, loader: Any) -> dict[str, Any]:
+    """What a role says where nobody else does."""
+    file = ROLES / role / "defaults" / "main.yml"
+    found = loader.load_from_file(str(file), trusted_as_template=True) if file.exists() else None
+    return found or {}
+
+
+def bind(role: str, variables: Mapping[str, Any], loader: Any) -> tuple[dict[str, Any], list[Finding]]:
+    """A role's inputs of their types, and everything that is wrong with them, whether the role is in scope or not."""
+    options = role_options(role, loader)
+    known = {**role_defaults(role, loader), **variables}
+    found = Variables(known, variables["inventory_hostname"], loader).take(options)
+    resolved = {name: spec for name, spec in options.items() if name not in found.unresolved}
+    values, findings = judge_inputs(found.values, resolved)
+    return values, [*unresolved_findings(found.unresolved), *findings]
 
 
 def table_rows(table: Mapping[str, Any], variables: Mapping[str, Any], loader: Any) -> tuple[dict[str, Any], Variables]:

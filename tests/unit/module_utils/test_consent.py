@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from plugins.module_utils import database, instances, queues, teardown
+from plugins.module_utils import database, instances, teardown
 from plugins.module_utils.consent import ConsentError, consented_names
+from plugins.module_utils.plan import queues
 from tests.unit.module_utils.test_database import CURRENT
 from tests.unit.module_utils.test_database import WANTED as DATABASE
 from tests.unit.module_utils.test_instances import WANTED as INSTANCE
@@ -44,9 +45,9 @@ def queue_is_purged(consent: Any) -> bool:
 
 
 def retention_is_shortened(consent: Any) -> bool:
-    attributes = {"MessageRetentionPeriod": "86400", "ApproximateNumberOfMessages": "1"}
-    wanted = [{"name": "academy-db", "retention_seconds": 3600}]
-    return not queues.retention_refusals(wanted, {"academy-db": {"attributes": attributes}}, consent)
+    now = {"attributes": {"MessageRetentionPeriod": "86400", "ApproximateNumberOfMessages": "1"}}
+    wanted = {"name": "academy-db", "retention_seconds": 3600}
+    return not queues.retention_findings(wanted, now, {"queues_allow_shorter_retention": consent})
 
 
 def type_is_changed(consent: Any) -> bool:

@@ -25,9 +25,9 @@ from plugins.module_utils.preflight import (
     public_key_findings,
     source_findings,
     unreachable_findings,
-    unresolved_findings,
 )
 from plugins.module_utils.rds_password import KOREAN, PASSWORD_LENGTHS
+from plugins.module_utils.role_inputs import unresolved_findings
 from tests import support
 from tests.unit.inputs import PASSWORD, ROLES, collected, judged
 from tests.unit.wrong_inputs import API, VIDEO, WRONG, tables

@@ -8,29 +8,48 @@ from typing import Any
 
 import pytest
 
-from plugins.module_utils.queues import (
-    desired_queues,
-    queue_changes,
-    queue_problems,
-    retention_refusals,
-    with_dead_letter_queues,
-)
+from plugins.module_utils.findings import texts
+from plugins.module_utils.plan import Change
+from plugins.module_utils.plan.queues import ROLE, queue_findings
+from plugins.module_utils.queues import with_dead_letter_queues
 
 VIDEO: dict[str, Any] = {"name": "academy-video-jobs", "visibility_timeout_seconds": 10800, "max_receive_count": 3}
+INPUTS: dict[str, Any] = {
+    "queues_jobs": {"video": VIDEO},
+    "queues_retention_days": 4,
+    "queues_dead_letter_retention_days": 14,
+    "queues_receive_wait_seconds": 20,
+    "queues_allow_shorter_retention": [],
+    "aws_region": "ap-northeast-2",
+    "aws_account_id": "123456789012",
+    "deployment_tags": {"Project": "academy"},
+}
+TAGS = {"Project": "academy", "Role": "queues"}
+COMMON: dict[str, Any] = {"receive_wait_seconds": 20, "tags": TAGS}
+DEAD_LETTERS: dict[str, Any] = {"name": "academy-video-jobs-dlq", "retention_seconds": 1209600, **COMMON}
+JOBS: dict[str, Any] = {
+    "name": "academy-video-jobs",
+    "retention_seconds": 345600,
+    "visibility_timeout_seconds": 10800,
+    "redrive_policy": {
+        "deadLetterTargetArn": "arn:aws:sqs:ap-northeast-2:123456789012:academy-video-jobs-dlq",
+        "maxReceiveCount": 3,
+    },
+    **COMMON,
+}
+
+
+def queue_problems(jobs: dict[str, Any], *days_and_seconds: int) -> list[str]:
+    return texts(queue_findings(jobs, *days_and_seconds))
+
+
+def changes(found: dict[str, Any], **inputs: Any) -> list[Change]:
+    return [*ROLE.decide({**INPUTS, **inputs}, {"queues": found}).changes]
 
 
 def test_dead_letter_queues_come_first_and_keep_longer() -> None:
-    dead_letters, jobs = desired_queues([VIDEO], 4, 14, "ap-northeast-2", "123456789012")
-    assert dead_letters == {"name": "academy-video-jobs-dlq", "retention_seconds": 1209600}
-    assert jobs == {
-        "name": "academy-video-jobs",
-        "retention_seconds": 345600,
-        "visibility_timeout_seconds": 10800,
-        "redrive_policy": {
-            "deadLetterTargetArn": "arn:aws:sqs:ap-northeast-2:123456789012:academy-video-jobs-dlq",
-            "maxReceiveCount": 3,
-        },
-    }
+    assert [change.apply for change in changes({})] == [{"queues": DEAD_LETTERS}, {"queues": JOBS}]
+    assert ROLE.reads(INPUTS) == {"queue_names": [DEAD_LETTERS["name"], JOBS["name"]]}
 
 
 def test_good_queues_have_no_problem() -> None:
@@ -57,10 +76,6 @@ def test_queue_problems(change: dict[str, Any], arguments: tuple[int, int, int],
 def test_two_kinds_of_job_cannot_share_a_queue() -> None:
     (problem,) = queue_problems({"video": VIDEO, "ai": VIDEO}, 4, 14, 20)
     assert "more than once" in problem
-
-
-DEAD_LETTERS, JOBS = desired_queues([VIDEO], 4, 14, "ap-northeast-2", "123456789012")
-TAGS = {"Project": "academy"}
 
 
 def found(name: str = JOBS["name"], attributes: dict[str, str] | None = None, **change: Any) -> dict[str, Any]:
@@ -95,31 +110,26 @@ REDRIVE = JOBS["redrive_policy"]
     ids=["as wanted", "a number told as text", "a setting that the queue does not name"],
 )
 def test_queues_as_they_should_be_are_left_alone(now: dict[str, Any]) -> None:
-    assert queue_changes([DEAD_LETTERS, JOBS], 20, TAGS, now) == []
-
-
-def test_missing_queues_are_made_in_their_order() -> None:
-    changes = queue_changes([DEAD_LETTERS, JOBS], 20, TAGS, {})
-    assert changes == [{**DEAD_LETTERS, "reason": "missing"}, {**JOBS, "reason": "missing"}]
+    assert changes(now) == []
 
 
 @pytest.mark.parametrize(
     ("now", "reason"),
     [
-        (found(attributes={"VisibilityTimeout": "30"}), "VisibilityTimeout: 30 -> 10800"),
-        (found(attributes={"MessageRetentionPeriod": "60"}), "MessageRetentionPeriod: 60 -> 345600"),
-        (found(attributes={"ReceiveMessageWaitTimeSeconds": "0"}), "ReceiveMessageWaitTimeSeconds: 0 -> 20"),
-        (found(DEAD_LETTERS["name"], {"MessageRetentionPeriod": "60"}), "MessageRetentionPeriod: 60 -> 1209600"),
-        (found(DEAD_LETTERS["name"], tags={}), "tags: {} -> {'Project': 'academy'}"),
-        (found(tags={**TAGS, "Foreign": "x"}), "tags: {'Project': 'academy', 'Foreign': 'x'} -> "),
-        (found(redrive_policy=None), "RedrivePolicy: {} -> {"),
+        (found(attributes={"VisibilityTimeout": "30"}), "visibility_timeout_seconds: 30 -> 10800"),
+        (found(attributes={"MessageRetentionPeriod": "60"}), "retention_seconds: 60 -> 345600"),
+        (found(attributes={"ReceiveMessageWaitTimeSeconds": "0"}), "receive_wait_seconds: 0 -> 20"),
+        (found(DEAD_LETTERS["name"], {"MessageRetentionPeriod": "60"}), "retention_seconds: 60 -> 1209600"),
+        (found(DEAD_LETTERS["name"], tags={}), 'tags: {} -> {"Project": "academy"'),
+        (found(tags={**TAGS, "Foreign": "x"}), 'tags: {"Foreign": "x", "Project": "academy", "Role": "queues"} -> '),
+        (found(redrive_policy=None), "redrive_policy: {} -> {"),
         (found(redrive_policy={**REDRIVE, "maxReceiveCount": 4}), '"maxReceiveCount":["4"]'),
         (found(redrive_policy={**REDRIVE, "deadLetterTargetArn": "elsewhere"}), "elsewhere"),
     ],
 )
 def test_whatever_differs_is_a_reason(now: dict[str, Any], reason: str) -> None:
-    (mended,) = queue_changes([DEAD_LETTERS, JOBS], 20, TAGS, now)
-    assert reason in mended["reason"]
+    (updated,) = changes(now)
+    assert reason in updated.reason
 
 
 def test_each_queue_with_its_dead_letter_queue() -> None:
@@ -132,10 +142,10 @@ def test_each_queue_with_its_dead_letter_queue() -> None:
         (
             {"ApproximateNumberOfMessages": "1"},
             [],
-            ["holds 1 messages", '{"queues_allow_shorter_retention": ["jobs"]}'],
+            ["found 1 messages", '{"queues_allow_shorter_retention": ["academy-video-jobs"]}'],
         ),
-        ({"ApproximateNumberOfMessagesNotVisible": "2"}, ["other"], ["holds 2 messages"]),
-        ({"ApproximateNumberOfMessagesDelayed": "3"}, ["jobs"], []),
+        ({"ApproximateNumberOfMessagesNotVisible": "2"}, ["other"], ["found 2 messages"]),
+        ({"ApproximateNumberOfMessagesDelayed": "3"}, ["academy-video-jobs"], []),
         ({"ApproximateNumberOfMessages": "0"}, [], []),
         ({"ApproximateNumberOfMessages": "1", "MessageRetentionPeriod": "3600"}, [], []),
     ],
@@ -143,11 +153,8 @@ def test_each_queue_with_its_dead_letter_queue() -> None:
 def test_a_shorter_retention_needs_the_name_of_a_queue_that_holds_messages(
     attributes: dict[str, str], allowed: list[str], words: list[str]
 ) -> None:
-    found = {"jobs": {"attributes": {"MessageRetentionPeriod": "86400", **attributes}}}
-    problems = retention_refusals([{"name": "jobs", "retention_seconds": 3600}], found, allowed)
-    assert len(problems) == bool(words)
-    assert all(word in problems[0] for word in words)
-
-
-def test_a_queue_yet_to_be_made_loses_nothing() -> None:
-    assert retention_refusals([{"name": "jobs", "retention_seconds": 3600}], {}, []) == []
+    now = found(attributes={"ApproximateNumberOfMessages": "0", "MessageRetentionPeriod": "864000", **attributes})
+    plan = ROLE.decide({**INPUTS, "queues_allow_shorter_retention": allowed}, {"queues": now})
+    told = [finding.text_en for finding in plan.refusals]
+    assert len(told) == bool(words)
+    assert all(word in told[0] for word in words)

@@ -1,0 +1,150 @@
+# Copyright: academy.deploy contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a role would change, and what it refuses: one decision, from its inputs and from what there is.
+
+Each role of the same name has a module here with a `ROLE`, which says what it reads and decides. Nothing here reads or
+writes anything.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+from ..findings import Finding
+
+Values = Mapping[str, Any]
+Verb = Literal["create", "update", "remove"]
+MARKS: Mapping[Verb, str] = {"create": "+", "update": "~", "remove": "-"}
+LONGEST_SHOWN = 120
+
+
+class Difference(NamedTuple):
+    """One field of a resource: what it is, and what it should be. Never a secret."""
+
+    field: str
+    before: Any
+    after: Any
+
+    @property
+    def text(self) -> str:
+        return f"{self.field}: {_shown(self.before)} -> {_shown(self.after)}"
+
+
+@dataclass(frozen=True)
+class Change:
+    """What one resource needs, and why; `apply` are the items that the role's tasks loop over, by the loop's name."""
+
+    resource: str
+    verb: Verb
+    differences: tuple[Difference, ...]
+    why: str
+    apply: Mapping[str, Values] = field(default_factory=dict)
+
+    @property
+    def reason(self) -> str:
+        """What is told of it in a log."""
+        return "missing" if self.verb == "create" else "; ".join(found.text for found in self.differences) or self.verb
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "resource": self.resource,
+            "verb": self.verb,
+            "differences": [found._asdict() for found in self.differences],
+            "why": self.why,
+        }
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is refused, and what would be changed."""
+
+    refusals: Sequence[Finding] = ()
+    changes: Sequence[Change] = ()
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What is wrong with some inputs. It is asked where all that it judges is there and of its type."""
+
+    judge: Callable[..., list[Finding]]
+    names: tuple[str, ...]
+
+    def findings(self, values: Values) -> list[Finding]:
+        return self.judge(*(values[name] for name in self.names)) if values.keys() >= set(self.names) else []
+
+
+@dataclass(frozen=True)
+class Role:
+    """A role's decision. `applies` names the loops of its tasks, `rules` judge the inputs before anything is read."""
+
+    reads: Callable[[Values], Values]
+    decide: Callable[[Values, Values], Plan]
+    applies: tuple[str, ...]
+    rules: tuple[Rule, ...] = ()
+
+
+def compare(
+    resource: str,
+    wanted: Values,
+    found: Values | None,
+    why: str,
+    apply: Callable[[frozenset[str]], Mapping[str, Values]],
+) -> list[Change]:
+    """The change of a resource whose wanted fields are not all as they should be; none where they are.
+
+    `apply` gets the names of the fields that differ, which of a missing resource are all.
+    """
+    verb: Verb = "create" if found is None else "update"
+    now = found or {}
+    differences = tuple(
+        Difference(name, now.get(name), value) for name, value in wanted.items() if now.get(name) != value
+    )
+    if not differences:
+        return []
+    return [Change(resource, verb, differences, why, apply(frozenset(different.field for different in differences)))]
+
+
+def applied(changes: Iterable[Change], names: Iterable[str]) -> dict[str, list[dict[str, Any]]]:
+    """What the role's tasks loop over: each item with the resource's name and the reason."""
+    items: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
+    for change in changes:
+        for name, arguments in change.apply.items():
+            items[name].append({"name": change.resource, **arguments, "reason": change.reason})
+    return items
+
+
+def lines(changes: Iterable[Change], tag: str) -> list[str]:
+    """The changes for people: a line for each that is made or removed, and for each field that is changed."""
+    told = []
+    for change in changes:
+        begin = f"{MARKS[change.verb]} {change.resource}: "
+        texts = [found.text for found in change.differences] if change.verb == "update" else [change.verb]
+        told += [f"{begin}{text} ({change.why}; --tags {tag})" for text in texts]
+    return told
+
+
+def diff(change: Change) -> dict[str, str]:
+    """A change as --diff shows it."""
+    header = f"{change.resource} ({change.why})"
+    before = "".join(f"{found.field}: {_text(found.before)}\n" for found in change.differences)
+    after = "".join(f"{found.field}: {_text(found.after)}\n" for found in change.differences)
+    return {
+        "before_header": header,
+        "after_header": header,
+        "before": "" if change.verb == "create" else before,
+        "after": "" if change.verb == "remove" else after,
+    }
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    return "none" if value is None else json.dumps(value, ensure_ascii=False, sort_keys=True, default=str)
+
+
+def _shown(value: Any) -> str:
+    text = _text(value)
+    return text if len(text) <= LONGEST_SHOWN else f"{text[: LONGEST_SHOWN - 1]}…"

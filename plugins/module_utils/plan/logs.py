@@ -1,0 +1,28 @@
+# Copyright: academy.deploy contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One log group for each container, and the starter's."""
+
+from __future__ import annotations
+
+from ..tags import own_tags, role_tags
+from . import Plan, Role, Values, compare
+
+WHY = "guide §11.1"
+
+
+def reads(inputs: Values) -> Values:
+    return {"log_group_prefix": f"/{inputs['deployment_name']}/"}
+
+
+def decide(inputs: Values, found: Values) -> Plan:
+    wanted = {"retention_days": inputs["logs_retention_days"], "tags": role_tags(inputs["deployment_tags"], "logs")}
+    changes = []
+    for name in inputs["logs_groups"]:
+        now = found["log_groups"].get(name)
+        if now is not None:
+            now = {"retention_days": now["retention_days"] or "for ever", "tags": own_tags(now["tags"])}
+        changes += compare(name, wanted, now, WHY, lambda _: {"log_groups": wanted})
+    return Plan(changes=changes)
+
+
+ROLE = Role(reads, decide, applies=("log_groups",))

@@ -1,0 +1,15 @@
+# Copyright: academy.deploy contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The roles that have a decision here, in the order in which they run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from . import Role, logs, queues, registry
+
+ROLES: Mapping[str, Role] = {
+    "queues": queues.ROLE,
+    "registry": registry.ROLE,
+    "logs": logs.ROLE,
+}

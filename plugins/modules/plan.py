@@ -1,0 +1,94 @@
+#!/usr/bin/python
+# Copyright: academy.deploy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: plan
+short_description: What a role would change, refuse and read
+version_added: "0.2.0"
+description:
+  - Takes the inputs of a role as its argument specs and defaults have them, reads once what the role needs to know, and
+    decides what has to be changed. Writes nothing.
+  - Fails with everything that is wrong with the inputs, or with everything that the role refuses, in English and in
+    Korean, before anything is changed.
+  - In check mode it reports RV(ignore:changed) and the differences for the whole role, and RV(changes) is empty, so
+    that the role's other tasks have nothing to do.
+  - Tells each change in a line of its own. No secret is ever told.
+options:
+  role:
+    description: The role, by its name in this collection. It need not be the role that runs.
+    type: str
+    required: true
+    choices: [queues, registry, logs]
+attributes:
+  check_mode:
+    description: Can run in check mode and then reports what the role would change.
+    support: full
+  diff_mode:
+    description: Shows in check mode what the role would change, field by field.
+    support: full
+  idempotent:
+    description: Changes nothing, however often it runs.
+    support: full
+extends_documentation_fragment:
+  - academy.deploy.attributes.control_node
+  - amazon.aws.common.modules
+  - amazon.aws.region.modules
+  - amazon.aws.boto3
+author:
+  - academy.deploy contributors (@academy)
+"""
+
+EXAMPLES = r"""
+- name: Decide what the queues need
+  academy.deploy.plan:
+    role: queues
+  register: queues_plan
+
+- name: Create or update the queues
+  community.aws.sqs_queue:
+    name: "{{ item.name }}"
+    message_retention_period: "{{ item.retention_seconds }}"
+  loop: "{{ queues_plan.changes.queues }}"
+"""
+
+RETURN = r"""
+changes:
+  description:
+    - What the role's tasks loop over, by the loop's name. Each item has C(name), C(reason), and what the task needs.
+    - In check mode all of them are empty.
+  returned: always
+  type: dict
+  sample: {"queues": [{"name": "academy-video-jobs", "reason": "missing", "retention_seconds": 345600}]}
+differences:
+  description: What is not as it should be.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    resource:
+      description: Its name.
+      type: str
+      sample: academy-video-jobs
+    verb:
+      description: V(create), V(update) or V(remove).
+      type: str
+      sample: update
+    differences:
+      description: The fields that differ, each with C(field), C(before) and C(after).
+      type: list
+      elements: dict
+      sample: [{"field": "visibility_timeout_seconds", "before": 30, "after": 10800}]
+    why:
+      description: Who demands it.
+      type: str
+      sample: guide §3
+refusals:
+  description: What the role refuses, as RV(academy.deploy.preflight#module:findings) has it.
+  returned: always
+  type: list
+  elements: dict
+"""

@@ -1,0 +1,42 @@
+# Copyright: academy.deploy contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which log groups have to be created or updated."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from plugins.module_utils.plan.logs import ROLE
+
+TAGS = {"Project": "a", "Role": "logs"}
+GOOD: dict[str, Any] = {"retention_days": 14, "tags": TAGS}
+INPUTS = {
+    "logs_groups": ["/a/x"],
+    "logs_retention_days": 14,
+    "deployment_name": "a",
+    "deployment_tags": {"Project": "a"},
+}
+
+
+@pytest.mark.parametrize(
+    ("found", "reasons"),
+    [
+        ({}, ["missing"]),
+        ({"/a/x": GOOD}, []),
+        ({"/a/xy": GOOD}, ["missing"]),
+        ({"/a/x": {**GOOD, "retention_days": 30}}, ["retention_days: 30 -> 14"]),
+        ({"/a/x": {**GOOD, "retention_days": None}}, ["retention_days: for ever -> 14"]),
+        ({"/a/x": {**GOOD, "tags": {}}}, ['tags: {} -> {"Project": "a", "Role": "logs"}']),
+        ({"/a/x": {**GOOD, "tags": {**TAGS, "aws:cloudformation:stack-name": "x"}}}, []),
+    ],
+)
+def test_groups_that_are_not_as_they_should_be(found: dict[str, Any], reasons: list[str]) -> None:
+    changes = ROLE.decide(INPUTS, {"log_groups": found}).changes
+    assert [change.reason for change in changes] == reasons
+    assert all(change.apply == {"log_groups": GOOD} for change in changes)
+
+
+def test_the_groups_of_the_deployment_are_read() -> None:
+    assert ROLE.reads(INPUTS) == {"log_group_prefix": "/a/"}
