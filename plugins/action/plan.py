@@ -17,6 +17,8 @@ from ..module_utils.preflight import network_findings
 from ..plugin_utils.aws_action import AwsAction, advised
 from ..plugin_utils.variables import bind
 
+HOST_STATE = "academy.deploy.host_state_info"
+
 
 class ActionModule(AwsAction):
     _supports_check_mode = True
@@ -26,9 +28,10 @@ class ActionModule(AwsAction):
         result: dict[str, Any] = super().run(tmp, task_vars)
         name = self.take(self._task.args, {"role": {"type": "str", "required": True, "choices": [*ROLES]}})["role"]
         role = ROLES[name]
-        inputs, findings = bind(name, task_vars or {}, self._loader)
+        variables = task_vars or {}
+        inputs, findings = bind(name, variables, self._loader, role.texts)
         findings += [finding for rule in role.rules for finding in rule.findings(inputs)]
-        plan = Plan(refusals=findings) if errors(findings) else self._plan(role, inputs)
+        plan = Plan(refusals=findings) if errors(findings) else self._plan(role, inputs, variables)
         result.update(
             changed=False,
             refusals=[finding.as_dict() for finding in plan.refusals],
@@ -38,17 +41,27 @@ class ActionModule(AwsAction):
         )
         if errors(plan.refusals):
             return {**result, "failed": True, "msg": "\n".join(report(errors(plan.refusals)))}
+        begin = f"{variables['inventory_hostname']}: " if role.on_host else ""
         for line in lines(plan.changes, name):
-            self._display.display(line)
+            self._display.display(f"{begin}{line}")
         if self._task.check_mode:
             result.update(changed=bool(plan.changes), diff=[diff(change) for change in plan.changes])
         return result
 
-    def _plan(self, role: Role, inputs: Mapping[str, Any]) -> Plan:
+    def _plan(self, role: Role, inputs: Mapping[str, Any], variables: dict[str, Any]) -> Plan:
+        asked = role.reads(inputs)
+        if role.on_host:
+            return role.decide(inputs, self._see_host(asked, variables))
         try:
-            found = observe(role.reads(inputs), self.client)
+            found = observe(asked, self.client)
         except UnfitNetworkError as error:
             return Plan(refusals=network_findings(str(error)))
         except ReadError as error:
             raise AnsibleActionFail(advised(error.told())) from error
         return role.decide(inputs, found)
+
+    def _see_host(self, asked: Mapping[str, Any], variables: dict[str, Any]) -> Mapping[str, Any]:
+        found: Mapping[str, Any] = self._execute_module(HOST_STATE, module_args={**asked}, task_vars=variables)
+        if found.get("failed") or found.get("unreachable"):
+            raise AnsibleActionFail(f"{HOST_STATE} failed: {found.get('msg')}")
+        return found

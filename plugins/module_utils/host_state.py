@@ -111,10 +111,6 @@ def meminfo_bytes(proc_meminfo: str, name: str) -> int:
     return int(found[1]) * 1024 if found else 0
 
 
-def missing_packages(packages: Mapping[str, str | None], wanted: Iterable[str]) -> list[str]:
-    return [name for name in wanted if packages[name] is None]
-
-
 def path_differences(
     paths: Mapping[str, Mapping[str, Any]], wanted: Iterable[Mapping[str, Any]]
 ) -> list[dict[str, Any]]:

@@ -34,7 +34,7 @@ from .placement import Host, stop_findings
 from .plan import Rule
 from .plan.queues import LONGEST_WAIT_SECONDS
 from .plan.roles import ROLES
-from .role_inputs import judge_inputs, unresolved_findings
+from .role_inputs import judge_inputs, range_findings, unresolved_findings
 from .security_groups import operator_cidr_findings
 from .spot import WANTED_OPTIONS, spot_findings
 
@@ -57,7 +57,6 @@ CONTROL_OPTIONS: Options = {
     "owner": {"type": "str", "required": True},
     "release": {"type": "str", "required": True},
     "stage": {"type": "str", "required": True, "choices": ["test", "open"]},
-    "worker_idle_stop_threshold": {"type": "int"},
     "worker_wait_seconds": {"type": "int", "required": True},
 }
 HOST_OPTIONS: Options = {
@@ -136,20 +135,6 @@ def _release_findings(release: str) -> list[Finding]:
     return []
 
 
-def _range_findings(variable: str, value: int, least: int, most: int) -> list[Finding]:
-    if least <= value <= most:
-        return []
-    return [
-        Finding(
-            variable,
-            variable,
-            str(value),
-            Words(f"must be {least} to {most}", f"{least}~{most} 범위여야 합니다"),
-            Words("Leave it as the guide has it.", "가이드의 값을 그대로 두십시오."),
-        )
-    ]
-
-
 # Inputs of the database, by the names that its rules know them by.
 DATABASE = {
     "database_identifier": "db_instance_identifier",
@@ -185,16 +170,16 @@ CONTROL_RULES = (
     Rule(_release_findings, ("release",)),
     Rule(platform_findings, ("image_platform",)),
     Rule(
-        lambda seconds: _range_findings("worker_wait_seconds", seconds, 1, LONGEST_WAIT_SECONDS),
+        lambda seconds: range_findings("worker_wait_seconds", seconds, 1, LONGEST_WAIT_SECONDS),
         ("worker_wait_seconds",),
     ),
-    Rule(lambda polls: _range_findings("worker_idle_stop_threshold", polls, 1, 1000), ("worker_idle_stop_threshold",)),
 )
 
 
-def control_findings(values: Values) -> list[Finding]:
-    rules = (*CONTROL_RULES, *(rule for role in ROLES.values() for rule in role.rules))
-    return [finding for rule in rules for finding in rule.findings(values)]
+def rule_findings(rules: Iterable[Rule], values: Values, *, on_host: bool) -> list[Finding]:
+    """What the rules and those of the roles that run there have against the inputs."""
+    asked = (*rules, *(rule for role in ROLES.values() if role.on_host == on_host for rule in role.rules))
+    return [finding for rule in asked for finding in rule.findings(values)]
 
 
 def wanted_host(subject: Judged, groups: Sequence[str], deployment_name: str) -> dict[str, Any] | None:
@@ -455,7 +440,7 @@ def judge(
     wanted: dict[str, dict[str, Any]] = {}
     for host, subject in hosts.items():
         found = judge_subject(replace(subject, options={**HOST_OPTIONS, **subject.options}))
-        by_host[host] = list(found.findings)
+        by_host[host] = [*found.findings, *rule_findings((), found.values, on_host=True)]
         host_wanted = wanted_host(found, subject.groups, values.get("deployment_name", ""))
         if host_wanted and "deployment_name" in values:
             wanted[host] = host_wanted
@@ -466,7 +451,9 @@ def judge(
     findings = [
         *placeholder_findings(sorted(unfilled)),
         *judged.findings,
-        *control_findings({name: value for name, value in values.items() if name not in unfilled}),
+        *rule_findings(
+            CONTROL_RULES, {name: value for name, value in values.items() if name not in unfilled}, on_host=False
+        ),
         *of_hosts(by_host),
     ]
     return once(findings), values, wanted

@@ -26,6 +26,7 @@ TYPES = {
     "list": Words("a list", "목록"),
     "dict": Words("a mapping", "매핑"),
 }
+NO_REASON = Words("", "")
 # Inputs whose values are told to nobody.
 SECRET_ENDINGS = ("password", "secret", "token", "secrets")
 
@@ -210,4 +211,19 @@ def unresolved_findings(unresolved: Mapping[str, str]) -> list[Finding]:
             ),
         )
         for variable, missing in unresolved.items()
+    ]
+
+
+def range_findings(variable: str, value: int, least: int, most: int, why: Words = NO_REASON) -> list[Finding]:
+    """A number that is out of its range; `why` goes on after the rule."""
+    if least <= value <= most:
+        return []
+    return [
+        Finding(
+            variable,
+            variable,
+            str(value),
+            Words(f"must be {least} to {most}{why.en}", f"{least}~{most} 범위여야 합니다{why.ko}"),
+            Words("Leave it as the guide has it.", "가이드의 값을 그대로 두십시오."),
+        )
     ]

@@ -14,7 +14,8 @@ description:
     swap and C(/etc/fstab), so that a role can act on what differs instead of starting one module for each thing it
     keeps.
   - Reads only. Each kind is read once, however many are asked for, and nothing is started for what is not asked for.
-  - Never returns the content of a file, or the command of a container or a value of its environment.
+  - Never returns the content of a file that is not named in O(contents), or the command of a container or a value of
+    its environment.
 version_added: 0.1.0
 author:
   - academy.deploy contributors (@academy)
@@ -28,6 +29,11 @@ options:
     default: []
   paths:
     description: Absolute paths. A symbolic link is told of itself, not followed.
+    type: list
+    elements: path
+    default: []
+  contents:
+    description: Those of O(paths) whose content is told too, of files of at most 1 MiB. Name none with secrets.
     type: list
     elements: path
     default: []
@@ -177,6 +183,9 @@ paths:
       type: float
     sha256:
       description: Hash of its content, for a file of at most 1 MiB.
+      type: str
+    content:
+      description: Its content, where O(contents) names it.
       type: str
     target:
       description: Where it leads at last, for a link.
@@ -366,7 +375,7 @@ def docker_runs() -> bool:
     return pid.isdigit() and os.path.exists(f"/proc/{pid}")
 
 
-def read_path(path: str) -> dict[str, Any]:
+def read_path(path: str, with_content: bool) -> dict[str, Any]:
     try:
         status = os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
@@ -382,7 +391,10 @@ def read_path(path: str) -> dict[str, Any]:
     }
     if kind == "file" and status.st_size <= HASHED_BYTES_MAX:
         with open(path, "rb") as file:
-            found["sha256"] = hashlib.sha256(file.read()).hexdigest()
+            content = file.read()
+        found["sha256"] = hashlib.sha256(content).hexdigest()
+        if with_content:
+            found["content"] = content.decode("utf-8", "replace")
     elif kind == "link":
         found["target"] = os.path.realpath(path)
     elif kind == "block device":
@@ -448,6 +460,7 @@ def main() -> None:
         argument_spec={
             "packages": names,
             "paths": {**names, "elements": "path"},
+            "contents": {**names, "elements": "path"},
             "units": names,
             "containers": {"type": "bool", "default": False},
             "images": names,
@@ -473,7 +486,7 @@ def main() -> None:
             "swaps": [asdict(swap) for swap in parse_swaps(read_text("/proc/swaps"))],
             "fstab": [asdict(entry) for entry in parse_fstab(read_text(FSTAB))],
             "packages": read_packages(module, asked["packages"]),
-            "paths": {path: read_path(path) for path in asked["paths"]},
+            "paths": {path: read_path(path, path in asked["contents"]) for path in asked["paths"]},
             "units": read_units(module, asked["units"]),
             "docker_running": running,
             **docker,

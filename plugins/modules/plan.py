@@ -12,6 +12,8 @@ version_added: "0.2.0"
 description:
   - Takes the inputs of a role as its argument specs and defaults have them, reads once what the role needs to know, and
     decides what has to be changed. Writes nothing.
+  - For a role that runs on hosts it reads there, by M(academy.deploy.host_state_info); all else happens on the control
+    node.
   - Fails with everything that is wrong with the inputs, or with everything that the role refuses, in English and in
     Korean, before anything is changed.
   - In check mode it reports RV(ignore:changed) and the differences for the whole role, and RV(changes) is empty, so
@@ -22,8 +24,14 @@ options:
     description: The role, by its name in this collection. It need not be the role that runs.
     type: str
     required: true
-    choices: [queues, registry, logs]
+    choices: [queues, registry, logs, docker, watchdog]
 attributes:
+  action:
+    description: Runs in the process that Ansible makes for its task on the control node.
+    support: full
+  async:
+    description: Has no process that could be left alone.
+    support: none
   check_mode:
     description: Can run in check mode and then reports what the role would change.
     support: full
@@ -34,7 +42,6 @@ attributes:
     description: Changes nothing, however often it runs.
     support: full
 extends_documentation_fragment:
-  - academy.deploy.attributes.control_node
   - amazon.aws.common.modules
   - amazon.aws.region.modules
   - amazon.aws.boto3

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleError, AnsibleUndefinedVariable
+from ansible.template import trust_as_template
 from ansible.vars.hostvars import HostVarsVars
 
 from ..module_utils.findings import Finding
@@ -73,14 +74,29 @@ def role_defaults(role: str, loader: Any) -> dict[str, Any]:
     return found or {}
 
 
-def bind(role: str, variables: Mapping[str, Any], loader: Any) -> tuple[dict[str, Any], list[Finding]]:
-    """A role's inputs of their types, and everything that is wrong with them, whether the role is in scope or not."""
+def bind(
+    role: str, variables: Mapping[str, Any], loader: Any, texts: Iterable[str] = ()
+) -> tuple[dict[str, Any], list[Finding]]:
+    """A role's inputs of their types, and everything that is wrong with them, whether the role is in scope or not.
+
+    Of the role's own files that are named, those that end in .j2 are rendered.
+    """
     options = role_options(role, loader)
     known = {**role_defaults(role, loader), **variables}
     found = Variables(known, variables["inventory_hostname"], loader).take(options)
     resolved = {name: spec for name, spec in options.items() if name not in found.unresolved}
     values, findings = judge_inputs(found.values, resolved)
-    return values, [*unresolved_findings(found.unresolved), *findings]
+    findings = [*unresolved_findings(found.unresolved), *findings]
+    if findings or not texts:
+        return values, findings
+    rendered = Variables({**known, **values}, variables["inventory_hostname"], loader)
+    for name in texts:
+        text = (ROLES / role / name).read_text(encoding="utf-8")
+        if name.endswith(".j2"):
+            rendered.take_template(name, trust_as_template(text))
+        else:
+            rendered.values[name] = text
+    return {**values, "texts": rendered.values}, unresolved_findings(rendered.unresolved)
 
 
 def table_rows(table: Mapping[str, Any], variables: Mapping[str, Any], loader: Any) -> tuple[dict[str, Any], Variables]:

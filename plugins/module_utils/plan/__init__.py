@@ -78,12 +78,18 @@ class Rule:
 
 @dataclass(frozen=True)
 class Role:
-    """A role's decision. `applies` names the loops of its tasks, `rules` judge the inputs before anything is read."""
+    """A role's decision. `applies` names the loops of its tasks, `rules` judge the inputs before anything is read.
+
+    `reads` says what aws_state_info is asked, or, `on_host`, what host_state_info is. `texts` are files of the role,
+    those that end in .j2 rendered, which the inputs then have as `texts`, by their paths.
+    """
 
     reads: Callable[[Values], Values]
     decide: Callable[[Values, Values], Plan]
     applies: tuple[str, ...]
     rules: tuple[Rule, ...] = ()
+    on_host: bool = False
+    texts: tuple[str, ...] = ()
 
 
 def compare(
@@ -141,10 +147,13 @@ def diff(change: Change) -> dict[str, str]:
 
 def _text(value: Any) -> str:
     if isinstance(value, str):
-        return value
+        # As it stands, below the name of its field.
+        return f"|\n{value}" if "\n" in value else value
     return "none" if value is None else json.dumps(value, ensure_ascii=False, sort_keys=True, default=str)
 
 
 def _shown(value: Any) -> str:
+    if isinstance(value, str) and "\n" in value:
+        return f"{value.count(chr(10))} lines"
     text = _text(value)
     return text if len(text) <= LONGEST_SHOWN else f"{text[: LONGEST_SHOWN - 1]}…"

@@ -14,7 +14,6 @@ import pytest
 from plugins.module_utils.host_state import (
     is_settled,
     meminfo_bytes,
-    missing_packages,
     outdated_images,
     parse_containers,
     parse_images,
@@ -110,10 +109,6 @@ WANTED = {"path": "/a", "mode": "0644", "content": "text\n"}
 )
 def test_packages(output: str, asked: list[str], packages: dict[str, str | None]) -> None:
     assert parse_packages(output, asked) == packages
-
-
-def test_missing_packages() -> None:
-    assert missing_packages({"a": "1-1", "b": None, "c": None}, ["c", "a", "b"]) == ["c", "b"]
 
 
 def test_units_are_told_by_the_names_that_were_asked_for() -> None:

@@ -353,7 +353,7 @@ def test_no_two_workers_share_an_id(ids: dict[str, str], rules: list[str]) -> No
 def test_every_role_is_judged() -> None:
     named = {role for roles in ROLES.values() for role in roles}
     # Given values by others or by AWS, without inputs, this one itself, or the one that asks for itself: the last.
-    others = {"container", "hold", "placement", "preflight", "reachability", "teardown"}
+    others = {"container", "hold", "host_configuration", "placement", "preflight", "reachability", "teardown"}
     assert {path.name for path in (support.ROOT / "roles").iterdir()} - named == others
 
 

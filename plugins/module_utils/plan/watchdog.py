@@ -1,0 +1,153 @@
+# Copyright: academy.deploy contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What powers a worker host off when its application cannot stop it, and has jobs given back before it goes."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from ..findings import Finding, Words
+from ..role_inputs import range_findings
+from . import Change, Plan, Role, Rule, Values, host
+
+WHY = "guide §8"
+# The program's count begins anew where two looks are more than three minutes apart.
+LOOK_SECONDS_MAX = 120
+# Of the two minutes that a Spot instance has after its notice, some pass until it is seen.
+RELEASE_SECONDS_MAX = 110
+IDLE_POLLS_MAX = 1000
+
+PROGRAM_DIRECTORY = "/usr/local/lib/academy"
+PROGRAM_FILE = "academy_watchdog.py"
+PROGRAM = f"{PROGRAM_DIRECTORY}/{PROGRAM_FILE}"
+SETTINGS = "/etc/academy/watchdog.json"
+RELEASE, LOOK, TIMER, NOTICE = (
+    "academy-release.service",
+    "academy-watchdog.service",
+    "academy-watchdog.timer",
+    "academy-spot-notice.service",
+)
+
+
+def settings(inputs: Values) -> dict[str, Any]:
+    """What the program reads."""
+    return {
+        # Where the role that runs the containers has them write.
+        "heartbeat_files": {name: f"/run/academy/{name}/heartbeat.json" for name in inputs["watchdog_workers"]},
+        "broken_seconds": round(inputs["watchdog_broken_minutes"] * 60),
+        "grace_seconds": round(inputs["watchdog_boot_grace_minutes"] * 60),
+        "restart_window_seconds": round(inputs["watchdog_restart_window_minutes"] * 60),
+        "heartbeat_seconds": inputs["watchdog_heartbeat_seconds"],
+        "idle_polls": inputs["worker_idle_stop_threshold"],
+        "release_seconds": inputs["watchdog_release_seconds"],
+    }
+
+
+def worker_findings(workers: list[str]) -> list[Finding]:
+    if workers:
+        return []
+    rule = Words("must name at least one container", "컨테이너를 하나 이상 지정해야 합니다")
+    return [Finding("watchdog_workers", "watchdog_workers", "[]", rule, Words("Change it.", "고치십시오."))]
+
+
+def window_findings(broken_minutes: float, window_minutes: float) -> list[Finding]:
+    if broken_minutes > window_minutes:
+        return []
+    rule = Words(
+        "must be more than watchdog_restart_window_minutes, or one restart would power the host off",
+        "watchdog_restart_window_minutes보다 커야 합니다. 아니면 재시작 한 번으로 호스트가 꺼집니다",
+    )
+    name = "watchdog_broken_minutes"
+    return [Finding(name, name, str(broken_minutes), rule, Words("Change it.", "고치십시오."))]
+
+
+def look_findings(seconds: int) -> list[Finding]:
+    why = Words(", or no look would follow another closely enough", ": 더 길면 점검 사이가 너무 벌어집니다")
+    return range_findings("watchdog_look_seconds", seconds, 1, LOOK_SECONDS_MAX, why)
+
+
+def release_findings(seconds: int) -> list[Finding]:
+    why = Words(", because a Spot instance has two minutes", ": 스팟 인스턴스에는 2분이 있습니다")
+    return range_findings("watchdog_release_seconds", seconds, 1, RELEASE_SECONDS_MAX, why)
+
+
+def threshold_findings(polls: int) -> list[Finding]:
+    return range_findings("worker_idle_stop_threshold", polls, 1, IDLE_POLLS_MAX)
+
+
+def _unit_path(name: str) -> str:
+    return f"{host.UNIT_DIRECTORY}{name}"
+
+
+def paths(inputs: Values) -> list[dict[str, Any]]:
+    """What the role keeps, all of it root's. A directory stands before what is in it."""
+    texts = inputs["texts"]
+    units = {RELEASE: True, LOOK: True, TIMER: True, NOTICE: inputs["watchdog_spot_notice"]}
+    return [
+        {"path": PROGRAM_DIRECTORY, "kind": "directory", "mode": "0755"},
+        # With the containers' environment files in it.
+        {"path": "/etc/academy", "kind": "directory", "mode": "0700"},
+        {"path": PROGRAM, "kind": "file", "mode": "0644", "content": texts[f"files/{PROGRAM_FILE}"]},
+        {
+            "path": SETTINGS,
+            "kind": "file",
+            "mode": "0644",
+            "content": json.dumps(settings(inputs), indent=4, sort_keys=True) + "\n",
+        },
+        *(
+            {
+                "path": _unit_path(name),
+                "kind": "file" if wanted else "absent",
+                "mode": "0644",
+                "content": texts[f"templates/{name}.j2"],
+            }
+            for name, wanted in units.items()
+        ),
+    ]
+
+
+def units(inputs: Values) -> dict[str, tuple[bool, tuple[str, ...]]]:
+    """Whether each is wanted, and the paths that a running one has read.
+
+    The end of the first is the end of the containers: it is never restarted.
+    """
+    return {
+        RELEASE: (True, ()),
+        TIMER: (True, (_unit_path(TIMER),)),
+        NOTICE: (inputs["watchdog_spot_notice"], (PROGRAM, _unit_path(NOTICE))),
+    }
+
+
+def reads(inputs: Values) -> Values:
+    return host.reads(paths(inputs), units=[*units(inputs)])
+
+
+def decide(inputs: Values, found: Values) -> Plan:
+    files = host.path_changes(found, paths(inputs), WHY)
+    changes: list[Change] = []
+    for name, (wanted, uses) in units(inputs).items():
+        outdated = next((path for path in uses if host.is_rewritten(files, path) or _is_newer(path, name, found)), "")
+        changes += host.unit_changes(name, found, WHY, wanted=wanted, outdated=outdated)
+    return Plan(changes=[*files, *changes])
+
+
+def _is_newer(path: str, unit: str, found: Values) -> bool:
+    """Whether a file has changed since the unit was started, whoever changed it and when."""
+    return int(found["paths"][path].get("mtime", 0)) > (found["units"][unit]["active_enter_seconds"] or 0)
+
+
+ROLE = Role(
+    reads,
+    decide,
+    applies=host.APPLIES,
+    rules=(
+        Rule(worker_findings, ("watchdog_workers",)),
+        Rule(threshold_findings, ("worker_idle_stop_threshold",)),
+        Rule(window_findings, ("watchdog_broken_minutes", "watchdog_restart_window_minutes")),
+        Rule(look_findings, ("watchdog_look_seconds",)),
+        Rule(release_findings, ("watchdog_release_seconds",)),
+    ),
+    on_host=True,
+    texts=(f"files/{PROGRAM_FILE}", *(f"templates/{name}.j2" for name in (RELEASE, LOOK, TIMER, NOTICE))),
+)
