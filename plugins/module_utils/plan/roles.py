@@ -6,9 +6,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from . import Role, logs, queues, registry
+from . import Role, identity, logs, network, queues, registry
 
 ROLES: Mapping[str, Role] = {
+    "network": network.ROLE,
+    "identity": identity.ROLE,
     "queues": queues.ROLE,
     "registry": registry.ROLE,
     "logs": logs.ROLE,
