@@ -107,6 +107,24 @@ def operator_cidr_findings(cidrs: Sequence[str]) -> list[Finding]:
     return [finding for finding in map(_operator_cidr_finding, cidrs) if finding]
 
 
+def stage_findings(stage: str) -> list[Finding]:
+    """Opening closes the API to its operators, who would be left with nothing in its place."""
+    if stage != "open":
+        return []
+    return [
+        Finding(
+            "stage_open",
+            "stage",
+            "'open'",
+            Words(
+                "open needs the load balancer, which this version does not create yet: nobody could reach the API",
+                "open에는 로드 밸런서가 필요하지만 이 버전은 아직 만들지 않습니다. 아무도 API에 접속할 수 없게 됩니다",
+            ),
+            Words("Keep stage: test.", "stage: test를 그대로 두십시오."),
+        )
+    ]
+
+
 def _from_cidrs(port: int, cidrs: Sequence[str], description: str) -> list[GroupRule]:
     networks = [ip_network(cidr) for cidr in cidrs]
     v6 = [str(network) for network in networks if isinstance(network, IPv6Network)]
@@ -231,5 +249,6 @@ ROLE = Role(
     rules=(
         Rule(security_group_name_findings, ("network_security_group_names",)),
         Rule(operator_cidr_findings, ("operator_cidrs",)),
+        Rule(stage_findings, ("stage",)),
     ),
 )

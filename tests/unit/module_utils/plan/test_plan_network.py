@@ -52,13 +52,22 @@ def refused(**inputs: Any) -> list[Finding]:
     return [finding for rule in ROLE.rules for finding in rule.findings({**INPUTS, "stage": "test", **inputs})]
 
 
-def test_the_rules_of_the_role_judge_names_and_addresses() -> None:
+def test_the_rules_of_the_role_judge_names_addresses_and_the_stage() -> None:
     assert refused() == []
     same = {**NAMES, "alb": NAMES["api"]}
-    assert {finding.id for finding in refused(network_security_group_names=same, operator_cidrs=[])} == {
+    assert {finding.id for finding in refused(network_security_group_names=same, operator_cidrs=[], stage="open")} == {
         "security_group_shared",
         "operator_cidr_none",
+        "stage_open",
     }
+
+
+def test_opening_waits_for_the_load_balancer() -> None:
+    (finding,) = refused(stage="open")
+    assert (finding.subject, finding.severity) == ("stage", "error")
+    assert "load balancer" in finding.text_en
+    assert "stage: test" in finding.text_en
+    assert "로드 밸런서" in finding.text_ko
 
 
 NETWORK = {"vpc_id": "vpc-1", "subnets": []}
