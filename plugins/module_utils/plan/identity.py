@@ -10,7 +10,7 @@ from typing import Any
 
 from ..identity import role_name
 from ..names import instance_arns, log_group_arn, queue_arn, repository_arn
-from ..policies import as_text
+from ..policies import as_text, canonical
 from ..tags import HOLD_TAG, own_tags, role_tags
 from . import Change, Difference, Plan, Role, Values, compare
 
@@ -189,6 +189,18 @@ def _role_changes(role: Wanted, now: Values | None) -> list[Change]:
     return compare(f"role {role.name}", wanted, now, WHY, lambda _: {"roles": item})
 
 
+def _fields(policy: Policy) -> dict[str, str]:
+    """A policy statement by statement, so that a difference tells which one differs."""
+    parts = canonical(policy)
+    fields: dict[str, str] = {}
+    for number, statement in enumerate(parts.pop("Statement", []), 1):
+        (name,) = statement.pop("Sid", [number])
+        field = f"statement {name}"
+        # Whatever others wrote, none hides behind another's name.
+        fields[f"{field} ({number})" if field in fields else field] = as_text(statement)
+    return {**{key.lower(): as_text(part) for key, part in parts.items()}, **fields}
+
+
 def _policy_changes(role: Wanted, found: Mapping[str, Policy]) -> list[Change]:
     """Write the policy where it is missing or differs, and remove every other."""
 
@@ -198,27 +210,28 @@ def _policy_changes(role: Wanted, found: Mapping[str, Policy]) -> list[Change]:
     def item(policy: str, **more: Any) -> dict[str, Values]:
         return {"policies": {"name": policy, "role": role.name, **more}}
 
-    now = {"document": as_text(found[role.policy])} if role.policy in found else None
-    return [
-        *compare(
-            resource(role.policy),
-            {"document": as_text(role.document)},
-            now,
+    wanted = _fields(role.document)
+    now = _fields(found[role.policy]) if role.policy in found else None
+    foreign = dict.fromkeys(field for field in now or {} if field not in wanted)
+    kept = compare(
+        resource(role.policy),
+        {**foreign, **wanted},
+        now,
+        WHY,
+        lambda _: item(role.policy, document=role.document, state="present"),
+    )
+    removed = [
+        Change(
+            resource(other),
+            "remove",
+            tuple(Difference(field, text, None) for field, text in _fields(found[other]).items()),
             WHY,
-            lambda _: item(role.policy, document=role.document, state="present"),
-        ),
-        *(
-            Change(
-                resource(foreign),
-                "remove",
-                (Difference("document", as_text(found[foreign]), None),),
-                WHY,
-                item(foreign, state="absent"),
-            )
-            for foreign in sorted(found)
-            if foreign != role.policy
-        ),
+            item(other, state="absent"),
+        )
+        for other in sorted(found)
+        if other != role.policy
     ]
+    return [*kept, *removed]
 
 
 def _profile_changes(role: Wanted, now: Values | None) -> list[Change]:

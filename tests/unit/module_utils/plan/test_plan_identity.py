@@ -175,6 +175,27 @@ def test_a_role_has_one_inline_policy_and_no_other(policies: dict[str, Any], tol
         )
 
 
+def test_a_policy_that_differs_is_told_statement_by_statement() -> None:
+    logs, *others = [statement for statement in API_POLICY["Statement"] if statement["Sid"] != "PullImages"]
+    anything = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+    theirs = {"Version": "2008-10-17", "Statement": [{**logs, "Action": "logs:*"}, *others, anything]}
+    (change,) = changes(with_api(inline_policies={"academy-host": theirs}), FOUND_PROFILES)
+    assert {different.field: different.before for different in change.differences} == {
+        "version": '["2008-10-17"]',
+        "statement WriteLogs": '{"Action":["logs:*"],"Effect":["Allow"],"Resource":' + f'["{logs["Resource"][0]}"]}}',
+        "statement PullImages": None,
+        "statement 1": '{"Action":["*"],"Effect":["Allow"],"Resource":["*"]}',
+    }
+    assert next(different.after for different in change.differences if different.field == "statement 1") is None
+
+
+def test_no_statement_hides_behind_anothers_name() -> None:
+    (pull,) = [statement for statement in API_POLICY["Statement"] if statement["Sid"] == "PullImages"]
+    theirs = {**API_POLICY, "Statement": [{**pull, "Action": "ecr:*"}, *API_POLICY["Statement"]]}
+    (change,) = changes(with_api(inline_policies={"academy-host": theirs}), FOUND_PROFILES)
+    assert "ecr:*" in change.reason
+
+
 def test_each_kind_is_judged_by_its_own_role() -> None:
     worker = "academy-video-worker-role"
     roles = {**FOUND_ROLES, worker: with_api(inline_policies={"foreign": {}})[API_ROLE]}
