@@ -24,7 +24,7 @@ from botocore.exceptions import ClientError
 
 from localcloud import demo, settings
 from localcloud.grants import EXERCISE_MARK
-from plugins.filter.identity import policy_changes
+from plugins.module_utils.plan.identity import wanted_roles
 from tests import support
 
 KINDS = ("api", "messaging-worker", "video-worker", "ai-worker")
@@ -109,10 +109,11 @@ def starter_policy() -> Policy:
 @cache
 def all_policies() -> dict[str, Policy]:
     """The policies as the identity role writes them from the local inventory."""
-    shown = (
-        "dict(kinds=identity_kinds, name=deployment_name, region=aws_region, account=aws_account_id, "
-        "log_group=identity_starter_log_group)"
-    )
+    names = (
+        "identity_kinds", "identity_starter_log_group", "deployment_name", "deployment_tags", "aws_region",
+        "aws_account_id",
+    )  # fmt: skip
+    shown = f"dict({', '.join(f'{name}={name}' for name in names)})"
     done = subprocess.run(
         [
             Path(sys.executable).with_name("ansible"), "academy-api-1", "-i", "inventories/local/hosts.yml",
@@ -124,13 +125,11 @@ def all_policies() -> dict[str, Policy]:
         capture_output=True,
         text=True,
     )  # fmt: skip
-    values = json.loads(json.loads(done.stdout.partition("=>")[2])["msg"])
-    kinds = values["kinds"]
-    where = (values["name"], values["region"], values["account"])
-    changes = policy_changes(kinds, {}, *where, starter_log_group=values["log_group"])
+    inputs = json.loads(json.loads(done.stdout.partition("=>")[2])["msg"])
+    roles = wanted_roles(inputs)
     return {
-        kind: Policy(change["role"], change["policy"], change["document"])
-        for kind, change in zip([*kinds, STARTER], changes, strict=True)
+        kind: Policy(role.name, role.policy, role.document)
+        for kind, role in zip([*inputs["identity_kinds"], STARTER], roles, strict=True)
     }
 
 

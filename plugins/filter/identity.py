@@ -1,52 +1,13 @@
 # Copyright: academy.deploy contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Decisions about roles and their policies, for templates."""
+"""Kinds of hosts and the names of their roles, for templates."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
-from ansible_collections.academy.deploy.plugins.module_utils.identity import (
-    STARTER,
-    Deployment,
-    host_policy,
-    inline_policy_changes,
-    kind_roles,
-    kinds_of_hosts,
-    profile_changes,
-    role_changes,
-    role_name,
-    starter_policy,
-    starter_role,
-)
-
-
-def policy_changes(
-    kinds: Mapping[str, Mapping[str, Any]],
-    roles: Mapping[str, Mapping[str, Any]],
-    deployment_name: str,
-    region: str,
-    account_id: str,
-    *,
-    starter_log_group: str,
-) -> list[dict[str, Any]]:
-    """From the roles that exist to the inline policies to be written or removed; the starter's come last."""
-    deployment = Deployment(deployment_name, region, account_id)
-    policies = [(kind, "host", host_policy(may, deployment)) for kind, may in kinds.items()]
-    policies += [(STARTER, STARTER, starter_policy(kinds, starter_log_group, deployment))]
-    return [
-        asdict(change)
-        for kind, suffix, document in policies
-        for name in [role_name(deployment_name, kind)]
-        for change in inline_policy_changes(
-            name,
-            f"{deployment_name}-{suffix}",
-            document,
-            roles[name]["inline_policies"] if name in roles else None,
-        )
-    ]
+from ansible_collections.academy.deploy.plugins.module_utils.identity import kinds_of_hosts, role_name
 
 
 def identity_kinds(
@@ -64,12 +25,4 @@ def identity_kinds(
 
 class FilterModule:
     def filters(self) -> dict[str, Callable[..., Any]]:
-        return {
-            "host_role_name": role_name,
-            "identity_kinds": identity_kinds,
-            "inline_policy_changes": policy_changes,
-            "kind_roles": kind_roles,
-            "profile_changes": profile_changes,
-            "role_changes": role_changes,
-            "starter_role": starter_role,
-        }
+        return {"host_role_name": role_name, "identity_kinds": identity_kinds}

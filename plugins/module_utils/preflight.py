@@ -25,7 +25,6 @@ from .name_rules import (
     account_findings,
     deployment_name_findings,
     platform_findings,
-    security_group_name_findings,
     subnet_group_name_findings,
     tag_findings,
 )
@@ -35,7 +34,6 @@ from .plan import Rule
 from .plan.queues import LONGEST_WAIT_SECONDS
 from .plan.roles import ROLES
 from .role_inputs import judge_inputs, range_findings, unresolved_findings
-from .security_groups import operator_cidr_findings
 from .spot import WANTED_OPTIONS, spot_findings
 
 Options = Mapping[str, Mapping[str, Any]]
@@ -151,9 +149,7 @@ CONTROL_RULES = (
     Rule(account_findings, ("aws_account_id", "aws_region", "aws_expected_region")),
     Rule(deployment_name_findings, ("deployment_name",)),
     *(Rule(partial(tag_findings, name), (name,)) for name in ("environment_name", "owner")),
-    Rule(security_group_name_findings, ("network_security_group_names",)),
     Rule(subnet_group_name_findings, ("database_subnet_group_name",)),
-    Rule(operator_cidr_findings, ("operator_cidrs",)),
     Rule(lambda *found: input_findings(dict(zip(DATABASE.values(), found, strict=True))), tuple(DATABASE)),
     Rule(
         lambda password, username, *names: password_findings(password, username, names),

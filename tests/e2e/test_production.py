@@ -109,7 +109,7 @@ def at_host(host: str) -> tuple[str, ...]:
 MOMENTS = (
     Moment("between security groups", between("academy-api-sg")),
     Moment("between IAM roles", between("academy-messaging-worker-role")),
-    Moment("with roles, without profiles", support.task("Make or mend the instance profile of each kind of host")),
+    Moment("with roles, without profiles", support.task("Create or update the instance profile of each kind of host")),
     Moment("between queues", between("academy-messaging-jobs-dlq")),
     Moment("while the database is created", support.task("apply | Wait until the instance has settled")),
     Moment("between repositories", between("academy-messaging-worker:")),

@@ -52,7 +52,7 @@ def options(role: str) -> set[str]:
 TRIED_BY: dict[str, dict[str, Callable[..., Any]]] = {
     "network": {
         "network_security_group_names": test_provision.test_other_names_make_other_groups_and_leave_the_old,
-        "stage": test_provision.test_opening_moves_the_api_behind_the_load_balancer,
+        "stage": test_provision.test_it_refuses,
     },
     "queues": {
         "queues_allow_shorter_retention": (

@@ -27,7 +27,7 @@ WRONG_JOBS: list[Any] = [
 WRONG: dict[str, list[Any]] = {
     "aws_account_id": ["", "12345678901", "1234567890123", "12345678901a", "123456789012 ", 12345678901, "CHANGE"],
     "aws_region": ["", "us-east-1", "ap-northeast-1", "Seoul", "ap-northeast-2a", "ap_northeast_2", "AP-NORTHEAST-2"],
-    "stage": ["", "prod", "Open", "TEST", "closed"],
+    "stage": ["", "prod", "open", "Open", "TEST", "closed"],
     "deployment_name": [
         "", "Academy", "1academy", "-academy", "academy-", "a--b", "a_b", "아카데미", "a b", "a" * 25, "a.b",
     ],

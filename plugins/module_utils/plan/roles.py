@@ -6,9 +6,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from . import Role, docker, logs, queues, registry, watchdog
+from . import Role, docker, identity, logs, network, queues, registry, watchdog
 
 ROLES: Mapping[str, Role] = {
+    "network": network.ROLE,
+    "identity": identity.ROLE,
     "queues": queues.ROLE,
     "registry": registry.ROLE,
     "logs": logs.ROLE,

@@ -14,7 +14,7 @@ import pytest
 from localcloud import direct
 from localcloud.metadata import TOKEN_HEADER, TOKEN_TTL_HEADER
 from plugins.module_utils.archive import archive_of
-from plugins.module_utils.identity import FUNCTIONS, HOSTS, trust_policy
+from plugins.module_utils.plan.identity import FUNCTIONS, HOSTS, trust_policy
 from plugins.module_utils.tree import Entry
 from tests import policies
 from tests.integration.provision.conftest import Account, account, operator_grants  # noqa: F401 (the fixtures)

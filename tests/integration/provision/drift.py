@@ -10,7 +10,7 @@ import zipfile
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from plugins.module_utils.identity import FUNCTIONS, trust_policy
+from plugins.module_utils.plan.identity import FUNCTIONS, trust_policy
 from tests.integration.provision.conftest import Account
 
 # What a look, or making a thing again, changes by itself.

@@ -395,6 +395,7 @@ def test_a_stopped_host_does_not_hide_the_others(
         ("memory", ["--limit", "academy-video-worker-2", "-e", "instance_type=t4g.small"], "instance_memory_min_mib"),
         ("placeholder", ["--tags", "queues", "-e", "owner=CHANGE-ME"], "owner: still CHANGE-ME"),
         ("world", ["--tags", "network", "-e", '{"operator_cidrs": ["0.0.0.0/0"]}'], "the whole world"),
+        ("opening", ["--tags", "network", "-e", "stage=open"], "stage: open needs the load balancer"),
         ("account", ["--tags", "queues", "-e", "aws_account_id='000000000000'"], "belongs to account 000000000000"),
         ("backups", ["--tags", "database", "-e", "database_backup_retention_days=1"], "database_backup_retention_days"),
         ("retention", ["--tags", "logs", "-e", "logs_retention_days=10"], "logs_retention_days"),
@@ -692,13 +693,6 @@ def test_what_rds_did_by_itself_stays_and_what_others_did_is_mended(account: Acc
     found = database(account)
     assert (found["AllocatedStorage"], found["EngineVersion"]) == (40, "15.99")
     assert (found["BackupRetentionPeriod"], found["DeletionProtection"]) == (7, True)
-
-
-def test_opening_moves_the_api_behind_the_load_balancer(account: Account) -> None:
-    account.provision("open", "--tags", "network", "-e", "stage=open").expect()
-    assert (8000, "academy-alb-sg") in inbound(account, "academy-api-sg")
-    assert (8000, "172.31.0.1/32") not in inbound(account, "academy-api-sg")
-    assert {(443, "0.0.0.0/0"), (80, "0.0.0.0/0")} <= inbound(account, "academy-alb-sg")
 
 
 def test_other_names_make_other_groups_and_leave_the_old(account: Account) -> None:

@@ -80,7 +80,7 @@ def test_both_are_created_and_the_first_is_as_it_was(account: Account, other: di
 
 
 def test_the_second_is_changed_and_the_first_is_as_it_was(account: Account, other: dict[str, list[str]]) -> None:
-    changes = {"stage": "open", "logs_retention_days": 7, "queues_retention_days": 5, "owner": "somebody"}
+    changes = {"logs_retention_days": 7, "queues_retention_days": 5, "owner": "somebody"}
     run = account.provision(
         "change-beside", "--tags", "network,queues,logs,registry", "-e", json.dumps(changes)
     ).expect()

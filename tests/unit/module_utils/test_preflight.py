@@ -78,7 +78,7 @@ def test_what_passes_passes() -> None:
         "database_apply_immediately": [True, "yes", "false", 0],
         "queues_receive_wait_seconds": [0, 20, "20"],
         "release": ["0.1.0", "4f1c2d9", "_x"],
-        "stage": ["open"],
+        "stage": ["test"],
         "owner": ["demo", "홍길동", "Kim Lee", "kim+ops@example.com"],
         "database_instance_class": ["db.t3.micro", "db.t4g.2xlarge", "db.m7g.large", "db.x2iedn.16xlarge"],
         "image_platform": ["linux/arm64"],

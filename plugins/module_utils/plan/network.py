@@ -1,26 +1,29 @@
 # Copyright: academy.deploy contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who may reach what, and which security groups have to be made or mended for it."""
+"""Who may reach what: four security groups in the network that is there."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import IPv6Network, ip_network
-from typing import Any, Literal
+from typing import Any
 
-from .changes import MISSING, reason, with_reasons
-from .findings import Finding, Words, texts
-from .tags import own_tags
+from ..findings import Finding, Words
+from ..name_rules import security_group_name_findings
+from ..network import MINIMUM_ZONES
+from ..tags import own_tags, role_tags
+from . import Change, Plan, Role, Rule, Values, compare
 
+WHY = "guide §5"
 # An operator is a person or an office, not a provider. Anything wider is a mistake or the world.
 SHORTEST_OPERATOR_PREFIX = {4: 24, 6: 56}
 
-Stage = Literal["test", "open"]
-Rule = dict[str, Any]
+GroupRule = dict[str, Any]
 
 # Hosts reach out to package repositories, AWS and object storage.
-EVERYWHERE: list[Rule] = [{"proto": "all", "cidr_ip": ["0.0.0.0/0"]}]
+EVERYWHERE: list[GroupRule] = [{"proto": "all", "cidr_ip": ["0.0.0.0/0"]}]
 
+ALLOWED = "allowed"
 # What EC2 calls every protocol, which has no ports.
 EVERY_PROTOCOL = "-1"
 # The sources in one of EC2's rules: the list's name, and the name of its elements.
@@ -69,7 +72,7 @@ def _operator_cidr_finding(cidr: str) -> Finding | None:
                 "must be written as AWS stores it, else every run would change it",
                 "AWS가 저장하는 형태로 써야 합니다. 그렇지 않으면 실행할 때마다 변경됩니다",
             ),
-            Words(f"To mend it, write {network}.", f"{network}로 쓰십시오."),
+            Words(f"Write {network}.", f"{network}로 쓰십시오."),
         )
     if network.prefixlen < full:
         return Finding(
@@ -104,12 +107,25 @@ def operator_cidr_findings(cidrs: Sequence[str]) -> list[Finding]:
     return [finding for finding in map(_operator_cidr_finding, cidrs) if finding]
 
 
-def operator_cidr_problems(cidrs: Sequence[str]) -> list[str]:
-    """The same as sentences, without what is only not wise."""
-    return texts(operator_cidr_findings(cidrs))
+def stage_findings(stage: str) -> list[Finding]:
+    """Opening closes the API to its operators, who would be left with nothing in its place."""
+    if stage != "open":
+        return []
+    return [
+        Finding(
+            "stage_open",
+            "stage",
+            "'open'",
+            Words(
+                "open needs the load balancer, which this version does not create yet: nobody could reach the API",
+                "open에는 로드 밸런서가 필요하지만 이 버전은 아직 만들지 않습니다. 아무도 API에 접속할 수 없게 됩니다",
+            ),
+            Words("Keep stage: test.", "stage: test를 그대로 두십시오."),
+        )
+    ]
 
 
-def _from_cidrs(port: int, cidrs: Sequence[str], description: str) -> list[Rule]:
+def _from_cidrs(port: int, cidrs: Sequence[str], description: str) -> list[GroupRule]:
     networks = [ip_network(cidr) for cidr in cidrs]
     v6 = [str(network) for network in networks if isinstance(network, IPv6Network)]
     v4 = [str(network) for network in networks if not isinstance(network, IPv6Network)]
@@ -117,33 +133,27 @@ def _from_cidrs(port: int, cidrs: Sequence[str], description: str) -> list[Rule]
     return [{"proto": "tcp", "ports": [str(port)], "rule_desc": description, **source} for source in sources if source]
 
 
-def _from_groups(port: int, groups: Sequence[str], available: Collection[str] | None, description: str) -> list[Rule]:
-    known = [group for group in groups if available is None or group in available]
-    if not known:
-        return []
-    return [{"proto": "tcp", "ports": [str(port)], "rule_desc": description, "group_name": known}]
+def _from_groups(port: int, groups: Sequence[str], description: str) -> list[GroupRule]:
+    return [{"proto": "tcp", "ports": [str(port)], "rule_desc": description, "group_name": list(groups)}]
 
 
-def security_groups(
-    names: Mapping[str, str],
-    stage: Stage,
-    operator_cidrs: Sequence[str],
-    ports: Mapping[str, int],
-    available: Collection[str] | None = None,
-) -> list[dict[str, Any]]:
-    """The four groups with all their rules, each after those it refers to.
-
-    In check mode on an empty account a group cannot be referred to yet: available then names those that exist.
-    """
-    world = ["0.0.0.0/0", "::/0"] if stage == "open" else []
+def wanted_groups(inputs: Values) -> list[dict[str, Any]]:
+    """The four groups with all their rules, each after those it refers to."""
+    names, operator_cidrs, api_port = (
+        inputs["network_security_group_names"],
+        inputs["operator_cidrs"],
+        inputs["api_port"],
+    )
+    is_open = inputs["stage"] == "open"
+    world = ["0.0.0.0/0", "::/0"] if is_open else []
     ssh = _from_cidrs(22, operator_cidrs, "SSH from the operators")
     api = (
-        _from_groups(ports["api"], [names["alb"]], available, "API from the load balancer")
-        if stage == "open"
+        _from_groups(api_port, [names["alb"]], "API from the load balancer")
+        if is_open
         else [
-            *_from_cidrs(ports["api"], operator_cidrs, "API from the operators, until opening"),
+            *_from_cidrs(api_port, operator_cidrs, "API from the operators, until opening"),
             # At its private address, where API_BASE_URL has them report; once open they take the load balancer's way.
-            *_from_groups(ports["api"], [names["worker"]], available, "API from the workers, until opening"),
+            *_from_groups(api_port, [names["worker"]], "API from the workers, until opening"),
         ]
     )
     hosts = [names["api"], names["worker"]]
@@ -161,10 +171,11 @@ def security_groups(
         {
             "name": names["database"],
             "description": "Database: PostgreSQL from API and worker hosts",
-            "rules": _from_groups(ports["database"], hosts, available, "PostgreSQL from the hosts"),
+            "rules": _from_groups(inputs["database_port"], hosts, "PostgreSQL from the hosts"),
         },
     ]
-    return [{**group, "rules_egress": EVERYWHERE} for group in groups]
+    tags = role_tags(inputs["deployment_tags"], "network")
+    return [{**group, "rules_egress": EVERYWHERE, "tags": {**tags, "Name": group["name"]}} for group in groups]
 
 
 def _text(protocol: str, ports: str, source: str, description: str | None) -> str:
@@ -172,7 +183,7 @@ def _text(protocol: str, ports: str, source: str, description: str | None) -> st
     return " ".join([*words, source, *([f"({description})"] if description else [])])
 
 
-def _wanted_rules(rules: Iterable[Rule]) -> list[str]:
+def _wanted_rules(rules: Iterable[GroupRule]) -> list[str]:
     return sorted(
         _text(EVERY_PROTOCOL if rule["proto"] == "all" else rule["proto"], port, source, rule.get("rule_desc"))
         for rule in rules
@@ -197,28 +208,47 @@ def _found_rules(permissions: Iterable[Mapping[str, Any]], names: Mapping[str, s
     return sorted(rules)
 
 
-def security_group_changes(
-    wanted: Sequence[Mapping[str, Any]], tags: Mapping[str, str], found: Mapping[str, Mapping[str, Any]]
-) -> list[dict[str, Any]]:
-    """Each group that is not as it should be, with its tags and the reason, in the order of what is wanted.
+def _fields(ingress: Iterable[str], egress: Iterable[str], tags: Mapping[str, str]) -> dict[str, Any]:
+    """Each rule is a field of its own. The group's description is none: EC2 never changes it."""
+    rules = [*(f"ingress {rule}" for rule in ingress), *(f"egress {rule}" for rule in egress)]
+    return {**dict.fromkeys(rules, ALLOWED), "tags": tags}
 
-    The description is not compared: EC2 never changes it.
-    """
-    names = {group["group_id"]: name for name, group in found.items()}
-    changes = []
-    for group in wanted:
-        own = {**tags, "Name": group["name"]}
-        now = found.get(group["name"])
-        why = (
-            MISSING
-            if now is None
-            else reason(
-                [
-                    ("ingress", _found_rules(now["ip_permissions"], names), _wanted_rules(group["rules"])),
-                    ("egress", _found_rules(now["ip_permissions_egress"], names), _wanted_rules(group["rules_egress"])),
-                    ("tags", own_tags(now["tags"]), own),
-                ]
-            )
-        )
-        changes.append(({**group, "tags": own}, why))
-    return with_reasons(changes)
+
+def _changes(group: Values, vpc_id: str, found: Mapping[str, Values]) -> list[Change]:
+    """Rules are compared with our groups by their names, which are known before there is a group."""
+    names = {other["group_id"]: name for name, other in found.items()}
+    wanted = _fields(_wanted_rules(group["rules"]), _wanted_rules(group["rules_egress"]), group["tags"])
+    now = found.get(group["name"])
+    fields = None
+    if now is not None:
+        ingress, egress = (_found_rules(now[key], names) for key in ("ip_permissions", "ip_permissions_egress"))
+        fields = _fields(ingress, egress, own_tags(now["tags"]))
+    foreign = dict.fromkeys(field for field in fields or {} if field not in wanted)
+    item = {**group, "vpc_id": vpc_id}
+    return compare(group["name"], {**foreign, **wanted}, fields, WHY, lambda _: {"groups": item})
+
+
+def reads(inputs: Values) -> Values:
+    return {
+        "vpc_id": inputs.get("vpc_id"),
+        "subnet_ids": inputs.get("subnet_ids"),
+        "minimum_zones": MINIMUM_ZONES,
+        "security_group_names": [*inputs["network_security_group_names"].values()],
+    }
+
+
+def decide(inputs: Values, found: Values) -> Plan:
+    vpc_id, groups = found["network"]["vpc_id"], found["security_groups"]
+    return Plan(changes=[change for group in wanted_groups(inputs) for change in _changes(group, vpc_id, groups)])
+
+
+ROLE = Role(
+    reads,
+    decide,
+    applies=("groups",),
+    rules=(
+        Rule(security_group_name_findings, ("network_security_group_names",)),
+        Rule(operator_cidr_findings, ("operator_cidrs",)),
+        Rule(stage_findings, ("stage",)),
+    ),
+)
