@@ -29,15 +29,20 @@ class ActionModule(AwsAction):
         inputs, findings = bind(name, task_vars or {}, self._loader)
         findings += [finding for rule in role.rules for finding in rule.findings(inputs)]
         plan = Plan(refusals=findings) if errors(findings) else self._plan(role, inputs)
+        refusals = [*plan.refusals, *([] if self._task.check_mode else plan.missing)]
         result.update(
             changed=False,
-            refusals=[finding.as_dict() for finding in plan.refusals],
+            settled=not plan.pending,
+            refusals=[finding.as_dict() for finding in refusals],
             differences=[change.as_dict() for change in plan.changes],
             # In check mode there is nothing left for the role's tasks to do.
             changes=applied([] if self._task.check_mode else plan.changes, role.applies),
         )
-        if errors(plan.refusals):
-            return {**result, "failed": True, "msg": "\n".join(report(errors(plan.refusals)))}
+        if errors(refusals):
+            return {**result, "failed": True, "msg": "\n".join(report(errors(refusals)))}
+        if plan.pending:
+            # Told where the task that asks again and again gives up.
+            return {**result, "msg": "\n".join(report(plan.pending))}
         for line in lines(plan.changes, name):
             self._display.display(line)
         if self._task.check_mode:

@@ -6,10 +6,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from . import Role, logs, queues, registry
+from . import Role, database, logs, queues, registry
 
 ROLES: Mapping[str, Role] = {
     "queues": queues.ROLE,
+    "database": database.ROLE,
     "registry": registry.ROLE,
     "logs": logs.ROLE,
 }
