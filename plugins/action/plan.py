@@ -32,7 +32,7 @@ class ActionModule(AwsAction):
         refusals = [*plan.refusals, *([] if self._task.check_mode else plan.missing)]
         result.update(
             changed=False,
-            settled=not plan.pending,
+            settled=not plan.unsettled,
             refusals=[finding.as_dict() for finding in refusals],
             differences=[change.as_dict() for change in plan.changes],
             # In check mode there is nothing left for the role's tasks to do.
@@ -40,9 +40,9 @@ class ActionModule(AwsAction):
         )
         if errors(refusals):
             return {**result, "failed": True, "msg": "\n".join(report(errors(refusals)))}
-        if plan.pending:
+        if plan.unsettled:
             # Told where the task that asks again and again gives up.
-            return {**result, "msg": "\n".join(report(plan.pending))}
+            return {**result, "msg": "\n".join(report(plan.unsettled))}
         for line in lines(plan.changes, name):
             self._display.display(line)
         if self._task.check_mode:

@@ -39,7 +39,7 @@ def reads(inputs: Values) -> Values:
     }
 
 
-def pending_findings(inputs: Values, now: Values | None) -> list[Finding]:
+def unsettled_findings(inputs: Values, now: Values | None) -> list[Finding]:
     """An instance that RDS is changing at the moment."""
     status = now["db_instance_status"] if now else "available"
     if readiness(status) != "busy":
@@ -341,9 +341,9 @@ def subnet_group_changes(inputs: Values, found: Values) -> list[Change]:
 def decide(inputs: Values, found: Values) -> Plan:
     """Nothing is judged until the instance has settled, and nothing changes where it is broken."""
     now = found["db_instance"]
-    pending = pending_findings(inputs, now)
-    if pending:
-        return Plan(pending=pending)
+    unsettled = unsettled_findings(inputs, now)
+    if unsettled:
+        return Plan(unsettled=unsettled)
     missing = missing_findings(inputs, found)
     broken = broken_findings(inputs["database_identifier"], now)
     if broken:

@@ -64,7 +64,7 @@ def decided(change: dict[str, Any], **inputs: Any) -> Plan:
 
 
 def only_change(plan: Plan) -> Change:
-    assert [*plan.refusals, *plan.missing, *plan.pending] == []
+    assert [*plan.refusals, *plan.missing, *plan.unsettled] == []
     (change,) = plan.changes
     return change
 
@@ -107,9 +107,9 @@ def test_the_password_is_in_no_plan() -> None:
 @pytest.mark.parametrize("status", ["creating", "modifying", "backtracking"])
 def test_an_instance_that_has_not_settled_is_not_judged(status: str) -> None:
     plan = decided({"db_instance_status": status, "engine_version": "17.1", "backup_retention_period": 1})
-    (pending,) = plan.pending
-    assert pending.text_en.startswith("academy-db: must settle")
-    assert [word for word in (status, "database_wait_minutes (40)") if word not in pending.text_en] == []
+    (unsettled,) = plan.unsettled
+    assert unsettled.text_en.startswith("academy-db: must settle")
+    assert [word for word in (status, "database_wait_minutes (40)") if word not in unsettled.text_en] == []
     assert (plan.refusals, plan.changes, plan.missing) == ((), (), ())
 
 
