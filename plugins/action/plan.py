@@ -32,15 +32,20 @@ class ActionModule(AwsAction):
         inputs, findings = bind(name, variables, self._loader, role.texts)
         findings += [finding for rule in role.rules for finding in rule.findings(inputs)]
         plan = Plan(refusals=findings) if errors(findings) else self._plan(role, inputs, variables)
+        refusals = [*plan.refusals, *([] if self._task.check_mode else plan.missing)]
         result.update(
             changed=False,
-            refusals=[finding.as_dict() for finding in plan.refusals],
+            settled=not plan.unsettled,
+            refusals=[finding.as_dict() for finding in refusals],
             differences=[change.as_dict() for change in plan.changes],
             # In check mode there is nothing left for the role's tasks to do.
             changes=applied([] if self._task.check_mode else plan.changes, role.applies),
         )
-        if errors(plan.refusals):
-            return {**result, "failed": True, "msg": "\n".join(report(errors(plan.refusals)))}
+        if errors(refusals):
+            return {**result, "failed": True, "msg": "\n".join(report(errors(refusals)))}
+        if plan.unsettled:
+            # Told where the task that asks again and again gives up.
+            return {**result, "msg": "\n".join(report(plan.unsettled))}
         begin = f"{variables['inventory_hostname']}: " if role.on_host else ""
         for line in lines(plan.changes, name):
             self._display.display(f"{begin}{line}")

@@ -14,10 +14,9 @@ class ConsentError(ValueError):
 
 def consented_names(consent: Any, variable: str) -> list[str]:
     """The names in a consent, each whole. `-e variable=name` brings text, of which a part must not pass for a name."""
-    if isinstance(consent, str):
-        return [name for name in map(str.strip, consent.split(",")) if name]
-    if isinstance(consent, Sequence) and all(isinstance(name, str) for name in consent):
-        return [str(name) for name in consent]
+    names = consent.split(",") if isinstance(consent, str) else consent
+    if isinstance(names, Sequence) and all(isinstance(name, str) for name in names):
+        return [name for name in map(str.strip, names) if name]
     raise ConsentError(
         f"{variable}: must be a list of names, or one name as text, found {consent!r}. "
         f'Give them so: -e \'{{"{variable}": ["<name>"]}}\'.'

@@ -16,7 +16,6 @@ from typing import Any
 
 from .alarms import alarm_findings
 from .application_environment import gets, own_findings, table_findings, value_findings
-from .database import input_findings, password_findings
 from .ecr import EcrError, validate_tag
 from .findings import NOT_SHOWN, Finding, Words
 from .instances import launch_findings, memory_findings, size_findings
@@ -25,7 +24,6 @@ from .name_rules import (
     account_findings,
     deployment_name_findings,
     platform_findings,
-    subnet_group_name_findings,
     tag_findings,
 )
 from .network import KOREAN
@@ -133,35 +131,12 @@ def _release_findings(release: str) -> list[Finding]:
     return []
 
 
-# Inputs of the database, by the names that its rules know them by.
-DATABASE = {
-    "database_identifier": "db_instance_identifier",
-    "database_name": "db_name",
-    "database_port": "port",
-    "database_instance_class": "db_instance_class",
-    "database_allocated_storage_gib": "allocated_storage",
-    "database_max_allocated_storage_gib": "max_allocated_storage",
-    "database_backup_retention_days": "backup_retention_period",
-}
 
 # What no role decides by itself.
 CONTROL_RULES = (
     Rule(account_findings, ("aws_account_id", "aws_region", "aws_expected_region")),
     Rule(deployment_name_findings, ("deployment_name",)),
     *(Rule(partial(tag_findings, name), (name,)) for name in ("environment_name", "owner")),
-    Rule(subnet_group_name_findings, ("database_subnet_group_name",)),
-    Rule(lambda *found: input_findings(dict(zip(DATABASE.values(), found, strict=True))), tuple(DATABASE)),
-    Rule(
-        lambda password, username, *names: password_findings(password, username, names),
-        (
-            "database_password",
-            "database_master_username",
-            "database_identifier",
-            "database_name",
-            "database_security_group",
-            "database_subnet_group_name",
-        ),
-    ),
     Rule(lambda emails, hours: alarm_findings([], emails, hours), ("alarms_emails", "alarms_worker_running_hours")),
     Rule(_release_findings, ("release",)),
     Rule(platform_findings, ("image_platform",)),

@@ -18,13 +18,14 @@ description:
     Korean, before anything is changed.
   - In check mode it reports RV(ignore:changed) and the differences for the whole role, and RV(changes) is empty, so
     that the role's other tasks have nothing to do.
+  - Does not wait for what is being changed already; RV(settled) then says to ask again.
   - Tells each change in a line of its own. No secret is ever told.
 options:
   role:
     description: The role, by its name in this collection. It need not be the role that runs.
     type: str
     required: true
-    choices: [network, identity, queues, registry, logs, docker, watchdog]
+    choices: [network, identity, queues, database, registry, logs, docker, watchdog]
 attributes:
   action:
     description: Runs in the process that Ansible makes for its task on the control node.
@@ -60,6 +61,14 @@ EXAMPLES = r"""
     name: "{{ item.name }}"
     message_retention_period: "{{ item.retention_seconds }}"
   loop: "{{ queues_plan.changes.queues }}"
+
+- name: Decide what the database needs, once it has settled
+  academy.deploy.plan:
+    role: database
+  register: database_plan
+  until: database_plan is failed or database_plan.settled
+  retries: 60
+  delay: 10
 """
 
 RETURN = r"""
@@ -98,4 +107,11 @@ refusals:
   returned: always
   type: list
   elements: dict
+settled:
+  description:
+    - Whether everything could be judged. Where it is false something is being changed already, as RV(ignore:msg) says,
+      and the answer has nothing else.
+  returned: always
+  type: bool
+  sample: true
 """

@@ -111,7 +111,7 @@ MOMENTS = (
     Moment("between IAM roles", between("academy-messaging-worker-role")),
     Moment("with roles, without profiles", support.task("Create or update the instance profile of each kind of host")),
     Moment("between queues", between("academy-messaging-jobs-dlq")),
-    Moment("while the database is created", support.task("apply | Wait until the instance has settled")),
+    Moment("while the database is created", support.task("Wait until the database works")),
     Moment("between repositories", between("academy-messaging-worker:")),
     Moment("between log groups", between("/academy/academy-messaging-worker")),
     Moment("while instances are launched", support.task("create | Launch the instance"), 1.5),

@@ -59,10 +59,16 @@ class Change:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is refused, and what would be changed."""
+    """What is refused, and what would be changed.
+
+    `missing` is what another role has to make first. It is refused as well, but not in check mode, in which that role
+    makes nothing. `unsettled` is what has to settle before anything is judged.
+    """
 
     refusals: Sequence[Finding] = ()
     changes: Sequence[Change] = ()
+    missing: Sequence[Finding] = ()
+    unsettled: Sequence[Finding] = ()
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from . import Role, docker, identity, logs, network, queues, registry, watchdog
+from . import Role, database, docker, identity, logs, network, queues, registry, watchdog
 
 ROLES: Mapping[str, Role] = {
     "network": network.ROLE,
     "identity": identity.ROLE,
     "queues": queues.ROLE,
+    "database": database.ROLE,
     "registry": registry.ROLE,
     "logs": logs.ROLE,
     "docker": docker.ROLE,

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from plugins.module_utils import database, instances, teardown
+from plugins.module_utils import instances, teardown
 from plugins.module_utils.consent import ConsentError, consented_names
-from plugins.module_utils.plan import queues
-from tests.unit.module_utils.test_database import CURRENT
-from tests.unit.module_utils.test_database import WANTED as DATABASE
+from plugins.module_utils.plan import database, queues
+from tests.unit.module_utils.plan.test_plan_database import CURRENT
+from tests.unit.module_utils.plan.test_plan_database import INPUTS as DATABASE
 from tests.unit.module_utils.test_instances import WANTED as INSTANCE
 from tests.unit.module_utils.test_instances import instance
 
@@ -26,6 +26,8 @@ from tests.unit.module_utils.test_instances import instance
         (" , ", []),
         (["jobs"], ["jobs"]),
         (("jobs", "jobs-dlq"), ["jobs", "jobs-dlq"]),
+        # What the argument specs make of text.
+        (["jobs", " jobs-dlq", ""], ["jobs", "jobs-dlq"]),
         ("jobs", ["jobs"]),
         ("jobs, jobs-dlq", ["jobs", "jobs-dlq"]),
     ],
@@ -56,12 +58,13 @@ def type_is_changed(consent: Any) -> bool:
 
 
 def class_becomes_smaller(consent: Any) -> bool:
-    return not database.refusals({**CURRENT, "db_instance_class": "db.t4g.large"}, DATABASE, consent)
+    inputs = {**DATABASE, "database_allow_smaller_class": consent}
+    return not database.refusals(inputs, {**CURRENT, "db_instance_class": "db.t4g.large"})
 
 
 def backups_become_shorter(consent: Any) -> bool:
-    current = {**CURRENT, "backup_retention_period": 14}
-    return bool(database.desired(current, DATABASE, consent)["backup_retention_period"] == 7)
+    inputs = {**DATABASE, "database_allow_shorter_backups": consent}
+    return bool(database.wanted_instance(inputs, {"backup_retention_period": 14})["backup_retention_days"] == 7)
 
 
 @pytest.mark.parametrize(
