@@ -15,7 +15,7 @@ from ..module_utils.plan import Plan, Role, applied, diff, lines
 from ..module_utils.plan.roles import ROLES
 from ..module_utils.preflight import network_findings
 from ..plugin_utils.aws_action import AwsAction, advised
-from ..plugin_utils.variables import bind
+from ..plugin_utils.variables import bind, code_sha256_of
 
 
 class ActionModule(AwsAction):
@@ -28,6 +28,9 @@ class ActionModule(AwsAction):
         role = ROLES[name]
         inputs, findings = bind(name, task_vars or {}, self._loader)
         findings += [finding for rule in role.rules for finding in rule.findings(inputs)]
+        inputs["check_mode"] = self._task.check_mode
+        if role.has_code:
+            inputs["code_sha256"] = code_sha256_of(name)
         plan = Plan(refusals=findings) if errors(findings) else self._plan(role, inputs)
         result.update(
             changed=False,

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from .alarms import alarm_findings
 from .application_environment import gets, own_findings, table_findings, value_findings
 from .database import input_findings, password_findings
 from .ecr import EcrError, validate_tag
@@ -181,7 +180,6 @@ CONTROL_RULES = (
             "database_subnet_group_name",
         ),
     ),
-    Rule(lambda emails, hours: alarm_findings([], emails, hours), ("alarms_emails", "alarms_worker_running_hours")),
     Rule(_release_findings, ("release",)),
     Rule(platform_findings, ("image_platform",)),
     Rule(

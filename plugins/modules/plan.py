@@ -22,7 +22,7 @@ options:
     description: The role, by its name in this collection. It need not be the role that runs.
     type: str
     required: true
-    choices: [queues, registry, logs]
+    choices: [queues, registry, logs, starter, alarms]
 attributes:
   check_mode:
     description: Can run in check mode and then reports what the role would change.

@@ -78,12 +78,16 @@ class Rule:
 
 @dataclass(frozen=True)
 class Role:
-    """A role's decision. `applies` names the loops of its tasks, `rules` judge the inputs before anything is read."""
+    """A role's decision. `applies` names the loops of its tasks, `rules` judge the inputs before anything is read.
+
+    Beside the role's own inputs `decide` gets `check_mode`, and with `has_code` also `code_sha256` of the role's files.
+    """
 
     reads: Callable[[Values], Values]
     decide: Callable[[Values, Values], Plan]
     applies: tuple[str, ...]
     rules: tuple[Rule, ...] = ()
+    has_code: bool = False
 
 
 def compare(

@@ -6,10 +6,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from . import Role, logs, queues, registry
+from . import Role, alarms, logs, queues, registry, starter
 
 ROLES: Mapping[str, Role] = {
     "queues": queues.ROLE,
     "registry": registry.ROLE,
     "logs": logs.ROLE,
+    "starter": starter.ROLE,
+    "alarms": alarms.ROLE,
 }
