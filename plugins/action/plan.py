@@ -15,7 +15,7 @@ from ..module_utils.plan import Plan, Role, applied, diff, lines
 from ..module_utils.plan.roles import ROLES
 from ..module_utils.preflight import network_findings
 from ..plugin_utils.aws_action import AwsAction, advised
-from ..plugin_utils.variables import bind
+from ..plugin_utils.variables import bind, code_sha256_of
 
 HOST_STATE = "academy.deploy.host_state_info"
 
@@ -31,6 +31,8 @@ class ActionModule(AwsAction):
         variables = task_vars or {}
         inputs, findings = bind(name, variables, self._loader, role.texts)
         findings += [finding for rule in role.rules for finding in rule.findings(inputs)]
+        if role.has_code:
+            inputs["code_sha256"] = code_sha256_of(name)
         plan = Plan(refusals=findings) if errors(findings) else self._plan(role, inputs, variables)
         refusals = [*plan.refusals, *([] if self._task.check_mode else plan.missing)]
         result.update(

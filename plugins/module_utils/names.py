@@ -1,10 +1,19 @@
 # Copyright: academy.deploy contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Names that AWS derives from others: computed, so that nothing has to exist before it can be referred to."""
+"""Names that follow from others: computed, so that nothing has to exist before it can be referred to."""
 
 from __future__ import annotations
 
 DEAD_LETTER_SUFFIX = "-dlq"
+
+
+def starter_name(deployment_name: str) -> str:
+    """The starter's function, and the schedule rule that invokes it."""
+    return f"{deployment_name}-starter"
+
+
+def alarm_topic_name(deployment_name: str) -> str:
+    return f"{deployment_name}-alarms"
 
 
 def queue_arn(name: str, region: str, account_id: str) -> str:

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from .alarms import alarm_findings
 from .application_environment import gets, own_findings, table_findings, value_findings
 from .ecr import EcrError, validate_tag
 from .findings import NOT_SHOWN, Finding, Words
@@ -131,13 +130,11 @@ def _release_findings(release: str) -> list[Finding]:
     return []
 
 
-
 # What no role decides by itself.
 CONTROL_RULES = (
     Rule(account_findings, ("aws_account_id", "aws_region", "aws_expected_region")),
     Rule(deployment_name_findings, ("deployment_name",)),
     *(Rule(partial(tag_findings, name), (name,)) for name in ("environment_name", "owner")),
-    Rule(lambda emails, hours: alarm_findings([], emails, hours), ("alarms_emails", "alarms_worker_running_hours")),
     Rule(_release_findings, ("release",)),
     Rule(platform_findings, ("image_platform",)),
     Rule(

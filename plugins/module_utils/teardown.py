@@ -9,6 +9,8 @@ from typing import Any
 
 from .consent import consented_names
 from .database import readiness
+from .names import alarm_topic_name, starter_name
+from .queues import with_dead_letter_queues
 
 Resources = Mapping[str, Sequence[Mapping[str, Any]]]
 
@@ -46,6 +48,24 @@ TAGGED_BY = {
     "databases": "aws rds add-tags-to-resource --resource-name",
     "volumes": "aws ec2 create-tags --resources",
 }
+
+
+def names_without_tags(
+    deployment_name: str,
+    jobs: Mapping[str, Mapping[str, Any]],
+    repositories: Sequence[str],
+    log_groups: Sequence[str],
+) -> dict[str, list[str]]:
+    """By kind, what is created before it is tagged: an interrupted run may have left it without tags."""
+    starter = starter_name(deployment_name)
+    return {
+        "queues": with_dead_letter_queues(job["name"] for job in jobs.values()),
+        "repositories": list(repositories),
+        "log_groups": list(log_groups),
+        "topics": [alarm_topic_name(deployment_name)],
+        "rules": [starter],
+        "functions": [starter],
+    }
 
 
 def confirmation_problems(confirm: str, deployment_name: str) -> list[str]:

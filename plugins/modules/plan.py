@@ -25,7 +25,7 @@ options:
     description: The role, by its name in this collection. It need not be the role that runs.
     type: str
     required: true
-    choices: [network, identity, queues, database, registry, logs, docker, watchdog]
+    choices: [network, identity, queues, database, registry, logs, starter, alarms, docker, watchdog]
 attributes:
   action:
     description: Runs in the process that Ansible makes for its task on the control node.

@@ -14,8 +14,10 @@ from ansible.errors import AnsibleError, AnsibleUndefinedVariable
 from ansible.template import trust_as_template
 from ansible.vars.hostvars import HostVarsVars
 
+from ..module_utils.archive import archive_of, code_sha256
 from ..module_utils.findings import Finding
 from ..module_utils.role_inputs import judge_inputs, unresolved_findings
+from ..module_utils.tree import read_entries
 
 # The table of the application's variables. It has values that not everybody needs: it is looked at row by row.
 TABLE = "application_variables"
@@ -72,6 +74,11 @@ def role_defaults(role: str, loader: Any) -> dict[str, Any]:
     file = ROLES / role / "defaults" / "main.yml"
     found = loader.load_from_file(str(file), trusted_as_template=True) if file.exists() else None
     return found or {}
+
+
+def code_sha256_of(role: str) -> str:
+    """What Lambda will say of the code in a role's files once it has it."""
+    return code_sha256(archive_of(read_entries(str(ROLES / role / "files"))))
 
 
 def bind(

@@ -115,9 +115,7 @@ MOMENTS = (
     Moment("between repositories", between("academy-messaging-worker:")),
     Moment("between log groups", between("/academy/academy-messaging-worker")),
     Moment("while instances are launched", support.task("create | Launch the instance"), 1.5),
-    Moment(
-        "with the starter's function, without its rule", support.task("schedule | Let the rule invoke the function")
-    ),
+    Moment("with the starter's function, without its rule", support.task("Let the schedule rule invoke the function")),
     Moment("between alarms", between("academy-ai-jobs-lite-dlq-not-empty")),
     Moment("inside docker build", support.task("build | Build what is missing"), 3),
     Moment("inside docker push", support.task("push | Push what is missing"), 1),

@@ -31,8 +31,8 @@ SHOWN = [
     "drill_threshold", "host_services", "identity_kinds", "images_definitions", "instance_ami_parameter",
     "instance_data_volume_size_gib", "instance_kind", "instance_may_be_stopped", "instance_memory_min_mib",
     "instance_root_volume_size_gib", "instance_security_group", "instance_type", "logs_groups", "logs_retention_days",
-    "messaging_worker_memory_mib", "network_security_group_names", "queues_jobs", "registry_repositories", "stage",
-    "starter_workers", "transcode_volume_mount_point", "transcode_volume_size_gib", "video_worker_memory_mib",
+    "messaging_worker_memory_mib", "network_security_group_names", "queues_jobs", "registry_repositories", "services",
+    "stage", "starter_workers", "transcode_volume_mount_point", "transcode_volume_size_gib", "video_worker_memory_mib",
     "video_worker_visibility_seconds", "worker_heartbeat", "worker_idle_stop_threshold",
 ]  # fmt: skip
 # ansible-inventory shows templates; this play shows what they resolve to, as any play would see it.
@@ -73,7 +73,7 @@ SHARED = {
 @pytest.fixture(scope="session")
 def resolved(tmp_path_factory: pytest.TempPathFactory) -> Any:
     @cache
-    def resolve(inventory: str, shared: bool = False) -> dict[str, dict[str, Any]]:
+    def resolve(inventory: str, shared: bool = False, extra: str = "{}") -> dict[str, dict[str, Any]]:
         sources = tmp_path_factory.mktemp("sources")
         more = sources / "hosts.yml"
         more.write_text(yaml.safe_dump({"all": {"children": SHARED if shared else {}}}), encoding="utf-8")
@@ -83,7 +83,7 @@ def resolved(tmp_path_factory: pytest.TempPathFactory) -> Any:
         subprocess.run(
             [
                 Path(sys.executable).with_name("ansible-playbook"), play,
-                "-i", f"inventories/{inventory}/hosts.yml", "-i", more, "-e", f"directory={directory}",
+                "-i", f"inventories/{inventory}/hosts.yml", "-i", more, "-e", f"directory={directory}", "-e", extra,
             ],
             cwd=ROOT,
             env={key: value for key, value in os.environ.items() if not key.startswith("AWS_")},
@@ -162,6 +162,15 @@ def test_workers_are_limited_in_time_by_their_queues(resolved: Any, inventory: s
     assert ai["ai_worker_lease_seconds"] == 3540
     assert video["worker_idle_stop_threshold"] == video["drill_threshold"] == 5
     assert video["drill_queue_names"] == ["academy-video-jobs"]
+
+
+def test_another_queue_of_the_ai_worker_counts_for_its_lease(resolved: Any) -> None:
+    table = {name: resolved("local")["academy-api-1"][name] for name in ("queues_jobs", "services")}
+    another = {"name": "academy-ai-jobs-another", "visibility_timeout_seconds": 1800, "max_receive_count": 3}
+    table["queues_jobs"]["another"] = another
+    table["services"]["ai_worker"]["receives_from"].append(another["name"])
+    ai = resolved("local", extra=json.dumps(table))["academy-ai-worker-1"]
+    assert (ai["ai_worker_visibility_seconds"], ai["ai_worker_lease_seconds"]) == (1800, 1740)
 
 
 @pytest.mark.parametrize("inventory", INVENTORIES)

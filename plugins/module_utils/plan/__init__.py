@@ -86,8 +86,9 @@ class Rule:
 class Role:
     """A role's decision. `applies` names the loops of its tasks, `rules` judge the inputs before anything is read.
 
-    `reads` says what aws_state_info is asked, or, `on_host`, what host_state_info is. `texts` are files of the role,
-    those that end in .j2 rendered, which the inputs then have as `texts`, by their paths.
+    `reads` says what aws_state_info is asked, or, `on_host`, what host_state_info is. Beside the role's own inputs it
+    and `decide` get `texts`, files of the role by their paths, those that end in .j2 rendered; with `has_code` also
+    `code_sha256` of all of the role's files.
     """
 
     reads: Callable[[Values], Values]
@@ -96,6 +97,7 @@ class Role:
     rules: tuple[Rule, ...] = ()
     on_host: bool = False
     texts: tuple[str, ...] = ()
+    has_code: bool = False
 
 
 def compare(

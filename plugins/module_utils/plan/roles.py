@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from . import Role, database, docker, identity, logs, network, queues, registry, watchdog
+from . import Role, alarms, database, docker, identity, logs, network, queues, registry, starter, watchdog
 
 ROLES: Mapping[str, Role] = {
     "network": network.ROLE,
@@ -15,6 +15,8 @@ ROLES: Mapping[str, Role] = {
     "database": database.ROLE,
     "registry": registry.ROLE,
     "logs": logs.ROLE,
+    "starter": starter.ROLE,
+    "alarms": alarms.ROLE,
     "docker": docker.ROLE,
     "watchdog": watchdog.ROLE,
 }

@@ -11,9 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from plugins.filter.starter import code_digest
 from plugins.module_utils.archive import ArchiveError, archive_of, code_sha256
-from plugins.module_utils.tree import Entry
+from plugins.module_utils.tree import Entry, read_entries
 
 ENTRIES = [Entry("package/handler.py", "file", b"handler = 1\n"), Entry("run", "program", b"#!/bin/sh\n")]
 
@@ -40,10 +39,10 @@ def test_times_and_caches_do_not_count(tmp_path: Path) -> None:
     (tmp_path / "package").mkdir()
     module = tmp_path / "package" / "handler.py"
     module.write_text("handler = 1\n")
-    before = code_digest(str(tmp_path))
+    before = archive_of(read_entries(str(tmp_path)))
     os.utime(module, (0, 0))
     (tmp_path / "package" / "__pycache__").mkdir()
     (tmp_path / "package" / "__pycache__" / "handler.cpython-313.pyc").write_bytes(b"x")
-    assert code_digest(str(tmp_path)) == before
+    assert archive_of(read_entries(str(tmp_path))) == before
     module.write_text("handler = 2\n")
-    assert code_digest(str(tmp_path)) != before
+    assert archive_of(read_entries(str(tmp_path))) != before

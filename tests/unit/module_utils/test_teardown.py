@@ -15,6 +15,7 @@ from plugins.module_utils.teardown import (
     confirmation_problems,
     costs,
     data_volumes,
+    names_without_tags,
     remains,
     teardown_refusals,
     teardown_steps,
@@ -48,6 +49,17 @@ def refusals(found: dict[str, list[dict[str, Any]]], *named: str, **options: boo
 
 def test_every_kind_that_is_found_is_removed_or_named_as_kept() -> None:
     assert {kind.name for kind in KINDS} == {*WORDS, *KEPT}
+
+
+def test_what_an_interrupted_run_leaves_without_tags_is_known_by_name() -> None:
+    assert names_without_tags("academy", {"video": {"name": "jobs"}}, ["images"], ["/academy/api"]) == {
+        "queues": ["jobs", "jobs-dlq"],
+        "repositories": ["images"],
+        "log_groups": ["/academy/api"],
+        "topics": ["academy-alarms"],
+        "rules": ["academy-starter"],
+        "functions": ["academy-starter"],
+    }
 
 
 @pytest.mark.parametrize("confirm", ["", "academ", "academy-b", "ACADEMY", "true"])
