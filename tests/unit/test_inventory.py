@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+from copy import deepcopy
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -165,7 +166,7 @@ def test_workers_are_limited_in_time_by_their_queues(resolved: Any, inventory: s
 
 
 def test_another_queue_of_the_ai_worker_counts_for_its_lease(resolved: Any) -> None:
-    table = {name: resolved("local")["academy-api-1"][name] for name in ("queues_jobs", "services")}
+    table = {name: deepcopy(resolved("local")["academy-api-1"][name]) for name in ("queues_jobs", "services")}
     another = {"name": "academy-ai-jobs-another", "visibility_timeout_seconds": 1800, "max_receive_count": 3}
     table["queues_jobs"]["another"] = another
     table["services"]["ai_worker"]["receives_from"].append(another["name"])
