@@ -261,10 +261,12 @@ def topic_policy(arn: str, account_id: str) -> dict[str, Any]:
 
 def topic_changes(inputs: Values, now: Values | None) -> list[Change]:
     """Whoever has not answered the mail yet cannot be taken off the list."""
+    name = alarm_topic_name(inputs["deployment_name"])
     emails, tags = inputs["alarms_emails"], role_tags(inputs["deployment_tags"], "alarms")
     policy = topic_policy(_topic_arn(inputs), inputs["aws_account_id"])
     subscriptions = sorted({f"email {email}" for email in emails})
     topic = {
+        "name": name,
         "policy": policy,
         "subscriptions": [{"protocol": "email", "endpoint": email} for email in emails],
         "tags": tags,
@@ -277,7 +279,7 @@ def topic_changes(inputs: Values, now: Values | None) -> list[Change]:
             "tags": own_tags(now["tags"]),
         }
     wanted = {"policy": as_text(policy), "subscriptions": subscriptions, "tags": tags}
-    return compare(alarm_topic_name(inputs["deployment_name"]), wanted, now, WHY, lambda _: {"topics": topic})
+    return compare(f"topic {name}", wanted, now, WHY, lambda _: {"topics": topic})
 
 
 # --- the decision ---------------------------------------------------------------------------------------------------

@@ -81,6 +81,12 @@ def test_a_rule_is_asked_where_all_that_it_judges_is_there() -> None:
     assert rule.findings({"a": 2, "b": 1}) == [finding]
 
 
+@pytest.mark.parametrize("role", [name for name, role in ROLES.items() if role.has_code])
+def test_a_role_with_code_has_files(role: str) -> None:
+    """Of a directory that does not exist there would be a digest too."""
+    assert list((support.ROOT / "roles" / role / "files").glob("**/*.py"))
+
+
 @pytest.mark.parametrize("role", ROLES)
 def test_the_tasks_of_a_role_loop_over_what_its_decision_names(role: str) -> None:
     tasks, prefix = tasks_of(role), "changes."

@@ -234,6 +234,7 @@ def test_the_topic(now: dict[str, Any] | None, reason: str | None) -> None:
     changes = topic_changes(INPUTS, now)
     assert [change.reason.startswith(str(reason)) for change in changes] == ([True] if reason else [])
     topic = {
+        "name": "academy-alarms",
         "policy": POLICY,
         "subscriptions": [{"protocol": "email", "endpoint": "ops@example.com"}],
         "tags": TAGS,
