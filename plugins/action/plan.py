@@ -4,18 +4,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
 
 from ..module_utils.aws_state import ReadError, UnfitNetworkError, observe
-from ..module_utils.findings import errors, report
-from ..module_utils.plan import Plan, Role, applied, diff, lines
+from ..module_utils.findings import Finding, errors, of_hosts, report
+from ..module_utils.plan import Change, Plan, Role, applied, diff, lines
 from ..module_utils.plan.roles import ROLES
 from ..module_utils.preflight import network_findings
 from ..plugin_utils.aws_action import AwsAction, advised
-from ..plugin_utils.variables import bind
+from ..plugin_utils.variables import HOSTS_GROUP, bind, bind_hosts
+
+OPTIONS: Mapping[str, Any] = {
+    "role": {"type": "str", "required": True, "choices": [*ROLES]},
+    "hosts": {"type": "list", "elements": "str"},
+    "decided": {"type": "dict"},
+}
 
 
 class ActionModule(AwsAction):
@@ -24,25 +30,53 @@ class ActionModule(AwsAction):
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
-        name = self.take(self._task.args, {"role": {"type": "str", "required": True, "choices": [*ROLES]}})["role"]
+        options = self.take(self._task.args, OPTIONS, mutually_exclusive=[("hosts", "decided")])
+        if options["decided"] is not None:
+            return {**result, **options["decided"]}
+        name, hosts = options["role"], options["hosts"]
         role = ROLES[name]
-        inputs, findings = bind(name, task_vars or {}, self._loader)
-        findings += [finding for rule in role.rules for finding in rule.findings(inputs)]
+        if role.each_host != (hosts is not None):
+            raise AnsibleActionFail(f"hosts: must {'be given' if role.each_host else 'not be given'} for {name}")
+        inputs, findings = self._inputs(name, hosts, task_vars or {})
         plan = Plan(refusals=findings) if errors(findings) else self._plan(role, inputs)
-        result.update(
-            changed=False,
-            refusals=[finding.as_dict() for finding in plan.refusals],
-            differences=[change.as_dict() for change in plan.changes],
-            # In check mode there is nothing left for the role's tasks to do.
-            changes=applied([] if self._task.check_mode else plan.changes, role.applies),
-        )
+        result.update(self._told(role, plan.changes, plan.pending))
+        result["refusals"] = [finding.as_dict() for finding in plan.refusals]
         if errors(plan.refusals):
-            return {**result, "failed": True, "msg": "\n".join(report(errors(plan.refusals)))}
+            return {**result, "changed": False, "failed": True, "msg": "\n".join(report(errors(plan.refusals)))}
         for line in lines(plan.changes, name):
             self._display.display(line)
-        if self._task.check_mode:
-            result.update(changed=bool(plan.changes), diff=[diff(change) for change in plan.changes])
-        return result
+        # Each host says by itself that it would be changed.
+        return {**result, "changed": False, "hosts": self._told_by_host(role, plan)} if role.each_host else result
+
+    def _told(self, role: Role, changes: Sequence[Change], pending: Sequence[Change]) -> dict[str, Any]:
+        told = {
+            "changed": self._task.check_mode and bool(changes),
+            "differences": [change.as_dict() for change in changes],
+            # In check mode there is nothing left for the role's tasks to do.
+            "changes": applied([] if self._task.check_mode else [*changes, *pending], role.applies),
+        }
+        return {**told, "diff": [diff(change) for change in changes]} if self._task.check_mode else told
+
+    def _told_by_host(self, role: Role, plan: Plan) -> dict[str, dict[str, Any]]:
+        """The same of each host that has something to do."""
+
+        def of(changes: Iterable[Change], host: str) -> list[Change]:
+            return [change for change in changes if change.host == host]
+
+        hosts = dict.fromkeys(change.host for change in [*plan.changes, *plan.pending])
+        return {host: self._told(role, of(plan.changes, host), of(plan.pending, host)) for host in hosts}
+
+    def _inputs(
+        self, name: str, hosts: Sequence[str] | None, variables: Mapping[str, Any]
+    ) -> tuple[Mapping[str, Any], list[Finding]]:
+        """What the role decides by, and everything that is wrong with it."""
+        role = ROLES[name]
+        if hosts is None:
+            inputs, findings = bind(name, variables, self._loader)
+            return inputs, [*findings, *role.findings(inputs)]
+        bound, by_host = bind_hosts(name, hosts, variables, self._loader)
+        findings = of_hosts({host: [*by_host[host], *role.findings(bound[host])] for host in hosts})
+        return {"hosts": bound, "inventory": variables["groups"].get(HOSTS_GROUP, [])}, findings
 
     def _plan(self, role: Role, inputs: Mapping[str, Any]) -> Plan:
         try:

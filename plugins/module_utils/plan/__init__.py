@@ -42,6 +42,7 @@ class Change:
     differences: tuple[Difference, ...]
     why: str
     apply: Mapping[str, Values] = field(default_factory=dict)
+    host: str = ""  # whose it is, where the role decides for several
 
     @property
     def reason(self) -> str:
@@ -59,10 +60,11 @@ class Change:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is refused, and what would be changed."""
+    """What is refused, what would be changed, and which changes were begun before and are only waited for."""
 
     refusals: Sequence[Finding] = ()
     changes: Sequence[Change] = ()
+    pending: Sequence[Change] = ()
 
 
 @dataclass(frozen=True)
@@ -78,12 +80,21 @@ class Rule:
 
 @dataclass(frozen=True)
 class Role:
-    """A role's decision. `applies` names the loops of its tasks, `rules` judge the inputs before anything is read."""
+    """A role's decision. `applies` names the loops of its tasks, `rules` judge the inputs before anything is read.
+
+    A role that decides for each of several hosts gets `{"hosts": {host: inputs}, "inventory": [host]}`. The inputs of a
+    host hold its `inventory_hostname` and `group_names` too; the second has also the hosts beyond those of the run. Its
+    rules judge one host, and each of its changes names the host.
+    """
 
     reads: Callable[[Values], Values]
     decide: Callable[[Values, Values], Plan]
-    applies: tuple[str, ...]
+    applies: tuple[str, ...] = ()
     rules: tuple[Rule, ...] = ()
+    each_host: bool = False
+
+    def findings(self, values: Values) -> list[Finding]:
+        return [finding for rule in self.rules for finding in rule.findings(values)]
 
 
 def compare(

@@ -6,10 +6,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from . import Role, logs, queues, registry
+from . import Role, instance, logs, placement, queues, registry
 
 ROLES: Mapping[str, Role] = {
+    "placement": placement.ROLE,
     "queues": queues.ROLE,
     "registry": registry.ROLE,
     "logs": logs.ROLE,
+    "instance": instance.ROLE,
 }
