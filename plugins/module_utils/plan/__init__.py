@@ -45,6 +45,11 @@ class Change:
     host: str = ""  # whose it is, where the role decides for several
 
     @property
+    def title(self) -> str:
+        """The resource as people are told of it: of several hosts, also whose it is."""
+        return self.resource if self.host in self.resource else f"{self.resource} ({self.host})"
+
+    @property
     def reason(self) -> str:
         """What is told of it in a log."""
         return "missing" if self.verb == "create" else "; ".join(found.text for found in self.differences) or self.verb
@@ -131,7 +136,7 @@ def lines(changes: Iterable[Change], tag: str) -> list[str]:
     """The changes for people: a line for each that is made or removed, and for each field that is changed."""
     told = []
     for change in changes:
-        begin = f"{MARKS[change.verb]} {change.resource}: "
+        begin = f"{MARKS[change.verb]} {change.title}: "
         texts = [found.text for found in change.differences] if change.verb == "update" else [change.verb]
         told += [f"{begin}{text} ({change.why}; --tags {tag})" for text in texts]
     return told
@@ -139,7 +144,7 @@ def lines(changes: Iterable[Change], tag: str) -> list[str]:
 
 def diff(change: Change) -> dict[str, str]:
     """A change as --diff shows it."""
-    header = f"{change.resource} ({change.why})"
+    header = f"{change.title} ({change.why})"
     before = "".join(f"{found.field}: {_text(found.before)}\n" for found in change.differences)
     after = "".join(f"{found.field}: {_text(found.after)}\n" for found in change.differences)
     return {
