@@ -21,7 +21,7 @@ VIDEO_GROUP = "video_worker"
 VIDEO_MEMORY_MIB = 4096
 VIDEO_DISK_GIB = 100
 # A type that the region does not know is offered in no zone and has no memory.
-UNKNOWN_TYPE: Mapping[str, Any] = {"zones": [], "memory_mib": 0, "architectures": []}
+UNKNOWN_TYPE: Mapping[str, Any] = {"zones": [], "memory_mib": 0, "architectures": [], "has_cpu_credits": False}
 # The inputs of a host by which AWS's answer is judged.
 JUDGED_BY_AWS = (
     "inventory_hostname",

@@ -395,7 +395,8 @@ def request_changes(host: Values, matches: Sequence[Values]) -> list[Change]:
 def launch_change(host: Values, found: Values, inventory: Sequence[str]) -> list[Change]:
     """A missing instance, of the image that is the newest now, in the zone of this host."""
     name = host["inventory_hostname"]
-    subnet = spread(launch_subnets(found["network"]["subnets"], offer(host, found)["zones"]), name, inventory)
+    offered = offer(host, found)
+    subnet = spread(launch_subnets(found["network"]["subnets"], offered["zones"]), name, inventory)
     tags, is_spot = kind_tags(host), host["instance_market_type"] == SPOT
     launch = {
         "instance_type": host["instance_type"],
@@ -406,7 +407,8 @@ def launch_change(host: Values, found: Values, inventory: Sequence[str]) -> list
         "metadata_options": {**METADATA_OPTIONS},
         "volumes": instance_volumes(host),
         "key_name": host["instance_key_name"],
-        "cpu_credits": host["instance_cpu_credits"],
+        # EC2 refuses a launch that names a credit mode for a type without credits.
+        **({"cpu_credits": host["instance_cpu_credits"]} if offered["has_cpu_credits"] else {}),
         "tags": tags,
         **({"launch_template": {"name": template_name(name)}} if is_spot else {}),
     }

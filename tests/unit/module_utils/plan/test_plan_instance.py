@@ -94,7 +94,9 @@ def instance(**change: Any) -> dict[str, Any]:
 FOUND: dict[str, Any] = {
     "instances": [],
     "images": {AMI: "ami-1"},
-    "instance_types": {"t4g.medium": {"zones": ["b", "c"], "memory_mib": 4096, "architectures": ["arm64"]}},
+    "instance_types": {
+        "t4g.medium": {"zones": ["b", "c"], "memory_mib": 4096, "architectures": ["arm64"], "has_cpu_credits": True}
+    },
     "launch_templates": {},
     "network": {
         "subnets": [{"subnet_id": f"subnet-{zone}", "zone": zone} for zone in ("a", "b", "c")],
@@ -131,8 +133,15 @@ def test_a_missing_instance_is_launched_where_its_type_is_offered_and_waited_for
     assert launch["filters"] == change.apply["waits"]["filters"]
     assert launch["filters"]["tag:Name"] == HOST
     assert "terminated" not in launch["filters"]["instance-state-name"]
+    assert launch["cpu_credits"] == "unlimited"
     assert "launch_template" not in launch
     assert change.apply["key_pairs"]["key_name"] == "academy-operator"
+
+
+def test_a_type_without_cpu_credits_is_launched_without_their_mode() -> None:
+    offer = {"zones": ["b"], "memory_mib": 4096, "architectures": ["arm64"], "has_cpu_credits": False}
+    (change,) = decide({"instance_types": {"c7g.large": offer}}, instance_type="c7g.large").changes
+    assert "cpu_credits" not in change.apply["launches"]
 
 
 def test_a_spot_instance_is_launched_by_its_template() -> None:
