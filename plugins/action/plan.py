@@ -4,19 +4,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
 
 from ..module_utils.aws_state import ReadError, UnfitNetworkError, observe
-from ..module_utils.findings import errors, report
-from ..module_utils.plan import Plan, Role, applied, diff, lines
+from ..module_utils.findings import Finding, errors, of_hosts, report
+from ..module_utils.plan import Change, Plan, Role, applied, diff, lines
 from ..module_utils.plan.roles import ROLES
 from ..module_utils.preflight import network_findings
 from ..plugin_utils.aws_action import AwsAction, advised
-from ..plugin_utils.variables import bind, code_sha256_of
+from ..plugin_utils.variables import HOSTS_GROUP, bind, bind_hosts, code_sha256_of
 
+OPTIONS: Mapping[str, Any] = {
+    "role": {"type": "str", "required": True, "choices": [*ROLES]},
+    "hosts": {"type": "list", "elements": "str"},
+    "decided": {"type": "dict"},
+}
 HOST_STATE = "academy.deploy.host_state_info"
 
 
@@ -26,23 +31,21 @@ class ActionModule(AwsAction):
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
-        name = self.take(self._task.args, {"role": {"type": "str", "required": True, "choices": [*ROLES]}})["role"]
+        options = self.take(self._task.args, OPTIONS, mutually_exclusive=[("hosts", "decided")])
+        if options["decided"] is not None:
+            return {**result, **options["decided"]}
+        name, hosts, variables = options["role"], options["hosts"], task_vars or {}
         role = ROLES[name]
-        variables = task_vars or {}
-        inputs, findings = bind(name, variables, self._loader, role.texts)
-        findings += [finding for rule in role.rules for finding in rule.findings(inputs)]
-        if role.has_code:
-            inputs["code_sha256"] = code_sha256_of(name)
+        if role.each_host != (hosts is not None):
+            raise AnsibleActionFail(f"hosts: must {'be given' if role.each_host else 'not be given'} for {name}")
+        inputs, findings = self._inputs(name, hosts, variables)
         plan = Plan(refusals=findings) if errors(findings) else self._plan(role, inputs, variables)
+        # In check mode no other role has made what this one needs.
         refusals = [*plan.refusals, *([] if self._task.check_mode else plan.missing)]
-        result.update(
-            changed=False,
-            settled=not plan.unsettled,
-            refusals=[finding.as_dict() for finding in refusals],
-            differences=[change.as_dict() for change in plan.changes],
-            # In check mode there is nothing left for the role's tasks to do.
-            changes=applied([] if self._task.check_mode else plan.changes, role.applies),
-        )
+        if errors(refusals) or plan.unsettled:
+            plan = Plan(unsettled=plan.unsettled)
+        result.update(self._told(role, plan.changes, plan.pending))
+        result.update(refusals=[finding.as_dict() for finding in refusals], settled=not plan.unsettled)
         if errors(refusals):
             return {**result, "failed": True, "msg": "\n".join(report(errors(refusals)))}
         if plan.unsettled:
@@ -51,9 +54,39 @@ class ActionModule(AwsAction):
         begin = f"{variables['inventory_hostname']}: " if role.on_host else ""
         for line in lines(plan.changes, name):
             self._display.display(f"{begin}{line}")
-        if self._task.check_mode:
-            result.update(changed=bool(plan.changes), diff=[diff(change) for change in plan.changes])
-        return result
+        # Each host says by itself that it would be changed.
+        return {**result, "changed": False, "hosts": self._told_by_host(role, plan)} if role.each_host else result
+
+    def _told(self, role: Role, changes: Sequence[Change], pending: Sequence[Change]) -> dict[str, Any]:
+        told = {
+            "changed": self._task.check_mode and bool(changes),
+            "differences": [change.as_dict() for change in changes],
+            # In check mode there is nothing left for the role's tasks to do.
+            "changes": applied([] if self._task.check_mode else [*changes, *pending], role.applies),
+        }
+        return {**told, "diff": [diff(change) for change in changes]} if self._task.check_mode else told
+
+    def _told_by_host(self, role: Role, plan: Plan) -> dict[str, dict[str, Any]]:
+        """The same of each host that has something to do."""
+
+        def of(changes: Iterable[Change], host: str) -> list[Change]:
+            return [change for change in changes if change.host == host]
+
+        hosts = dict.fromkeys(change.host for change in [*plan.changes, *plan.pending])
+        return {host: self._told(role, of(plan.changes, host), of(plan.pending, host)) for host in hosts}
+
+    def _inputs(
+        self, name: str, hosts: Sequence[str] | None, variables: Mapping[str, Any]
+    ) -> tuple[dict[str, Any], list[Finding]]:
+        """What the role decides by, and everything that is wrong with it."""
+        role = ROLES[name]
+        if hosts is None:
+            inputs, findings = bind(name, variables, self._loader, role.texts)
+            code = {"code_sha256": code_sha256_of(name)} if role.has_code else {}
+            return {**inputs, **code}, [*findings, *role.findings(inputs)]
+        bound, by_host = bind_hosts(name, hosts, variables, self._loader)
+        findings = of_hosts({host: [*by_host[host], *role.findings(bound[host])] for host in hosts})
+        return {"hosts": bound, "inventory": variables["groups"].get(HOSTS_GROUP, [])}, findings
 
     def _plan(self, role: Role, inputs: Mapping[str, Any], variables: dict[str, Any]) -> Plan:
         asked = role.reads(inputs)
@@ -69,6 +102,6 @@ class ActionModule(AwsAction):
 
     def _see_host(self, asked: Mapping[str, Any], variables: dict[str, Any]) -> Mapping[str, Any]:
         found: Mapping[str, Any] = self._execute_module(HOST_STATE, module_args={**asked}, task_vars=variables)
-        if found.get("failed") or found.get("unreachable"):
+        if found.get("failed"):
             raise AnsibleActionFail(f"{HOST_STATE} failed: {found.get('msg')}")
         return found

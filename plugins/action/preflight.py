@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPException
 from pathlib import Path
@@ -33,10 +33,10 @@ from ..module_utils.operator_policy import (
     unknown_findings,
 )
 from ..module_utils.placeholders import unfilled
+from ..module_utils.plan.roles import ROLES as DECISIONS
 from ..module_utils.preflight import (
     CONNECTION,
     CONTROL_OPTIONS,
-    HOST_OPTIONS,
     Subject,
     aws_findings,
     environment_findings,
@@ -51,9 +51,8 @@ from ..module_utils.preflight import (
 )
 from ..module_utils.reachability import changed_address_findings
 from ..plugin_utils.aws_action import AwsAction, advised
-from ..plugin_utils.variables import TABLE, Variables, role_options, table_rows
+from ..plugin_utils.variables import HOSTS_GROUP, TABLE, Variables, role_defaults, role_options, table_rows
 
-HOSTS_GROUP = "instances"
 # Without these AWS cannot be asked, or must not.
 CALLER_VARIABLES = ("aws_region", "aws_account_id")
 ADDRESS_VARIABLES = ("operator_address_url", "operator_cidrs")
@@ -85,11 +84,19 @@ def subjects(
     """The control node and the hosts, with all that the roles take and the rules judge."""
     options = {group: options_of(names, loader) for group, names in roles.items()}
     control = Variables(variables, "localhost", loader).take({**options[CONTROL], **CONTROL_OPTIONS})
+    # Only where a decision is asked here: other roles' defaults need what is known when they run.
+    defaults = {
+        name: value
+        for role in roles.get(HOSTS_GROUP, [])
+        if role in DECISIONS
+        for name, value in role_defaults(role, loader).items()
+    }
     hosts = {}
     for host, raw in raw_hosts.items():
         groups = raw["group_names"]
         wanted = {name: spec for group in groups for name, spec in options.get(group, {}).items()}
-        found = Variables({**raw, "hostvars": variables["hostvars"]}, host, loader).take({**wanted, **HOST_OPTIONS})
+        known = {**defaults, **raw, "hostvars": variables["hostvars"]}
+        found = Variables(known, host, loader).take(wanted)
         hosts[host] = Subject(found.values, wanted, found.unresolved, groups)
     return Subject(control.values, options[CONTROL], control.unresolved), hosts
 
@@ -105,7 +112,7 @@ class ActionModule(AwsAction):
         raw_hosts = {host: variables["hostvars"].raw_get(host) for host in variables["groups"].get(HOSTS_GROUP, [])}
         control, hosts = subjects(options["roles"], variables, raw_hosts, self._loader)
         placeholders = {name for raw in (variables, *raw_hosts.values()) for name in unfilled(raw)}
-        findings, values, wanted = judge(control, hosts, placeholders)
+        findings, values, complete = judge(control, hosts, placeholders)
         services = sorted({group for raw in raw_hosts.values() for group in raw["group_names"]} & set(SERVICES))
         findings += self._environment(variables, services, hosts)
         findings += self._public_keys(hosts, raw_hosts)
@@ -114,7 +121,7 @@ class ActionModule(AwsAction):
         self._connection_arguments = {**values.get(CONNECTION, {}), **self._connection_arguments}
         wrong = {*placeholders, *control.unresolved, *(finding.subject for finding in errors(findings))}
         if options["aws"] and CONNECTION not in wrong and self._are_right(CALLER_VARIABLES, values, wrong):
-            asked, caller = self._ask_aws(values, wanted)
+            asked, caller = self._ask_aws(values, complete)
             findings += asked
             answered = not {"aws", "account"} & {finding.id for finding in asked}
             if answered and self._are_right(ADDRESS_VARIABLES, values, wrong):
@@ -214,13 +221,13 @@ class ActionModule(AwsAction):
             return []
         return changed_address_findings(answer, cidrs)
 
-    def _ask_aws(self, values: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]]) -> tuple[list[Finding], str]:
+    def _ask_aws(self, values: Mapping[str, Any], hosts: Sequence[Mapping[str, Any]]) -> tuple[list[Finding], str]:
         """What AWS's answer has against the inputs, and who asked."""
         options = {
             "caller": True,
             "minimum_zones": MINIMUM_ZONES,
-            "instance_types": sorted({host["instance_type"] for host in wanted.values()}),
-            "image_parameters": sorted({host["ami_parameter"] for host in wanted.values()}),
+            "instance_types": sorted({host["instance_type"] for host in hosts}),
+            "image_parameters": sorted({host["instance_ami_parameter"] for host in hosts}),
             **{name: values[name] for name in ("vpc_id", "subnet_ids") if values.get(name)},
         }
         findings, state = [], {}
@@ -234,7 +241,7 @@ class ActionModule(AwsAction):
         except AnsibleActionFail as error:
             findings = unreachable_findings(str(error), values["aws_region"])
         caller = state.get("caller", {}).get("arn", "")
-        return [*findings, *aws_findings(state, values["aws_account_id"], wanted)], caller
+        return [*findings, *aws_findings(state, values["aws_account_id"], hosts)], caller
 
     def _ask_permissions(self, values: Mapping[str, Any], caller: str) -> list[Finding]:
         """Whether the caller may do what the published policies allow."""

@@ -379,6 +379,7 @@ def read_instance_types(ec2: Client, types: Sequence[str]) -> Record:
         found["InstanceType"]: {
             "memory_mib": found["MemoryInfo"]["SizeInMiB"],
             "architectures": sorted(found["ProcessorInfo"]["SupportedArchitectures"]),
+            "has_cpu_credits": found["BurstablePerformanceSupported"],
             "zones": sorted(
                 offering["Location"] for offering in offerings if offering["InstanceType"] == found["InstanceType"]
             ),

@@ -4,8 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
 Severity = Literal["error", "warning"]
@@ -61,6 +61,20 @@ def texts(findings: Iterable[Finding]) -> list[str]:
 
 def errors(findings: Iterable[Finding]) -> list[Finding]:
     return [finding for finding in findings if finding.severity == "error"]
+
+
+def of_hosts(findings: Mapping[str, Sequence[Finding]]) -> list[Finding]:
+    """Each finding once, with the hosts that have it unless all do."""
+    hosts: dict[Finding, list[str]] = {}
+    for host, found in findings.items():
+        for finding in found:
+            hosts.setdefault(finding, []).append(host)
+    return [
+        finding
+        if len(names) == len(findings) or any(name in finding.text_en for name in names)
+        else replace(finding, found=f"{finding.found} ({', '.join(names)})".strip())
+        for finding, names in hosts.items()
+    ]
 
 
 def report(findings: Sequence[Finding]) -> list[str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .findings import NOT_SHOWN, Finding, Words, texts
+from .findings import NOT_SHOWN, Finding, Words
 
 MIB_PER_GIB = 1024
 # For the kernel, Docker and sshd. A limit at or above what is left never bites: the kernel then kills what it likes.
@@ -29,16 +29,20 @@ def running_limits_mib(containers: Mapping[str, Mapping[str, Any]]) -> dict[str,
 
 
 def limits_findings(
-    host: str, limits_mib: Mapping[str, int], instance_type: str, memory_mib: int | None
+    host: str, limits_mib: Mapping[str, int | str], instance_type: str, memory_mib: int | None
 ) -> list[Finding]:
-    """Why an instance type cannot hold the containers of its services; nothing where its memory is not known."""
-    if memory_mib is None or not any(limits_mib.values()) or sum(limits_mib.values()) + RESERVE_MIB <= memory_mib:
+    """Why an instance type cannot hold the containers of its services; nothing where its memory is not known.
+
+    Numbers may come as text, from -e. What is no number is refused where the inputs of its service are judged.
+    """
+    limits = {service: int(limit) for service, limit in limits_mib.items() if str(limit).isdecimal()}
+    if memory_mib is None or not any(limits.values()) or sum(limits.values()) + RESERVE_MIB <= memory_mib:
         return []
-    listed = ", ".join(f"{service}_memory_mib {limit}" for service, limit in limits_mib.items())
+    listed = ", ".join(f"{service}_memory_mib {limit}" for service, limit in limits.items())
     return [
         Finding(
             "memory_limits",
-            ", ".join(f"{service}_memory_mib" for service in limits_mib),
+            ", ".join(f"{service}_memory_mib" for service in limits),
             NOT_SHOWN,
             Words(
                 f"on {host} the memory limits ({listed}) and {RESERVE_MIB} MiB for the system exceed the "
@@ -52,11 +56,6 @@ def limits_findings(
             ),
         )
     ]
-
-
-def limits_refusals(host: str, limits_mib: Mapping[str, int], instance_type: str, memory_mib: int | None) -> list[str]:
-    """The same as sentences."""
-    return texts(limits_findings(host, limits_mib, instance_type, memory_mib))
 
 
 def memory_problems(

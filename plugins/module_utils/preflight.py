@@ -16,9 +16,8 @@ from typing import Any
 
 from .application_environment import gets, own_findings, table_findings, value_findings
 from .ecr import EcrError, validate_tag
-from .findings import NOT_SHOWN, Finding, Words
-from .instances import launch_findings, memory_findings, size_findings
-from .memory import limits_findings
+from .findings import NOT_SHOWN, Finding, Words, of_hosts
+from .instances import JUDGED_BY_AWS, launch_findings, memory_findings
 from .name_rules import (
     account_findings,
     deployment_name_findings,
@@ -26,12 +25,10 @@ from .name_rules import (
     tag_findings,
 )
 from .network import KOREAN
-from .placement import Host, stop_findings
 from .plan import Rule
 from .plan.queues import LONGEST_WAIT_SECONDS
 from .plan.roles import ROLES
 from .role_inputs import judge_inputs, range_findings, unresolved_findings
-from .spot import WANTED_OPTIONS, spot_findings
 
 Options = Mapping[str, Mapping[str, Any]]
 Values = Mapping[str, Any]
@@ -54,15 +51,6 @@ CONTROL_OPTIONS: Options = {
     "stage": {"type": "str", "required": True, "choices": ["test", "open"]},
     "worker_wait_seconds": {"type": "int", "required": True},
 }
-HOST_OPTIONS: Options = {
-    "host_services": {"type": "list", "elements": "str"},
-    "host_stopping_services": {"type": "list", "elements": "str"},
-    "worker_heartbeat": {"type": "bool"},
-    "instance_kind": {"type": "str", "required": True},
-    "instance_type": {"type": "str", "required": True},
-    "transcode_volume_size_gib": {"type": "int"},
-}
-
 
 # <deployment_name>-<kind>-role has 64 characters at most.
 KIND = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
@@ -144,51 +132,14 @@ CONTROL_RULES = (
 )
 
 
-def rule_findings(rules: Iterable[Rule], values: Values, *, on_host: bool) -> list[Finding]:
-    """What the rules and those of the roles that run there have against the inputs."""
-    asked = (*rules, *(rule for role in ROLES.values() if role.on_host == on_host for rule in role.rules))
-    return [finding for rule in asked for finding in rule.findings(values)]
+def role_findings(values: Values, *, of_host: bool) -> list[Finding]:
+    """What the rules of the roles that decide for hosts, or of all others, have against the inputs."""
+    return [finding for role in ROLES.values() if role.judges_hosts == of_host for finding in role.findings(values)]
 
 
-def wanted_host(subject: Judged, groups: Sequence[str], deployment_name: str) -> dict[str, Any] | None:
-    """The host as instances.py judges it; nothing where a size is not known."""
-    values = subject.values
-    if not all(name in values for name in ("instance_type", "instance_root_volume_size_gib")):
-        return None
-    disk = values.get("instance_data_volume_size_gib", values.get("transcode_volume_size_gib", 0))
-    return {
-        "deployment_name": deployment_name,
-        "instance_type": values["instance_type"],
-        "ami_parameter": values.get("instance_ami_parameter", ""),
-        "root_volume_size_gib": values["instance_root_volume_size_gib"],
-        "data_volume_size_gib": disk,
-        "memory_min_mib": values.get("instance_memory_min_mib", 0),
-        "memory_limits_mib": {
-            service: values[f"{service}_memory_mib"]
-            for service in values.get("host_services", [])
-            if f"{service}_memory_mib" in values
-        },
-        "groups": list(groups),
-    }
-
-
-def host_findings(host: str, values: Values, wanted: Mapping[str, Any]) -> list[Finding]:
-    """What needs no AWS: name, volumes, market, and whether its services get along."""
-    market = {
-        "market_type": values.get("instance_market_type"),
-        "spot_options": values.get("instance_spot_options", WANTED_OPTIONS),
-        "may_be_stopped": values.get("instance_may_be_stopped", True),
-    }
-    findings = [*size_findings(host, wanted), *spot_findings(host, market)]
-    judged = ("host_services", "host_stopping_services", "instance_may_be_stopped", "worker_heartbeat")
-    if values.get("host_services") and all(name in values for name in judged):
-        services, stopping, may_be_stopped, heartbeat = (values[name] for name in judged)
-        always_on = [service for service in services if service not in stopping]
-        limits = wanted["memory_limits_mib"]
-        findings += stop_findings(
-            Host(host, wanted["instance_type"], may_be_stopped, always_on, stopping, heartbeat, limits)
-        )
-    return findings
+def control_findings(values: Values) -> list[Finding]:
+    own = [finding for rule in CONTROL_RULES for finding in rule.findings(values)]
+    return [*own, *role_findings(values, of_host=False)]
 
 
 def kind_findings(kind: str, kinds: Mapping[str, Any] | None) -> list[Finding]:
@@ -258,7 +209,7 @@ def environment_findings(
     return findings + own_findings(table, own)
 
 
-def aws_findings(state: Mapping[str, Any], account_id: str, hosts: Mapping[str, Mapping[str, Any]]) -> list[Finding]:
+def aws_findings(state: Mapping[str, Any], account_id: str, hosts: Iterable[Values]) -> list[Finding]:
     """What AWS's answer (aws_state_info's) has against it."""
     findings = []
     caller = state.get("caller")
@@ -278,14 +229,11 @@ def aws_findings(state: Mapping[str, Any], account_id: str, hosts: Mapping[str, 
                 ),
             )
         )
-    types = state.get("instance_types", {})
-    for host, wanted in hosts.items():
-        offer = types.get(wanted["instance_type"], {"zones": [], "memory_mib": 0, "architectures": []})
-        if "network" in state:
-            findings += launch_findings(host, wanted, state["network"]["subnets"], offer, state.get("images", {}))
-        if offer["zones"]:
-            findings += memory_findings(host, wanted, offer["memory_mib"])
-            findings += limits_findings(host, wanted["memory_limits_mib"], wanted["instance_type"], offer["memory_mib"])
+    for host in hosts:
+        findings += [
+            *(launch_findings(host, state) if "network" in state else []),
+            *(memory_findings(host, state) if "instance_types" in state else []),
+        ]
     return findings
 
 
@@ -380,48 +328,31 @@ def source_findings(directory: str, missing: Sequence[str]) -> list[Finding]:
     ]
 
 
-def of_hosts(findings: Mapping[str, Sequence[Finding]]) -> list[Finding]:
-    """Each finding once, with the hosts that have it unless all do."""
-    hosts: dict[Finding, list[str]] = {}
-    for host, found in findings.items():
-        for finding in found:
-            hosts.setdefault(finding, []).append(host)
-    return [
-        finding
-        if len(names) == len(findings) or any(name in finding.text_en for name in names)
-        else replace(finding, found=f"{finding.found} ({', '.join(names)})".strip())
-        for finding, names in hosts.items()
-    ]
-
-
 def once(findings: Iterable[Finding]) -> list[Finding]:
     return list(dict.fromkeys(findings))
 
 
 def judge(
     control: Subject, hosts: Mapping[str, Subject], placeholders: Iterable[str]
-) -> tuple[list[Finding], Values, dict[str, dict[str, Any]]]:
-    """All that needs no AWS: findings, the control node's values, and the hosts for the rules that need it."""
+) -> tuple[list[Finding], Values, list[Values]]:
+    """All that needs no AWS: findings, the control node's values, and those of hosts for the rules that need it."""
     judged = judge_subject(replace(control, options={**control.options, **CONTROL_OPTIONS}))
     values = judged.values
     by_host: dict[str, list[Finding]] = {}
-    wanted: dict[str, dict[str, Any]] = {}
+    complete: list[Values] = []
     for host, subject in hosts.items():
-        found = judge_subject(replace(subject, options={**HOST_OPTIONS, **subject.options}))
-        by_host[host] = [*found.findings, *rule_findings((), found.values, on_host=True)]
-        host_wanted = wanted_host(found, subject.groups, values.get("deployment_name", ""))
-        if host_wanted and "deployment_name" in values:
-            wanted[host] = host_wanted
-            by_host[host] += host_findings(host, found.values, host_wanted)
-        if "instance_kind" in found.values:
-            by_host[host] += kind_findings(found.values["instance_kind"], values.get("identity_kinds"))
+        found = judge_subject(subject)
+        own = {**found.values, "inventory_hostname": host, "group_names": subject.groups}
+        by_host[host] = [*found.findings, *role_findings(own, of_host=True)]
+        if "instance_kind" in own:
+            by_host[host] += kind_findings(own["instance_kind"], values.get("identity_kinds"))
+        if all(name in own for name in JUDGED_BY_AWS):
+            complete.append(own)
     unfilled = set(placeholders)
     findings = [
         *placeholder_findings(sorted(unfilled)),
         *judged.findings,
-        *rule_findings(
-            CONTROL_RULES, {name: value for name, value in values.items() if name not in unfilled}, on_host=False
-        ),
+        *control_findings({name: value for name, value in values.items() if name not in unfilled}),
         *of_hosts(by_host),
     ]
-    return once(findings), values, wanted
+    return once(findings), values, complete

@@ -7,15 +7,12 @@ Only a Spot instance of a persistent request that EC2 stops can be stopped, and 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from .changes import MISSING, reason
-from .findings import Finding, Words, texts
-from .tags import own_tags
+from .findings import NOT_SHOWN, Finding, Words
 
 ON_DEMAND, SPOT = "on-demand", "spot"
-REQUEST_RESOURCE = "spot-instances-request"
 # The only request whose instance can be stopped and whose work on its disks outlives an interruption.
 WANTED_OPTIONS: Mapping[str, str] = {"spot_instance_type": "persistent", "instance_interruption_behavior": "stop"}
 # In these states a request still stands behind its instance.
@@ -39,23 +36,13 @@ WHY_NOT: Mapping[tuple[str, str], Words] = {
 UNKNOWN_OPTION = Words("Nothing is known of that.", "알 수 없는 값입니다.")
 
 
-def spot_template_name(host: str) -> str:
-    """The launch template by which a host is asked for as a Spot instance."""
-    return f"{host}-spot"
-
-
-def spot_market_options(options: Mapping[str, str]) -> dict[str, Any]:
-    """How the launch template asks for Spot."""
-    return {"market_type": SPOT, "spot_options": dict(options)}
-
-
-def spot_findings(host: str, wanted: Mapping[str, Any]) -> list[Finding]:
+def spot_findings(host: str, market_type: str, options: Mapping[str, Any], may_be_stopped: bool) -> list[Finding]:
     """Why this host must not be a Spot instance, or not such a one; nothing for an on-demand host."""
-    if wanted["market_type"] != SPOT:
+    if market_type != SPOT:
         return []
     findings = []
     for option, right in WANTED_OPTIONS.items():
-        found = wanted["spot_options"].get(option, MISSING)
+        found = options.get(option, "missing")
         if found != right:
             why = WHY_NOT.get((option, found), UNKNOWN_OPTION)
             findings.append(
@@ -67,7 +54,7 @@ def spot_findings(host: str, wanted: Mapping[str, Any]) -> list[Finding]:
                     Words(f"{why.en} Set {option} to {right}.", f"{why.ko} {option}을(를) {right}으로 설정하십시오."),
                 )
             )
-    if not wanted["may_be_stopped"]:
+    if not may_be_stopped:
         findings.append(
             Finding(
                 "spot_always_on",
@@ -88,16 +75,11 @@ def spot_findings(host: str, wanted: Mapping[str, Any]) -> list[Finding]:
     return findings
 
 
-def spot_refusals(host: str, wanted: Mapping[str, Any]) -> list[str]:
-    """The same as sentences."""
-    return texts(spot_findings(host, wanted))
-
-
 def _market_type(instance: Mapping[str, Any]) -> str:
     return str(instance.get("instance_lifecycle") or ON_DEMAND)
 
 
-def _replacement(host: str, instance: Mapping[str, Any]) -> str:
+def _replacement(instance: Mapping[str, Any]) -> Words:
     """How to get another instance for the host: a human's decision, because of what its disks hold."""
     request = instance.get("spot_request")
     cancel = (
@@ -105,69 +87,62 @@ def _replacement(host: str, instance: Mapping[str, Any]) -> str:
         if request
         else ""
     )
-    return (
-        f"To replace it, save what its disks hold, then: {cancel}aws ec2 terminate-instances --instance-ids "
-        f"{instance['instance_id']}; and run again. A data volume stays behind, detached from the next instance."
+    commands = f"{cancel}aws ec2 terminate-instances --instance-ids {instance['instance_id']}"
+    return Words(
+        f"To replace it, save what its disks hold, then: {commands}; and run again. A data volume stays behind, "
+        "detached from the next instance.",
+        f"교체하려면 디스크의 내용을 저장한 뒤 {commands}; 그리고 다시 실행하십시오. 데이터 볼륨은 남지만 "
+        "다음 인스턴스에 연결되지 않습니다.",
     )
 
 
-def _request_problem(request: Mapping[str, Any] | None) -> str:
-    """What about the request behind a Spot instance keeps it from being stopped; empty if nothing does."""
+def _request_problem(request: Mapping[str, Any] | None) -> Words | None:
+    """What about the request behind a Spot instance keeps it from being stopped; nothing where it can be."""
     if request is None:
-        return "no request, which AWS forgets hours after it was cancelled"
+        return Words("no request, which AWS forgets hours after it was cancelled", "요청이 없습니다(취소됨)")
     found = {"spot_instance_type": request["type"], **request}
     wrong = [f"{option} {found.get(option)}" for option, right in WANTED_OPTIONS.items() if found.get(option) != right]
     if wrong:
-        return f"a request with {' and '.join(wrong)}"
-    return "" if request["state"] in STANDING_STATES else f"a request that is {request['state']}"
+        return Words(f"a request with {' and '.join(wrong)}", f"요청이 {', '.join(wrong)}입니다")
+    if request["state"] in STANDING_STATES:
+        return None
+    return Words(f"a request that is {request['state']}", f"요청이 {request['state']} 상태입니다")
 
 
-def market_refusals(host: str, instance: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+def market_findings(host: str, instance: Mapping[str, Any], market_type: str) -> list[Finding]:
     """Why the existing instance is of the wrong market: it cannot change that, and nobody replaces it silently."""
     name, found = instance["instance_id"], _market_type(instance)
-    if found != wanted["market_type"]:
+    replacement = _replacement(instance)
+    if found != market_type:
         return [
-            f"instance_market_type: {wanted['market_type']} wanted, but {host} ({name}) is {found}, which an instance "
-            f"is from its launch on. Set the variable to what it is, or replace it. {_replacement(host, instance)}"
+            Finding(
+                "instance_market",
+                "instance_market_type",
+                NOT_SHOWN,
+                Words(
+                    f"{market_type} wanted, but {host} ({name}) is {found}, which an instance is from its launch on",
+                    f"{market_type}이어야 하지만 {host}({name})은(는) {found}이며, 구매 방식은 시작할 때 정해집니다",
+                ),
+                Words(
+                    f"Set the variable to what it is, or replace it. {replacement.en}",
+                    f"변수를 현재 값으로 설정하거나 인스턴스를 교체하십시오. {replacement.ko}",
+                ),
+            )
         ]
-    problem = _request_problem(instance.get("spot_request")) if found == SPOT else ""
+    problem = _request_problem(instance.get("spot_request")) if found == SPOT else None
     if not problem:
         return []
     return [
-        f"{host}: a Spot instance can stop itself only while a persistent request that stops it stands, but {name} "
-        f"has {problem}: it would run and be paid for on and on. {_replacement(host, instance)}"
+        Finding(
+            "spot_request",
+            host,
+            NOT_SHOWN,
+            Words(
+                "a Spot instance can stop itself only while a persistent request that stops it stands, but "
+                f"{name} has {problem.en}: it would run and be paid for on and on",
+                "스팟 인스턴스는 중지 방식의 persistent 요청이 있어야 스스로 중지할 수 있지만 "
+                f"{name}의 {problem.ko}. 계속 실행되고 과금됩니다",
+            ),
+            replacement,
+        )
     ]
-
-
-def _specified_tags(data: Mapping[str, Any]) -> dict[str, dict[str, str]]:
-    return {
-        specification["resource_type"]: {tag["key"]: tag["value"] for tag in specification["tags"]}
-        for specification in data.get("tag_specifications", [])
-    }
-
-
-def launch_template_changes(template: Mapping[str, Any] | None, wanted: Mapping[str, Any]) -> list[str]:
-    """Why a host's launch template has to be made or mended, in one sentence or none."""
-    if template is None:
-        return [f"launch template: {MISSING}"]
-    data = template["data"]
-    others = {
-        name: value for name, value in data.items() if name not in ("instance_market_options", "tag_specifications")
-    }
-    why = reason(
-        [
-            ("market options", data.get("instance_market_options"), wanted["market_options"]),
-            ("tags of what it launches", _specified_tags(data), {REQUEST_RESOURCE: wanted["request_tags"]}),
-            ("other data", others, {}),
-            ("newest version is the default", template["default_version"], template["latest_version"]),
-            ("tags", own_tags(template["tags"]), wanted["tags"]),
-        ]
-    )
-    return [why] if why else []
-
-
-def request_tag_changes(matches: Sequence[Mapping[str, Any]], tags: Mapping[str, str]) -> list[str]:
-    """Why the tags of the request behind the existing instance have to be mended, in one sentence or none."""
-    requests = [request for instance in matches for request in [instance.get("spot_request")] if request]
-    why = reason(("tags of the Spot request", own_tags(request["tags"]), dict(tags)) for request in requests)
-    return [why] if why else []

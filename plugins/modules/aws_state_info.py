@@ -76,7 +76,8 @@ options:
     description: EC2 instances that these filters of C(DescribeInstances) let through.
     type: dict
   instance_types:
-    description: EC2 instance types, for their memory, their architectures and the zones that offer them.
+    description: EC2 instance types, for their memory, their architectures, the zones that offer them and whether they
+      have CPU credits.
     type: list
     elements: str
   image_parameters:
@@ -221,10 +222,12 @@ instances:
   elements: dict
 instance_types:
   description: >-
-    The instance types by name. Each has C(memory_mib), C(architectures) and C(zones) (those that offer it).
+    The instance types by name. Each has C(memory_mib), C(architectures), C(zones) (those that offer it)
+    and C(has_cpu_credits).
   returned: when O(instance_types) is given
   type: dict
-  sample: {"t4g.medium": {"memory_mib": 4096, "architectures": ["arm64"], "zones": ["ap-northeast-2a"]}}
+  sample:
+    t4g.medium: {"memory_mib": 4096, "architectures": ["arm64"], "has_cpu_credits": true, "zones": ["ap-northeast-2a"]}
 images:
   description: The ids of the machine images, by parameter.
   returned: when O(image_parameters) is given

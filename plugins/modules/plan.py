@@ -25,7 +25,30 @@ options:
     description: The role, by its name in this collection. It need not be the role that runs.
     type: str
     required: true
-    choices: [network, identity, queues, database, registry, logs, starter, alarms, docker, watchdog]
+    choices:
+      - placement
+      - network
+      - identity
+      - queues
+      - database
+      - registry
+      - logs
+      - instance
+      - starter
+      - alarms
+      - docker
+      - watchdog
+  hosts:
+    description:
+      - The hosts for which the role decides, each by its own variables. Given where the role decides for each host, and
+        nowhere else. Such a task runs once and reports no change; RV(hosts) has what each host has to do.
+    type: list
+    elements: str
+  decided:
+    description:
+      - What an earlier task of the role decided for this host, an element of RV(hosts). It is reported as the host's
+        own and nothing is read.
+    type: dict
 attributes:
   action:
     description: Runs in the process that Ansible makes for its task on the control node.
@@ -51,6 +74,20 @@ author:
 """
 
 EXAMPLES = r"""
+- name: Decide what all hosts of the play need
+  academy.deploy.plan:
+    role: instance
+    hosts: "{{ ansible_play_hosts }}"
+  register: instance_plan
+  run_once: true
+
+- name: Take over what was decided for the host
+  academy.deploy.plan:
+    role: instance
+    decided: "{{ instance_plan.hosts[inventory_hostname] }}"
+  register: instance
+  when: inventory_hostname in instance_plan.hosts
+
 - name: Decide what the queues need
   academy.deploy.plan:
     role: queues
@@ -114,4 +151,11 @@ settled:
   returned: always
   type: bool
   sample: true
+hosts:
+  description:
+    - What each host has to do, with C(changes), C(differences), and whether it is C(changed) in check mode. Hosts that
+      have nothing to do are left out.
+  returned: when O(hosts) are given
+  type: dict
+  sample: {"academy-api-1": {"changed": false, "changes": {"updates": [{"name": "academy-api-1"}]}, "differences": []}}
 """

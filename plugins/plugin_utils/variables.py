@@ -22,6 +22,7 @@ from ..module_utils.tree import read_entries
 # The table of the application's variables. It has values that not everybody needs: it is looked at row by row.
 TABLE = "application_variables"
 ROLES = Path(__file__).resolve().parents[2] / "roles"
+HOSTS_GROUP = "instances"
 UNDEFINED = re.compile(r"'(\w+)' is undefined")
 
 
@@ -104,6 +105,18 @@ def bind(
         else:
             rendered.values[name] = text
     return {**values, "texts": rendered.values}, unresolved_findings(rendered.unresolved)
+
+
+def bind_hosts(
+    role: str, hosts: Iterable[str], variables: Mapping[str, Any], loader: Any
+) -> tuple[dict[str, dict[str, Any]], dict[str, list[Finding]]]:
+    """The same for each of several hosts, by its own variables and with its name and groups."""
+    values, findings = {}, {}
+    for host in hosts:
+        raw = variables["hostvars"].raw_get(host)
+        bound, findings[host] = bind(role, {**raw, "hostvars": variables["hostvars"]}, loader)
+        values[host] = {**bound, "inventory_hostname": host, "group_names": raw["group_names"]}
+    return values, findings
 
 
 def table_rows(table: Mapping[str, Any], variables: Mapping[str, Any], loader: Any) -> tuple[dict[str, Any], Variables]:

@@ -49,7 +49,10 @@ def collected() -> tuple[Subject, dict[str, Subject], dict[str, Any], dict[str, 
     }
     services = Variables(variables, "localhost", loader).take(["services"]).values["services"]
     variables["identity_kinds"] = identity_kinds(services, inventory.get_groups_dict(), hostvars)
-    raw = {host: hostvars.raw_get(host) for host in inventory.get_groups_dict()["instances"]}
+    raw = {
+        host: {**hostvars.raw_get(host), "host_memory_limits_mib": {}, "placement_environments": {}}
+        for host in inventory.get_groups_dict()["instances"]
+    }
     control, hosts = subjects(ROLES, variables, raw, loader)
     rows, values = table_rows(variables["application_variables"], variables, loader)
     return control, hosts, rows, values.values
@@ -62,6 +65,9 @@ def judged(
     control, hosts, _, _ = collected()
     if host:
         found = hosts[host]
+        # Its default is the other's value, which was resolved before.
+        if "transcode_volume_size_gib" in change:
+            change = {**change, "instance_data_volume_size_gib": change["transcode_volume_size_gib"]}
         changed = replace(found, values={**found.values, **change})
         hosts = {**hosts, host: changed}
     else:

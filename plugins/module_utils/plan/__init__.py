@@ -42,6 +42,12 @@ class Change:
     differences: tuple[Difference, ...]
     why: str
     apply: Mapping[str, Values] = field(default_factory=dict)
+    host: str = ""  # whose it is, where the role decides for several
+
+    @property
+    def title(self) -> str:
+        """The resource as people are told of it: of several hosts, also whose it is."""
+        return self.resource if self.host in self.resource else f"{self.resource} ({self.host})"
 
     @property
     def reason(self) -> str:
@@ -61,12 +67,14 @@ class Change:
 class Plan:
     """What is refused, and what would be changed.
 
-    `missing` is what another role has to make first. It is refused as well, but not in check mode, in which that role
-    makes nothing. `unsettled` is what has to settle before anything is judged.
+    `pending` are changes that were begun before and are only waited for. `missing` is what another role has to make
+    first: it is refused as well, but not in check mode, in which that role makes nothing. `unsettled` is what has to
+    settle before anything is judged.
     """
 
     refusals: Sequence[Finding] = ()
     changes: Sequence[Change] = ()
+    pending: Sequence[Change] = ()
     missing: Sequence[Finding] = ()
     unsettled: Sequence[Finding] = ()
 
@@ -89,15 +97,28 @@ class Role:
     `reads` says what aws_state_info is asked, or, `on_host`, what host_state_info is. Beside the role's own inputs it
     and `decide` get `texts`, files of the role by their paths, those that end in .j2 rendered; with `has_code` also
     `code_sha256` of all of the role's files.
+
+    A role that decides for each of several hosts gets `{"hosts": {host: inputs}, "inventory": [host]}`. The inputs of a
+    host hold its `inventory_hostname` and `group_names` too; the second has also the hosts beyond those of the run. Its
+    rules judge one host, and each of its changes names the host.
     """
 
     reads: Callable[[Values], Values]
     decide: Callable[[Values, Values], Plan]
-    applies: tuple[str, ...]
+    applies: tuple[str, ...] = ()
     rules: tuple[Rule, ...] = ()
+    each_host: bool = False
     on_host: bool = False
     texts: tuple[str, ...] = ()
     has_code: bool = False
+
+    @property
+    def judges_hosts(self) -> bool:
+        """Whether its inputs are those of a host, and not of the control node."""
+        return self.each_host or self.on_host
+
+    def findings(self, values: Values) -> list[Finding]:
+        return [finding for rule in self.rules for finding in rule.findings(values)]
 
 
 def compare(
@@ -134,7 +155,7 @@ def lines(changes: Iterable[Change], tag: str) -> list[str]:
     """The changes for people: a line for each that is made or removed, and for each field that is changed."""
     told = []
     for change in changes:
-        begin = f"{MARKS[change.verb]} {change.resource}: "
+        begin = f"{MARKS[change.verb]} {change.title}: "
         texts = [found.text for found in change.differences] if change.verb == "update" else [change.verb]
         told += [f"{begin}{text} ({change.why}; --tags {tag})" for text in texts]
     return told
@@ -142,7 +163,7 @@ def lines(changes: Iterable[Change], tag: str) -> list[str]:
 
 def diff(change: Change) -> dict[str, str]:
     """A change as --diff shows it."""
-    header = f"{change.resource} ({change.why})"
+    header = f"{change.title} ({change.why})"
     before = "".join(f"{found.field}: {_text(found.before)}\n" for found in change.differences)
     after = "".join(f"{found.field}: {_text(found.after)}\n" for found in change.differences)
     return {

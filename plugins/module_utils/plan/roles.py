@@ -6,15 +6,31 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from . import Role, alarms, database, docker, identity, logs, network, queues, registry, starter, watchdog
+from . import (
+    Role,
+    alarms,
+    database,
+    docker,
+    identity,
+    instance,
+    logs,
+    network,
+    placement,
+    queues,
+    registry,
+    starter,
+    watchdog,
+)
 
 ROLES: Mapping[str, Role] = {
+    "placement": placement.ROLE,
     "network": network.ROLE,
     "identity": identity.ROLE,
     "queues": queues.ROLE,
     "database": database.ROLE,
     "registry": registry.ROLE,
     "logs": logs.ROLE,
+    "instance": instance.ROLE,
     "starter": starter.ROLE,
     "alarms": alarms.ROLE,
     "docker": docker.ROLE,

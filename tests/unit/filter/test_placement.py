@@ -1,41 +1,13 @@
 # Copyright: academy.deploy contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the inventory and the tags of a run say of the services of one host."""
+"""What the tags of a run say of the neighbours of a container."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
-from ansible_collections.academy.deploy.plugins.filter.placement import beside, refusals
+from ansible_collections.academy.deploy.plugins.filter.placement import beside
 
 THRESHOLD = {"EC2_IDLE_STOP_THRESHOLD": "3"}
-SHARED = {
-    "host_services": ["video_worker", "ai_worker"],
-    "host_stopping_services": ["video_worker", "ai_worker"],
-    "host_memory_limits_mib": {"video_worker": "0", "ai_worker": 0},
-    "instance_type": "t4g.large",
-    "instance_may_be_stopped": "true",
-    "worker_heartbeat": True,
-    "worker_environment": {"WORKER_WAIT_SECONDS": 20},
-    "container_idle_stop_threshold": 0,
-}
-
-
-@pytest.mark.parametrize(
-    ("set_", "named"),
-    [
-        ({}, ""),
-        ({"container_idle_stop_threshold": "5"}, "container_idle_stop_threshold: "),
-        ({"worker_environment": THRESHOLD}, "worker_environment: "),
-        ({"ai_worker_environment": THRESHOLD}, "ai_worker_environment: "),
-        ({"api_environment": THRESHOLD}, ""),
-    ],
-)
-def test_a_threshold_that_somebody_sets(set_: dict[str, Any], named: str) -> None:
-    said = refusals(["h"], {"h": {**SHARED, **set_}}, {})
-    assert len(said) == bool(named)
-    assert all(problem.startswith(named) for problem in said)
 
 
 @pytest.mark.parametrize(

@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
-from plugins.module_utils import instances, teardown
+from plugins.module_utils import teardown
 from plugins.module_utils.consent import ConsentError, consented_names
 from plugins.module_utils.plan import database, queues
+from plugins.module_utils.plan import instance as instances
 from tests.unit.module_utils.plan.test_plan_database import CURRENT
 from tests.unit.module_utils.plan.test_plan_database import INPUTS as DATABASE
-from tests.unit.module_utils.test_instances import WANTED as INSTANCE
-from tests.unit.module_utils.test_instances import instance
+from tests.unit.module_utils.plan.test_plan_instance import INPUTS as INSTANCE
+from tests.unit.module_utils.plan.test_plan_instance import instance
 
 
 @pytest.mark.parametrize(
@@ -54,7 +55,8 @@ def retention_is_shortened(consent: Any) -> bool:
 
 def type_is_changed(consent: Any) -> bool:
     found = [instance(instance_type="c7g.large")]
-    return not instances.instance_refusals("academy-db", found, INSTANCE, consent)
+    host = {**INSTANCE, "inventory_hostname": "academy-db", "instance_allow_type_change": consent}
+    return not instances.instance_findings(host, found)
 
 
 def class_becomes_smaller(consent: Any) -> bool:

@@ -205,10 +205,9 @@ STATE: dict[str, Any] = {
     },
 }
 HOST: dict[str, Any] = {
-    "deployment_name": "academy", "instance_type": "t4g.medium", "root_volume_size_gib": 20,
-    "data_volume_size_gib": 100, "memory_min_mib": 0, "groups": ["instances", "video_worker"],
-    "memory_limits_mib": {"video_worker": 3200},
-    "ami_parameter": AL2023,
+    "inventory_hostname": VIDEO, "instance_type": "t4g.medium", "instance_memory_min_mib": 0,
+    "group_names": ["instances", "video_worker"], "instance_memory_limits_mib": {"video_worker": 3200},
+    "instance_ami_parameter": AL2023,
 }  # fmt: skip
 
 
@@ -222,17 +221,17 @@ HOST: dict[str, Any] = {
             {**HOST, "instance_type": "t4g.small"},
             ["instance_type_offered", "instance_memory", "memory_limits"],
         ),
-        ("123456789012", {**HOST, "memory_limits_mib": {"video_worker": 4096}}, ["memory_limits"]),
+        ("123456789012", {**HOST, "instance_memory_limits_mib": {"video_worker": 4096}}, ["memory_limits"]),
         ("123456789012", {**HOST, "instance_type": "t9.none"}, ["instance_type_offered"]),
-        ("123456789012", {**HOST, "memory_min_mib": 8192}, ["instance_memory"]),
+        ("123456789012", {**HOST, "instance_memory_min_mib": 8192}, ["instance_memory"]),
         ("123456789012", {**HOST, "instance_type": "t3.medium"}, ["instance_architecture"]),
-        ("123456789012", {**HOST, "instance_type": "t3.medium", "ami_parameter": "/ours/x86_64"}, []),
-        ("123456789012", {**HOST, "instance_type": "t3.medium", "ami_parameter": "/ours/image"}, []),
-        ("123456789012", {**HOST, "ami_parameter": "/ours/none"}, ["instance_image"]),
+        ("123456789012", {**HOST, "instance_type": "t3.medium", "instance_ami_parameter": "/ours/x86_64"}, []),
+        ("123456789012", {**HOST, "instance_type": "t3.medium", "instance_ami_parameter": "/ours/image"}, []),
+        ("123456789012", {**HOST, "instance_ami_parameter": "/ours/none"}, ["instance_image"]),
     ],
 )
 def test_what_aws_says_against_it(account: str, host: dict[str, Any], ids: list[str]) -> None:
-    findings = aws_findings(STATE, account, {VIDEO: host})
+    findings = aws_findings(STATE, account, [host])
     assert [finding.id for finding in findings] == ids
     for finding in findings:
         check(finding)
@@ -242,7 +241,7 @@ def test_a_video_host_cannot_be_talked_below_the_guides_minimum() -> None:
     finding, _ = aws_findings(
         {**STATE, "instance_types": {"t4g.small": {**STATE["instance_types"]["t4g.small"], "zones": ["a"]}}},
         "123456789012",
-        {VIDEO: {**HOST, "instance_type": "t4g.small", "memory_min_mib": 1024}},
+        [{**HOST, "instance_type": "t4g.small", "instance_memory_min_mib": 1024}],
     )
     assert "4096" in finding.rule.en
 
@@ -352,8 +351,8 @@ def test_no_two_workers_share_an_id(ids: dict[str, str], rules: list[str]) -> No
 
 def test_every_role_is_judged() -> None:
     named = {role for roles in ROLES.values() for role in roles}
-    # Given values by others or by AWS, without inputs, this one itself, or the one that asks for itself: the last.
-    others = {"container", "hold", "host_configuration", "placement", "preflight", "reachability", "teardown"}
+    # Given values by others or by AWS, this one itself, or the one that asks for itself: the last.
+    others = {"container", "hold", "host_configuration", "preflight", "reachability", "teardown"}
     assert {path.name for path in (support.ROOT / "roles").iterdir()} - named == others
 
 

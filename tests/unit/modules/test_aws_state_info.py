@@ -603,10 +603,16 @@ def test_instance_types_with_the_zones_that_offer_them(aws: Aws) -> None:
         {"LocationType": "availability-zone", **filters},
     )
     processor = {"SupportedArchitectures": ["arm64"]}
-    types = [{"InstanceType": "t4g.small", "MemoryInfo": {"SizeInMiB": 2048}, "ProcessorInfo": processor}]
+    small = {"InstanceType": "t4g.small", "BurstablePerformanceSupported": True}
+    types = [{**small, "MemoryInfo": {"SizeInMiB": 2048}, "ProcessorInfo": processor}]
     ec2.add_response("describe_instance_types", {"InstanceTypes": types}, filters)
     assert observe({"instance_types": ["t4g.small", "t4g.unknown"]}, aws.client)["instance_types"] == {
-        "t4g.small": {"memory_mib": 2048, "architectures": ["arm64"], "zones": ["a", "c"]}
+        "t4g.small": {
+            "memory_mib": 2048,
+            "architectures": ["arm64"],
+            "has_cpu_credits": True,
+            "zones": ["a", "c"],
+        }
     }
 
 

@@ -56,6 +56,15 @@ def test_what_is_removed_is_told_without_its_fields() -> None:
     assert (diff(change)["before"], diff(change)["after"]) == ("size_gib: 8\n", "")
 
 
+@pytest.mark.parametrize(
+    ("resource", "title"), [("vol-1", "vol-1 (api-1)"), ("api-1", "api-1"), ("api-1-spot", "api-1-spot")]
+)
+def test_of_several_hosts_the_host_is_named(resource: str, title: str) -> None:
+    change = Change(resource, "create", (), "guide §1", host="api-1")
+    assert lines([change], "role") == [f"+ {title}: create (guide §1; --tags role)"]
+    assert diff(change)["after_header"] == f"{title} (guide §1)"
+
+
 def test_tasks_get_the_changes_by_the_names_of_their_loops() -> None:
     assert applied(changed({**WANTED, "size_gib": 4}), ("things", "others")) == {
         "things": [{"name": "thing", "fields": ["size_gib"], "reason": "size_gib: 4 -> 8"}],
