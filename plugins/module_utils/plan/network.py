@@ -139,19 +139,15 @@ def _from_groups(port: int, groups: Sequence[str], description: str) -> list[Gro
 
 def wanted_groups(inputs: Values) -> list[dict[str, Any]]:
     """The four groups with all their rules, each after those it refers to."""
-    names, operator_cidrs, api_port = (
-        inputs["network_security_group_names"],
-        inputs["operator_cidrs"],
-        inputs["api_port"],
-    )
+    names, api_port = inputs["network_security_group_names"], inputs["api_port"]
     is_open = inputs["stage"] == "open"
     world = ["0.0.0.0/0", "::/0"] if is_open else []
-    ssh = _from_cidrs(22, operator_cidrs, "SSH from the operators")
+    ssh = _from_cidrs(22, inputs["operator_cidrs"], "SSH from the operators")
     api = (
         _from_groups(api_port, [names["alb"]], "API from the load balancer")
         if is_open
         else [
-            *_from_cidrs(api_port, operator_cidrs, "API from the operators, until opening"),
+            *_from_cidrs(api_port, inputs["operator_cidrs"], "API from the operators, until opening"),
             # At its private address, where API_BASE_URL has them report; once open they take the load balancer's way.
             *_from_groups(api_port, [names["worker"]], "API from the workers, until opening"),
         ]
