@@ -349,7 +349,7 @@ def decide(inputs: Values, found: Values) -> Plan:
     if broken:
         return Plan(broken, missing=missing)
     changes = [*subnet_group_changes(inputs, found), *instance_changes(inputs, found)]
-    return Plan(refusals(inputs, now) if now else [], changes, missing)
+    return Plan(refusals(inputs, now) if now else [], changes, missing=missing)
 
 
 ROLE = Role(reads, decide, applies=("subnet_groups", "instances"), rules=RULES)
