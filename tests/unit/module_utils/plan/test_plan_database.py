@@ -76,7 +76,7 @@ def item(plan: Plan) -> dict[str, Any]:
 
 
 def test_an_instance_as_it_should_be_is_left_alone() -> None:
-    assert decided({}) == Plan([], [], [])
+    assert decided({}) == Plan([], [], missing=[])
 
 
 def test_a_missing_database_is_created_in_its_subnet_group() -> None:
@@ -177,7 +177,7 @@ def test_the_minor_version_stays() -> None:
     ],
 )
 def test_what_rds_did_or_will_do_is_neither_refused_nor_undone(change: dict[str, Any]) -> None:
-    assert decided(change) == Plan([], [], [])
+    assert decided(change) == Plan([], [], missing=[])
 
 
 @pytest.mark.parametrize(
