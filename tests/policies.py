@@ -42,6 +42,18 @@ STARTER_QUEUES = tuple(queue for kind in STOPS_ITSELF for queue in QUEUES_OF[kin
 STARTER_LOG_GROUP = f"/{DEPLOYMENT}/{STARTER}"
 HOLD_TAG = {"Key": "HoldUntil", "Value": "2026-01-31T09:30:00Z"}
 NO_DIGEST = f"sha256:{0:064}"
+# Of the operator's statements and actions those that need a whole cloud: images are built, pushed and looked for there
+# alone. The story uses them.
+USED_BY_THE_STORY = {
+    ("SeeWhatHasNoName", "ecr:GetAuthorizationToken"),
+    ("SeeRepositories", "ecr:DescribeImages"),
+    ("SeeRepositories", "ecr:GetDownloadUrlForLayer"),
+    ("PushImages", "ecr:BatchCheckLayerAvailability"),
+    ("PushImages", "ecr:InitiateLayerUpload"),
+    ("PushImages", "ecr:UploadLayerPart"),
+    ("PushImages", "ecr:CompleteLayerUpload"),
+    ("PushImages", "ecr:PutImage"),
+}
 DENIED_CODES = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"}
 METADATA_SCRIPT = """
 set -eu

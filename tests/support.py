@@ -182,6 +182,12 @@ def calls(*, writes_only: bool = False, hosts_only: bool = False) -> dict[str, i
         return dict(json.load(answer))
 
 
+def grants() -> dict[str, Any]:
+    """What the cloud has allowed and denied to whom since it is up."""
+    with direct.urlopen(f"{settings.API_URL}/_localcloud/grants", timeout=10) as answer:
+        return dict(json.load(answer))
+
+
 def reset_calls() -> None:
     """Start counting API calls anew."""
     request = urllib.request.Request(f"{settings.API_URL}/_localcloud/calls/reset", method="POST")

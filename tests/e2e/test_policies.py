@@ -7,7 +7,6 @@ Two lists that are never added up: what the hosts did by themselves, and what th
 
 from __future__ import annotations
 
-import json
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from localcloud import demo, direct, settings
+from localcloud import demo, settings
 from localcloud.grants import Denial, denials, unused
 from localcloud.operator_user import Keys
 from tests import policies, support
@@ -27,18 +26,12 @@ NEIGHBOUR = "academy-video-worker-2"
 STOPPING_ROLES = {"academy-video-worker-role", "academy-ai-worker-role"}
 
 
-def grants() -> dict[str, Any]:
-    """What the cloud counted since it is up."""
-    with direct.urlopen(f"{settings.API_URL}/_localcloud/grants", timeout=10) as answer:
-        return dict(json.load(answer))
-
-
 def denied() -> set[Denial]:
     """What the story's hosts were denied, but for a worker's stop of its own, refused while a deployment holds it."""
     roles = {policy.role for policy in policies.all_policies().values()}
     return {
         denial
-        for denial in denials(grants()["denied"])
+        for denial in denials(support.grants()["denied"])
         if denial.role in roles
         and (denial.role not in STOPPING_ROLES or denial.action != "ec2:StopInstances" or not denial.is_of_itself)
     }
@@ -71,7 +64,7 @@ def test_the_policies_are_those_that_the_unit_tests_judge() -> None:
 
 
 def test_no_granted_action_is_unused_and_nothing_was_denied() -> None:
-    found, ours = grants(), policies_in_aws()
+    found, ours = support.grants(), policies_in_aws()
     assert denied() == set()
     assert unused(ours, found["used"]) == set()
 
@@ -114,7 +107,7 @@ def test_every_grant_works_on_its_real_resource_and_its_neighbours_do_not(kind: 
                     demo.client("sqs").purge_queue(QueueUrl=use.parameters["QueueUrl"])
     policy = policies.host_policies()[kind]
     ours = {policy.role: {policy.name: policy.document}}
-    assert unused(ours, grants()["exercised"]) == set()
+    assert unused(ours, support.grants()["exercised"]) == set()
 
 
 def test_the_operator_s_keys_allow_what_is_published_and_nothing_else() -> None:

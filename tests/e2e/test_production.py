@@ -23,6 +23,7 @@ from typing import Any
 import pytest
 
 from localcloud import demo, settings
+from localcloud.operator_user import USER
 from tests import leaks, readme, support
 from tests.desk import FILLED_IN, INVENTORY, SECRETS, Desk
 from tests.e2e.test_story import (
@@ -34,6 +35,7 @@ from tests.e2e.test_story import (
     VIDEO_HOST,
     query_database,
 )
+from tests.policies import USED_BY_THE_STORY
 
 # The application has another base image and brings its packages along: neither a registry nor an index is reached here.
 DOCKERFILE_LINES = {
@@ -375,6 +377,13 @@ def test_the_readmes_last_command_brings_all_of_it_up_again(desk: Desk, way: lis
     desk.shell("production-once-more", *shell, way[-1]).expect()
     assert {host["name"] for host in hosts()} == HOSTS
     assert api_status(desk) == 200
+
+
+def test_the_operator_used_the_grants_that_need_a_whole_cloud_and_missed_none() -> None:
+    found = support.grants()
+    used = {(statement, action) for statement, actions in found["used"][USER].items() for action in actions}
+    assert USED_BY_THE_STORY - used == set()
+    assert found["denied"].get(USER, {}) == {}
 
 
 def leave_behind(kept: dict[str, Any]) -> None:

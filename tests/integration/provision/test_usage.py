@@ -17,13 +17,10 @@ from localcloud import settings
 from localcloud.grants import granted, unused
 from localcloud.operator_user import USER, documents
 from tests.integration.provision.conftest import Account
-from tests.policies import Credentials, Host, Use, queue_url
+from tests.policies import USED_BY_THE_STORY, Credentials, Host, Use, queue_url
 
 OTHERS = {file.stem for file in Path(__file__).parent.glob("test_*.py")} - {Path(__file__).stem}
-REPOSITORY = {"repositoryName": "academy-api"}
 OTHERWISE = {"repositoryName": "named-otherwise"}
-NO_LAYER = f"sha256:{0:064}"
-UPLOAD = {**REPOSITORY, "uploadId": "00000000-0000-0000-0000-000000000000"}
 KEYS = ["Foreign"]
 
 
@@ -33,23 +30,6 @@ def arn(service: str, resource: str) -> str:
 
 # Statement and action that no playbook uses on these accounts.
 ELSEWHERE: dict[tuple[str, str], Use] = {
-    # Images are built, pushed and looked for on the whole cloud alone.
-    ("SeeWhatHasNoName", "ecr:GetAuthorizationToken"): Use("ecr", "GetAuthorizationToken"),
-    ("SeeRepositories", "ecr:DescribeImages"): Use("ecr", "DescribeImages", REPOSITORY),
-    ("SeeRepositories", "ecr:GetDownloadUrlForLayer"): Use(
-        "ecr", "GetDownloadUrlForLayer", {**REPOSITORY, "layerDigest": NO_LAYER}
-    ),
-    ("PushImages", "ecr:BatchCheckLayerAvailability"): Use(
-        "ecr", "BatchCheckLayerAvailability", {**REPOSITORY, "layerDigests": [NO_LAYER]}
-    ),
-    ("PushImages", "ecr:InitiateLayerUpload"): Use("ecr", "InitiateLayerUpload", REPOSITORY),
-    ("PushImages", "ecr:UploadLayerPart"): Use(
-        "ecr", "UploadLayerPart", {**UPLOAD, "partFirstByte": 0, "partLastByte": 1, "layerPartBlob": b"xx"}
-    ),
-    ("PushImages", "ecr:CompleteLayerUpload"): Use(
-        "ecr", "CompleteLayerUpload", {**UPLOAD, "layerDigests": [NO_LAYER]}
-    ),
-    ("PushImages", "ecr:PutImage"): Use("ecr", "PutImage", {**REPOSITORY, "imageManifest": "{}"}),
     # AWS makes these by itself, where they are missing.
     ("MakeServiceRoles", "iam:CreateServiceLinkedRole"): Use(
         "iam", "CreateServiceLinkedRole", {"AWSServiceName": "spot.amazonaws.com"}
@@ -105,7 +85,7 @@ def test_every_grant_is_used_by_the_playbooks_or_known_not_to_be(operator_grants
     ours = {USER: dict(documents())}
     assert granted(ours)
     found = unused(ours, *used(operator_grants))
-    assert found == {(USER, statement, action) for statement, action in ELSEWHERE}
+    assert found == {(USER, statement, action) for statement, action in {*ELSEWHERE, *USED_BY_THE_STORY}}
 
 
 def test_what_they_do_not_use_works_all_the_same(account: Account, operator: Host) -> None:
