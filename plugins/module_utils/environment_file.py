@@ -76,26 +76,46 @@ def parse(text: str) -> dict[str, str]:
     return {name: value for name, _, value in (line.partition("=") for line in _written(text))}
 
 
+def is_passed_over(line: str) -> bool:
+    """Whether every reader does so: a comment, or nothing. Other blanks are a name to them."""
+    return line.startswith("#") or not line.strip(" \t\r")
+
+
 def _written(text: str) -> list[str]:
-    """The lines that are neither empty nor a comment."""
-    return [line for line in lines(text) if line and not line.startswith("#")]
+    return [line for line in lines(text) if not is_passed_over(line)]
+
+
+class NamesTold:
+    """Which names of a file may be shown, asked line by line. Without `known` the file is one of ours.
+
+    In what somebody else wrote, what stands where a name belongs may be the rest of a secret of several lines. It is
+    told if it is known, or looks like a name and no line before it was broken. Within a quote nothing is a name.
+    """
+
+    def __init__(self, known: Collection[str] | None = None) -> None:
+        self._known = known
+        # Whether every line so far was one variable, and ended with it.
+        self._sound = True
+        self._quote = ""
+
+    def tells(self, name: str, line: str) -> bool:
+        """Whether the name may be shown that somebody reads in the next line."""
+        written, equals, value = line.partition("=")
+        within, known = self._quote, self._known
+        self._sound = self._sound and not within and bool(equals) and NAME.fullmatch(written) is not None
+        plausible = self._sound and (known is None or _is_plausible(written, value))
+        told = not within and (plausible or name in (known or ()))
+        # Only a variable opens a quote: what is untold may be a secret's line, whose quotes are characters of it.
+        self._quote = still_open(within, line if within else value if told else "")
+        self._sound = self._sound and not still_open("", value)
+        return told
 
 
 def names_told(text: str, known: Collection[str] | None = None) -> list[str]:
-    """The names in a file that may be shown, a line each. Without `known` the file is one of ours.
-
-    In what somebody else wrote, what stands where a name belongs may be the rest of a secret of several lines. It is
-    told if it is known, or looks like a name and no line before it was broken.
-    """
-    told, sound, open_quote = [], True, ""
-    for line in _written(text):
-        name, equals, value = line.partition("=")
-        sound = sound and bool(equals) and NAME.fullmatch(name) is not None
-        if (sound and (known is None or _is_plausible(name, value))) or name in (known or ()):
-            told.append(name)
-        open_quote = still_open(open_quote, value)
-        sound = sound and not open_quote
-    return told
+    """The names in a file that may be shown, a line each; `known` as for NamesTold."""
+    told = NamesTold(known)
+    named = ((line.partition("=")[0], line) for line in _written(text))
+    return [name for name, line in named if told.tells(name, line)]
 
 
 def _is_plausible(name: str, value: str) -> bool:
@@ -133,7 +153,7 @@ def compare(before: Mapping[str, str], after: Mapping[str, str]) -> Change:
 
 
 def describe(text: str, marked: Mapping[str, str] | None = None, known: Collection[str] | None = None) -> str:
-    """A file without its values, for --diff: its hash and its names, each with its mark; `known` as for names_told."""
+    """A file without its values, for --diff: its hash and its names, each with its mark; `known` as for NamesTold."""
     marks = marked or {}
     names = names_told(text, known)
     untold = len(_written(text)) - len(names)
@@ -141,7 +161,7 @@ def describe(text: str, marked: Mapping[str, str] | None = None, known: Collecti
         [
             f"sha256 {sha256(text)}\n",
             *(f"{name}{marks.get(name, '')}\n" for name in sorted(set(names))),
-            *([f"({untold} line(s) that begin with no known name)\n"] if untold else []),
+            *([f"({untold} line(s) whose beginning is not shown)\n"] if untold else []),
         ]
     )
 

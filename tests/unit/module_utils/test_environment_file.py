@@ -142,7 +142,7 @@ def test_no_part_of_a_value_is_shown_of_a_file_that_holds_it(values: dict[str, s
         head, *shown = names.removesuffix("\n").split("\n")
         assert head == f"sha256 {sha256(text)}"
         assert set(shown) <= values.keys()
-        assert re.fullmatch(r"(\d line\(s\) that begin with no known name\)\n)?", untold)
+        assert re.fullmatch(r"(\d line\(s\) whose beginning is not shown\)\n)?", untold)
 
 
 @settings(max_examples=1000)
@@ -163,6 +163,8 @@ def test_no_line_of_a_secret_in_several_lines_is_shown(parts: list[str], quoted:
         ("lower=1\n", ["lower"], ["lower"]),
         ("A_KEY=one\ntwo\nB_KEY=\nC_KEY=1\n", ["C_KEY"], ["A_KEY", "C_KEY"]),
         ("A_KEY='one\nB_KEY=\nthree'\nC_KEY=1\n", ["C_KEY"], ["A_KEY", "C_KEY"]),
+        ("A_KEY='one\nB_KEY=\nthree'=\nC_KEY=1\n", ["B_KEY", "C_KEY"], ["A_KEY", "C_KEY"]),
+        ("A_KEY=one\ntwo\nB_KEY='\nC_KEY=1\n", ["C_KEY"], ["A_KEY", "C_KEY"]),
         ("# A_KEY=\n\nB_KEY=1\n", [], ["B_KEY"]),
         ("\u2028A_KEY=1\nB_KEY=1\n", ["B_KEY"], ["B_KEY"]),
     ],
@@ -173,7 +175,7 @@ def test_names_that_are_told(text: str, known: list[str] | None, told: list[str]
 
 def test_lines_that_are_not_told_are_counted() -> None:
     text = "A_KEY=one\ntwo\nthree\n"
-    assert describe(text, known=[]) == f"sha256 {sha256(text)}\nA_KEY\n(2 line(s) that begin with no known name)\n"
+    assert describe(text, known=[]) == f"sha256 {sha256(text)}\nA_KEY\n(2 line(s) whose beginning is not shown)\n"
 
 
 def test_a_file_that_somebody_else_wrote() -> None:
