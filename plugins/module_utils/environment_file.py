@@ -19,10 +19,10 @@ from urllib.parse import quote, quote_plus
 from .lines import breaks_in, lines, pieces
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-# Names that may be told although nobody knows them. A line of a key that somebody broke into lines is none: it is
-# base64, without an underscore, and behind it there is padding at most.
-PLAUSIBLE_NAME = re.compile(r"[A-Z][A-Z0-9]{0,15}(_[A-Z0-9]{1,15})+")
-PLAUSIBLE_WORD = re.compile(r"[A-Z]{2,16}")
+# Names that may be told although nobody knows them, and how a value begins. The last line of a key that somebody broke
+# into lines may look like such a name, but behind it there is padding at most, and what closes a quote or a list.
+PLAUSIBLE_NAME = re.compile(r"[A-Z][A-Z0-9]{0,15}(_[A-Z0-9]{1,15})+|[A-Z]{2,16}")
+PLAUSIBLE_VALUE = re.compile(r"[\"'`]?[./]*\w")
 QUOTES = "\"'"
 # What some reader unquotes, unescapes or expands.
 SPECIAL = f"{QUOTES}\\$`"
@@ -119,8 +119,7 @@ def names_told(text: str, known: Collection[str] | None = None) -> list[str]:
 
 
 def _is_plausible(name: str, value: str) -> bool:
-    word = PLAUSIBLE_WORD.fullmatch(name) is not None and value.strip("=") != ""
-    return word or PLAUSIBLE_NAME.fullmatch(name) is not None
+    return PLAUSIBLE_NAME.fullmatch(name) is not None and PLAUSIBLE_VALUE.match(value) is not None
 
 
 def still_open(quote: str, text: str) -> str:

@@ -159,7 +159,9 @@ def test_no_line_of_a_secret_in_several_lines_is_shown(parts: list[str], quoted:
     ("text", "known", "told"),
     [
         ("lower=1\nB=\n", None, ["lower", "B"]),
-        ("lower=1\nDEBUG=true\nOLD_ONE=\nMIIEfoo=\nABCDEF==\n", [], ["DEBUG", "OLD_ONE"]),
+        ("lower=1\nDEBUG=true\nOLD_ONE=1\nMIIEfoo=\nABCDEF==\n", [], ["DEBUG", "OLD_ONE"]),
+        ("A_KEY=1\r\nB_KEY='1'\nC_KEY=./a\nD_KEY=가\n", [], ["A_KEY", "B_KEY", "C_KEY", "D_KEY"]),
+        ("A_KEY=1\nQJXZWY==\r\nQJXZ_WY=\nQJXZ_WZ==\n", [], ["A_KEY"]),
         ("lower=1\n", ["lower"], ["lower"]),
         ("A_KEY=one\ntwo\nB_KEY=\nC_KEY=1\n", ["C_KEY"], ["A_KEY", "C_KEY"]),
         ("A_KEY='one\nB_KEY=\nthree'\nC_KEY=1\n", ["C_KEY"], ["A_KEY", "C_KEY"]),

@@ -209,6 +209,7 @@ def test_within_a_quote_that_is_not_closed_nothing_is_told_but_lines(line: str) 
     ("text", "told"),
     [
         ("A_B=1\nUNKNOWN=1\nEXTRA='x'\n", {"line 1: A_B", "line 2: UNKNOWN", "line 3: EXTRA"}),
+        ("A_B=1\r\nQJXZ_WY=\r\nQJXZWY==\r\n", {"line 1", "line 1: A_B", "line 2", "line 3"}),
         ("A_B=1\nrest\nC_D=1\nEXTRA='x'\n", {"line 1: A_B", "line 2", "line 3", "line 4: EXTRA"}),
         ("A_B=1\n  # rest\nC_D=1\nEXTRA='x'\n", {"line 1: A_B", "line 2", "line 3", "line 4: EXTRA"}),
         (" A_B=1\nC_D=1\n EXTRA=x\n", {"line 1", "line 2", "line 3: EXTRA"}),
@@ -236,6 +237,20 @@ def test_no_name_is_told_that_a_diff_would_hide(written: list[tuple[str, str]]) 
     told = {subject.partition(": ")[2] for subject in subjects(findings)} - {""}
     # Only the lint reads a name with blanks around it as it was meant.
     assert told <= {*names_told(text, TABLE), *TABLE}
+
+
+@settings(max_examples=1000)
+@given(
+    st.from_regex(r"\A[A-Z]([A-Z0-9_]{0,14}[A-Z0-9])?\Z").filter(lambda line: line not in TABLE),
+    st.sampled_from(["=", "=="]),
+    st.text(alphabet=" \t\r\x0b\u2028\u200b\ufeff'\"`\\,;)]}>#=", max_size=4),
+    st.sampled_from(["", "'", '"']),
+)
+def test_the_padded_end_of_a_key_is_no_name(line: str, padding: str, behind: str, quote: str) -> None:
+    text = f"SECRET_KEY={quote}one\n{line}{padding}{behind}\nEXTRA='\n"
+    assert set(names_told(text, TABLE)) <= {"SECRET_KEY", "EXTRA"}
+    _, findings = lint(text.encode(), TABLE)
+    assert subjects(findings) <= {"line 1", "line 1: SECRET_KEY", "line 2", "line 3", "line 3: EXTRA"}
 
 
 @settings(max_examples=800)
