@@ -26,6 +26,11 @@ PLAUSIBLE_VALUE = re.compile(r"[\"'`]?[./]*\w")
 QUOTES = "\"'"
 # What some reader unquotes, unescapes or expands.
 SPECIAL = f"{QUOTES}\\$`"
+# What some reader lets a value of several lines begin with, and the end of a line that goes on in the next one.
+MULTILINE_QUOTES = (*QUOTES, "`")
+CONTINUATION = "\\"
+# A value that ends with its line for everybody: without anything special, but for the quotes around it.
+COMPLETE_VALUE = re.compile(rf"([{QUOTES}]?)[^{re.escape(SPECIAL)}]*\1")
 FILE_MODE = "0600"
 # Shorter values are words of their own ("5432", "true"): masking them would make a log unreadable and hide nothing.
 SHORTEST_MASKED = 6
@@ -88,26 +93,30 @@ def _written(text: str) -> list[str]:
 class NamesTold:
     """Which names of a file may be shown, asked line by line. Without `known` the file is one of ours.
 
-    In what somebody else wrote, what stands where a name belongs may be the rest of a secret of several lines. It is
-    told if it is known, or looks like a name and no line before it was broken. Within a quote nothing is a name.
+    In what somebody else wrote, what stands where a name belongs may be the rest of a secret of several lines. A name
+    that nobody knows is told as long as it looks like one and every line before it ended for certain: already with
+    `it's` a shell reads on in the next. A known name is told even then, because it tells nothing but itself, and such
+    values are mostly harmless. It is not told within a value that a quote in front or a backslash at the end of its
+    line keeps open, because there it names nothing.
     """
 
     def __init__(self, known: Collection[str] | None = None) -> None:
         self._known = known
-        # Whether every line so far was one variable, and ended with it.
+        # Whether every line so far was one variable, and ended with it for everybody.
         self._sound = True
-        self._quote = ""
+        # What keeps the value of a variable open.
+        self._open = ""
 
     def tells(self, name: str, line: str) -> bool:
         """Whether the name may be shown that somebody reads in the next line."""
         written, equals, value = line.partition("=")
-        within, known = self._quote, self._known
+        within, known = self._open, self._known
         self._sound = self._sound and not within and bool(equals) and NAME.fullmatch(written) is not None
         plausible = self._sound and (known is None or _is_plausible(written, value))
         told = not within and (plausible or name in (known or ()))
-        # Only a variable opens a quote: what is untold may be a secret's line, whose quotes are characters of it.
-        self._quote = still_open(within, line if within else value if told else "")
-        self._sound = self._sound and not still_open("", value)
+        # Only a variable opens a value: what is untold may be a secret's line, whose quotes are characters of it.
+        self._open = still_open(within, line if within else value if told else "")
+        self._sound = self._sound and COMPLETE_VALUE.fullmatch(value.strip()) is not None
         return told
 
 
@@ -122,12 +131,17 @@ def _is_plausible(name: str, value: str) -> bool:
     return PLAUSIBLE_NAME.fullmatch(name) is not None and PLAUSIBLE_VALUE.match(value) is not None
 
 
-def still_open(quote: str, text: str) -> str:
-    """The quote that is open after a line: the one that was, or one with which its value begins."""
-    if quote:
-        return "" if quote in text else quote
-    begins = text.strip()[:1]
-    return begins if begins and begins in QUOTES and text.count(begins) == 1 else ""
+def still_open(opened: str, text: str) -> str:
+    """What keeps a value open behind a line of it: the quote that was open or begins it, or a backslash at its end.
+
+    A backslash lets no quote end, also where some reader takes it for a character: too much is hidden rather than told.
+    """
+    text = text.strip()
+    if opened not in MULTILINE_QUOTES and text.startswith(MULTILINE_QUOTES):
+        opened, text = text[0], text[1:]
+    if opened in MULTILINE_QUOTES and not re.search(rf"(?<!\\){opened}", text):
+        return opened
+    return CONTINUATION if text.endswith(CONTINUATION) else ""
 
 
 def scalar_text(value: object) -> str | None:

@@ -27,6 +27,7 @@ from plugins.module_utils.environment_file import (
     redact,
     render,
     sha256,
+    still_open,
     value_problems,
     wanted_paths,
 )
@@ -173,6 +174,54 @@ def test_no_line_of_a_secret_in_several_lines_is_shown(parts: list[str], quoted:
 )
 def test_names_that_are_told(text: str, known: list[str] | None, told: list[str]) -> None:
     assert names_told(text, known) == told
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        # Known names and others are told behind it.
+        ("one", ["KNOWN", "B_KEY"]),
+        (" 'it is' \r", ["KNOWN", "B_KEY"]),
+        # A shell may read on: others are not.
+        ("it's", ["KNOWN"]),
+        ('foo"bar', ["KNOWN"]),
+        ("'one' 'two", ["KNOWN"]),
+        ("'one' # it's", ["KNOWN"]),
+        ("'\"'", ["KNOWN"]),
+        ('"""one', ["KNOWN"]),
+        ("$(cat", ["KNOWN"]),
+        ("C:\\dir", ["KNOWN"]),
+        # The value goes on: none is.
+        ("'one", []),
+        ("`one", []),
+        ('"one \\"', []),
+        ('"one \\\\"', []),
+        ("'one\\'", []),
+        ("one\\", []),
+        ("one\\\r", []),
+        ("'one'\\", []),
+    ],
+)
+def test_names_behind_a_value_that_may_go_on(value: str, told: list[str]) -> None:
+    assert names_told(f"A_KEY={value}\nKNOWN=1\nB_KEY=1\n", ["A_KEY", "KNOWN"]) == ["A_KEY", *told]
+
+
+@pytest.mark.parametrize(
+    ("opened", "text", "still"),
+    [
+        ("", "", ""),
+        ("", "it's", ""),
+        ("", '"', '"'),
+        ('"', "it's \\\"", '"'),
+        ('"', '\\" two"', ""),
+        ("'", "' \\", "\\"),
+        ("\\", "two \\", "\\"),
+        ("\\", "'two", "'"),
+        ("\\", "two'", ""),
+    ],
+)
+def test_what_keeps_a_value_open(opened: str, text: str, still: str) -> None:
+    assert still_open(opened, text) == still
 
 
 def test_lines_that_are_not_told_are_counted() -> None:

@@ -253,6 +253,18 @@ def test_the_padded_end_of_a_key_is_no_name(line: str, padding: str, behind: str
     assert subjects(findings) <= {"line 1", "line 1: SECRET_KEY", "line 2", "line 3", "line 3: EXTRA"}
 
 
+@settings(max_examples=1000)
+@given(
+    st.sampled_from(["'", '"', "`", '"""', 'a"', "it's ", "'a' 'b", "$(", '"\\"', "a\\\n", "'\\'"]),
+    st.lists(st.text(alphabet="AB9_+/= '\"`$\\#\r\u2028", max_size=12), min_size=1, max_size=5),
+)
+def test_no_name_is_made_of_a_value_that_may_go_on(begin: str, parts: list[str]) -> None:
+    text = "\n".join([f"SECRET_KEY={begin}", *(f"Q7W_{part}" for part in parts), "EXTRA='"])
+    assert set(names_told(text, TABLE)) <= {"SECRET_KEY", "EXTRA"}
+    _, findings = lint(text.encode(), TABLE)
+    assert all("Q7W" not in finding.subject + finding.text_en + finding.text_ko for finding in findings)
+
+
 @settings(max_examples=800)
 @given(
     st.dictionaries(
