@@ -180,12 +180,31 @@ def describe(text: str, marked: Mapping[str, str] | None = None, known: Collecti
 
 
 def redact(text: str, secrets: Mapping[str, object]) -> str:
-    """Text with every secret replaced by its name, as it is, escaped, and cut into lines."""
-    spelled = {(spelling, name) for name, value in secrets.items() for spelling in _spellings(scalar_text(value) or "")}
-    # The longest first: a secret that is part of another one must not leave the other's rest behind.
-    for spelling, name in sorted(spelled, key=lambda each: (-len(each[0]), each)):
-        text = text.replace(spelling, f"[{name}]")
-    return text
+    """Text with every secret replaced by its name, as it is, escaped, and cut into lines.
+
+    All are found before any is replaced: where two overlap, the rest of the second one would not be found any more.
+    """
+    found = {(span, name) for name, value in secrets.items() for span in _spans(text, scalar_text(value) or "")}
+    shown: list[str] = []
+    end = 0
+    # The longest first of those that begin together: one within another is not named.
+    for (start, stop), name in sorted(found, key=lambda each: (each[0][0], -each[0][1], each[1])):
+        mask = f"[{name}]"
+        if start >= end:
+            shown += [text[end:start], mask]
+        elif stop > end and shown[-1] != mask:
+            shown.append(mask)
+        end = max(end, stop)
+    return "".join([*shown, text[end:]])
+
+
+def _spans(text: str, value: str) -> Iterator[tuple[int, int]]:
+    """Where a value stands in a text, also where it overlaps itself."""
+    for spelling in set(_spellings(value)):
+        start = text.find(spelling)
+        while start >= 0:
+            yield start, start + len(spelling)
+            start = text.find(spelling, start + 1)
 
 
 def _spellings(value: str) -> Iterator[str]:

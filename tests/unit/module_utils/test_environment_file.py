@@ -254,6 +254,42 @@ def test_redaction() -> None:
     assert redact(text, secrets) == "key [WHOLE], [PART], true, [NUMBER]"
 
 
+@pytest.mark.parametrize(
+    ("text", "secrets", "shown"),
+    [
+        ("<abcdefghij>", {"A": "abcdef", "B": "efghij"}, "<[A][B]>"),
+        ("<abcdefghij>", {"B": "abcdef", "A": "efghij"}, "<[B][A]>"),
+        ("<abcdefghijkl>", {"A": "abcdefgh", "B": "efghij", "C": "ijklmn", "D": "defghi"}, "<[A][D][B]kl>"),
+        ("<abcabcabcabc>", {"A": "abcabc"}, "<[A]>"),
+        ("<abcdefabcdef>", {"A": "abcdef"}, "<[A][A]>"),
+        ("<abcdef>", {"A": "abcdef", "B": "abcdef"}, "<[A]>"),
+        # A name is none of the text's, whatever it is.
+        ("<abcdefgh>", {"SECRET": "abcdef", "A": "SECRET"}, "<[SECRET]gh>"),
+        ("", {"A": "abcdef"}, ""),
+    ],
+)
+def test_redaction_of_secrets_that_overlap(text: str, secrets: dict[str, str], shown: str) -> None:
+    assert redact(text, secrets) == shown
+
+
+@settings(max_examples=1000)
+@given(
+    st.lists(st.sampled_from(["a", "b", "aba", "ababab"]), max_size=8).map("".join),
+    st.lists(st.sampled_from(["ababab", "bababa", "abaaba", "abababa", "babababb"]), max_size=3),
+)
+def test_redaction_leaves_exactly_what_stands_in_no_secret(text: str, secrets: list[str]) -> None:
+    hidden = {
+        place
+        for secret in secrets
+        for start in range(len(text))
+        if text.startswith(secret, start)
+        for place in range(start, start + len(secret))
+    }
+    shown = redact(text, {str(number): secret for number, secret in enumerate(secrets)})
+    left = "".join(character for place, character in enumerate(text) if place not in hidden)
+    assert re.sub(r"\[\d\]", "", shown) == left
+
+
 LINES = "first-half\u2028second-half\x85third"
 
 
