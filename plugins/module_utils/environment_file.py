@@ -19,13 +19,18 @@ from urllib.parse import quote, quote_plus
 from .lines import breaks_in, lines, pieces
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-# Names that may be told although nobody knows them. A line of a key that somebody broke into lines is none: it is
-# base64, without an underscore, and behind it there is padding at most.
-PLAUSIBLE_NAME = re.compile(r"[A-Z][A-Z0-9]{0,15}(_[A-Z0-9]{1,15})+")
-PLAUSIBLE_WORD = re.compile(r"[A-Z]{2,16}")
+# Names that may be told although nobody knows them, and how a value begins. The last line of a key that somebody broke
+# into lines may look like such a name, but behind it there is padding at most, and what closes a quote or a list.
+PLAUSIBLE_NAME = re.compile(r"[A-Z][A-Z0-9]{0,15}(_[A-Z0-9]{1,15})+|[A-Z]{2,16}")
+PLAUSIBLE_VALUE = re.compile(r"[\"'`]?[./]*\w")
 QUOTES = "\"'"
 # What some reader unquotes, unescapes or expands.
 SPECIAL = f"{QUOTES}\\$`"
+# What some reader lets a value of several lines begin with, and the end of a line that goes on in the next one.
+MULTILINE_QUOTES = (*QUOTES, "`")
+CONTINUATION = "\\"
+# A value that ends with its line for everybody: without anything special, but for the quotes around it.
+COMPLETE_VALUE = re.compile(rf"([{QUOTES}]?)[^{re.escape(SPECIAL)}]*\1")
 FILE_MODE = "0600"
 # Shorter values are words of their own ("5432", "true"): masking them would make a log unreadable and hide nothing.
 SHORTEST_MASKED = 6
@@ -76,39 +81,67 @@ def parse(text: str) -> dict[str, str]:
     return {name: value for name, _, value in (line.partition("=") for line in _written(text))}
 
 
+def is_passed_over(line: str) -> bool:
+    """Whether every reader does so: a comment, or nothing. Other blanks are a name to them."""
+    return line.startswith("#") or not line.strip(" \t\r")
+
+
 def _written(text: str) -> list[str]:
-    """The lines that are neither empty nor a comment."""
-    return [line for line in lines(text) if line and not line.startswith("#")]
+    return [line for line in lines(text) if not is_passed_over(line)]
+
+
+class NamesTold:
+    """Which names of a file may be shown, asked line by line. Without `known` the file is one of ours.
+
+    In what somebody else wrote, what stands where a name belongs may be the rest of a secret of several lines. A name
+    that nobody knows is told as long as it looks like one and every line before it ended for certain: already with
+    `it's` a shell reads on in the next. A known name is told even then, because it tells nothing but itself, and such
+    values are mostly harmless. It is not told within a value that a quote in front or a backslash at the end of its
+    line keeps open, because there it names nothing.
+    """
+
+    def __init__(self, known: Collection[str] | None = None) -> None:
+        self._known = known
+        # Whether every line so far was one variable, and ended with it for everybody.
+        self._sound = True
+        # What keeps the value of a variable open.
+        self._open = ""
+
+    def tells(self, name: str, line: str) -> bool:
+        """Whether the name may be shown that somebody reads in the next line."""
+        written, equals, value = line.partition("=")
+        within, known = self._open, self._known
+        self._sound = self._sound and not within and bool(equals) and NAME.fullmatch(written) is not None
+        plausible = self._sound and (known is None or _is_plausible(written, value))
+        told = not within and (plausible or name in (known or ()))
+        # Only a variable opens a value: what is untold may be a secret's line, whose quotes are characters of it.
+        self._open = still_open(within, line if within else value if told else "")
+        self._sound = self._sound and COMPLETE_VALUE.fullmatch(value.strip()) is not None
+        return told
 
 
 def names_told(text: str, known: Collection[str] | None = None) -> list[str]:
-    """The names in a file that may be shown, a line each. Without `known` the file is one of ours.
-
-    In what somebody else wrote, what stands where a name belongs may be the rest of a secret of several lines. It is
-    told if it is known, or looks like a name and no line before it was broken.
-    """
-    told, sound, open_quote = [], True, ""
-    for line in _written(text):
-        name, equals, value = line.partition("=")
-        sound = sound and bool(equals) and NAME.fullmatch(name) is not None
-        if (sound and (known is None or _is_plausible(name, value))) or name in (known or ()):
-            told.append(name)
-        open_quote = still_open(open_quote, value)
-        sound = sound and not open_quote
-    return told
+    """The names in a file that may be shown, a line each; `known` as for NamesTold."""
+    told = NamesTold(known)
+    named = ((line.partition("=")[0], line) for line in _written(text))
+    return [name for name, line in named if told.tells(name, line)]
 
 
 def _is_plausible(name: str, value: str) -> bool:
-    word = PLAUSIBLE_WORD.fullmatch(name) is not None and value.strip("=") != ""
-    return word or PLAUSIBLE_NAME.fullmatch(name) is not None
+    return PLAUSIBLE_NAME.fullmatch(name) is not None and PLAUSIBLE_VALUE.match(value) is not None
 
 
-def still_open(quote: str, text: str) -> str:
-    """The quote that is open after a line: the one that was, or one with which its value begins."""
-    if quote:
-        return "" if quote in text else quote
-    begins = text.strip()[:1]
-    return begins if begins and begins in QUOTES and text.count(begins) == 1 else ""
+def still_open(opened: str, text: str) -> str:
+    """What keeps a value open behind a line of it: the quote that was open or begins it, or a backslash at its end.
+
+    A backslash lets no quote end, also where some reader takes it for a character: too much is hidden rather than told.
+    """
+    text = text.strip()
+    if opened not in MULTILINE_QUOTES and text.startswith(MULTILINE_QUOTES):
+        opened, text = text[0], text[1:]
+    if opened in MULTILINE_QUOTES and not re.search(rf"(?<!\\){opened}", text):
+        return opened
+    return CONTINUATION if text.endswith(CONTINUATION) else ""
 
 
 def scalar_text(value: object) -> str | None:
@@ -133,7 +166,7 @@ def compare(before: Mapping[str, str], after: Mapping[str, str]) -> Change:
 
 
 def describe(text: str, marked: Mapping[str, str] | None = None, known: Collection[str] | None = None) -> str:
-    """A file without its values, for --diff: its hash and its names, each with its mark; `known` as for names_told."""
+    """A file without its values, for --diff: its hash and its names, each with its mark; `known` as for NamesTold."""
     marks = marked or {}
     names = names_told(text, known)
     untold = len(_written(text)) - len(names)
@@ -141,18 +174,37 @@ def describe(text: str, marked: Mapping[str, str] | None = None, known: Collecti
         [
             f"sha256 {sha256(text)}\n",
             *(f"{name}{marks.get(name, '')}\n" for name in sorted(set(names))),
-            *([f"({untold} line(s) that begin with no known name)\n"] if untold else []),
+            *([f"({untold} line(s) whose beginning is not shown)\n"] if untold else []),
         ]
     )
 
 
 def redact(text: str, secrets: Mapping[str, object]) -> str:
-    """Text with every secret replaced by its name, as it is, escaped, and cut into lines."""
-    spelled = {(spelling, name) for name, value in secrets.items() for spelling in _spellings(scalar_text(value) or "")}
-    # The longest first: a secret that is part of another one must not leave the other's rest behind.
-    for spelling, name in sorted(spelled, key=lambda each: (-len(each[0]), each)):
-        text = text.replace(spelling, f"[{name}]")
-    return text
+    """Text with every secret replaced by its name, as it is, escaped, and cut into lines.
+
+    All are found before any is replaced: where two overlap, the rest of the second one would not be found any more.
+    """
+    found = {(span, name) for name, value in secrets.items() for span in _spans(text, scalar_text(value) or "")}
+    shown: list[str] = []
+    end = 0
+    # The longest first of those that begin together: one within another is not named.
+    for (start, stop), name in sorted(found, key=lambda each: (each[0][0], -each[0][1], each[1])):
+        mask = f"[{name}]"
+        if start >= end:
+            shown += [text[end:start], mask]
+        elif stop > end and shown[-1] != mask:
+            shown.append(mask)
+        end = max(end, stop)
+    return "".join([*shown, text[end:]])
+
+
+def _spans(text: str, value: str) -> Iterator[tuple[int, int]]:
+    """Where a value stands in a text, also where it overlaps itself."""
+    for spelling in set(_spellings(value)):
+        start = text.find(spelling)
+        while start >= 0:
+            yield start, start + len(spelling)
+            start = text.find(spelling, start + 1)
 
 
 def _spellings(value: str) -> Iterator[str]:

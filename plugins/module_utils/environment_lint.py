@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from .application_environment import is_required, is_secret, value_findings
-from .environment_file import NAME, PLAUSIBLE_NAME, QUOTES, still_open
+from .environment_file import NAME, QUOTES, NamesTold, is_passed_over
 from .findings import NOT_SHOWN, Finding, Severity, Words
 from .lines import breaks_in
 from .lines import lines as lines_of
@@ -140,54 +140,49 @@ def _name_findings(number: int, raw: str, where: str) -> Iterator[Finding]:
         yield _finding("name", _at(number), words, plain)
 
 
-def parse(text: str, known: Collection[str] = ()) -> tuple[list[Line], list[Finding]]:
-    """The variables as somebody meant them, and what is wrong with how they are written.
+def _unscripted(line: str) -> tuple[str, str]:
+    """The script that a line is of, and its variable as a file would have it."""
+    for pattern, script in ((EXPORT, "export"), (POWERSHELL, "powershell"), (BATCH, "batch")):
+        found = pattern.match(line)
+        if found:
+            return script, line[found.start(1) :]
+    return "", line
 
-    What stands where a name belongs may be a part of a secret that somebody wrote in several lines.
-    """
+
+def parse(text: str, known: Collection[str] = ()) -> tuple[list[Line], list[Finding]]:
+    """The variables as somebody meant them, and what is wrong with how they are written."""
     lines: list[Line] = []
     findings: list[Finding] = []
     plain = Words("Write NAME=value.", "NAME=value로 쓰십시오.")
-    # The quote that an earlier line opened.
-    open_quote = ""
-
-    def where(name: str) -> str:
-        told = not open_quote and (name in known or PLAUSIBLE_NAME.fullmatch(name))
-        return _at(number, name if told else "")
-
+    told = NamesTold(known)
     for number, written in enumerate(lines_of(text), start=1):
-        line = written.removesuffix("\r")
-        # Only what readers pass over: a line of other blanks is a name to them.
-        if not line.strip(" \t") or line.startswith("#"):
+        if is_passed_over(written):
             continue
-        if line.lstrip().startswith("#"):
+        script, line = _unscripted(written.removesuffix("\r"))
+        raw, equals, value = line.partition("=")
+        name = raw.strip()
+        where = _at(number, name if told.tells(name, line) else "")
+        if name.startswith("#"):
             words = Words(
                 "a comment must begin in the first column: some readers take this for a variable",
                 "주석은 첫 칸에서 시작해야 합니다. 일부 프로그램은 변수로 읽습니다",
             )
-            findings.append(_finding("comment", _at(number), words, plain))
+            findings.append(_finding("comment", where, words, plain))
             continue
-        for pattern, rule in ((EXPORT, "export"), (POWERSHELL, "powershell"), (BATCH, "batch")):
-            found = pattern.match(line)
-            if found:
-                words = Words(
-                    f"is a line of a {'shell' if rule == 'export' else 'Windows'} script ({rule})",
-                    f"스크립트 문법({rule})입니다",
-                )
-                findings.append(_finding(rule, where(found[1]), words, plain))
-                line = line[found.start(1) :]
-                break
-        raw, equals, value = line.partition("=")
+        if script:
+            words = Words(
+                f"is a line of a {'shell' if script == 'export' else 'Windows'} script ({script})",
+                f"스크립트 문법({script})입니다",
+            )
+            findings.append(_finding(script, where, words, plain))
         if not equals:
             words = Words("has no =", "= 이 없습니다")
-            findings.append(_finding("no_equals", _at(number), words, plain))
-        else:
-            name = raw.strip()
-            problems = list(_name_findings(number, raw, where(name)))
-            findings += problems
-            if not any(problem.id == "name" for problem in problems):
-                lines.append(Line(number, name, value, where(name)))
-        open_quote = still_open(open_quote, value if equals else line)
+            findings.append(_finding("no_equals", where, words, plain))
+            continue
+        problems = list(_name_findings(number, raw, where))
+        findings += problems
+        if not any(problem.id == "name" for problem in problems):
+            lines.append(Line(number, name, value, where))
     return lines, findings
 
 

@@ -27,6 +27,7 @@ from plugins.module_utils.environment_file import (
     redact,
     render,
     sha256,
+    still_open,
     value_problems,
     wanted_paths,
 )
@@ -142,7 +143,7 @@ def test_no_part_of_a_value_is_shown_of_a_file_that_holds_it(values: dict[str, s
         head, *shown = names.removesuffix("\n").split("\n")
         assert head == f"sha256 {sha256(text)}"
         assert set(shown) <= values.keys()
-        assert re.fullmatch(r"(\d line\(s\) that begin with no known name\)\n)?", untold)
+        assert re.fullmatch(r"(\d line\(s\) whose beginning is not shown\)\n)?", untold)
 
 
 @settings(max_examples=1000)
@@ -159,10 +160,14 @@ def test_no_line_of_a_secret_in_several_lines_is_shown(parts: list[str], quoted:
     ("text", "known", "told"),
     [
         ("lower=1\nB=\n", None, ["lower", "B"]),
-        ("lower=1\nDEBUG=true\nOLD_ONE=\nMIIEfoo=\nABCDEF==\n", [], ["DEBUG", "OLD_ONE"]),
+        ("lower=1\nDEBUG=true\nOLD_ONE=1\nMIIEfoo=\nABCDEF==\n", [], ["DEBUG", "OLD_ONE"]),
+        ("A_KEY=1\r\nB_KEY='1'\nC_KEY=./a\nD_KEY=가\n", [], ["A_KEY", "B_KEY", "C_KEY", "D_KEY"]),
+        ("A_KEY=1\nQJXZWY==\r\nQJXZ_WY=\nQJXZ_WZ==\n", [], ["A_KEY"]),
         ("lower=1\n", ["lower"], ["lower"]),
         ("A_KEY=one\ntwo\nB_KEY=\nC_KEY=1\n", ["C_KEY"], ["A_KEY", "C_KEY"]),
         ("A_KEY='one\nB_KEY=\nthree'\nC_KEY=1\n", ["C_KEY"], ["A_KEY", "C_KEY"]),
+        ("A_KEY='one\nB_KEY=\nthree'=\nC_KEY=1\n", ["B_KEY", "C_KEY"], ["A_KEY", "C_KEY"]),
+        ("A_KEY=one\ntwo\nB_KEY='\nC_KEY=1\n", ["C_KEY"], ["A_KEY", "C_KEY"]),
         ("# A_KEY=\n\nB_KEY=1\n", [], ["B_KEY"]),
         ("\u2028A_KEY=1\nB_KEY=1\n", ["B_KEY"], ["B_KEY"]),
     ],
@@ -171,9 +176,57 @@ def test_names_that_are_told(text: str, known: list[str] | None, told: list[str]
     assert names_told(text, known) == told
 
 
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        # Known names and others are told behind it.
+        ("one", ["KNOWN", "B_KEY"]),
+        (" 'it is' \r", ["KNOWN", "B_KEY"]),
+        # A shell may read on: others are not.
+        ("it's", ["KNOWN"]),
+        ('foo"bar', ["KNOWN"]),
+        ("'one' 'two", ["KNOWN"]),
+        ("'one' # it's", ["KNOWN"]),
+        ("'\"'", ["KNOWN"]),
+        ('"""one', ["KNOWN"]),
+        ("$(cat", ["KNOWN"]),
+        ("C:\\dir", ["KNOWN"]),
+        # The value goes on: none is.
+        ("'one", []),
+        ("`one", []),
+        ('"one \\"', []),
+        ('"one \\\\"', []),
+        ("'one\\'", []),
+        ("one\\", []),
+        ("one\\\r", []),
+        ("'one'\\", []),
+    ],
+)
+def test_names_behind_a_value_that_may_go_on(value: str, told: list[str]) -> None:
+    assert names_told(f"A_KEY={value}\nKNOWN=1\nB_KEY=1\n", ["A_KEY", "KNOWN"]) == ["A_KEY", *told]
+
+
+@pytest.mark.parametrize(
+    ("opened", "text", "still"),
+    [
+        ("", "", ""),
+        ("", "it's", ""),
+        ("", '"', '"'),
+        ('"', "it's \\\"", '"'),
+        ('"', '\\" two"', ""),
+        ("'", "' \\", "\\"),
+        ("\\", "two \\", "\\"),
+        ("\\", "'two", "'"),
+        ("\\", "two'", ""),
+    ],
+)
+def test_what_keeps_a_value_open(opened: str, text: str, still: str) -> None:
+    assert still_open(opened, text) == still
+
+
 def test_lines_that_are_not_told_are_counted() -> None:
     text = "A_KEY=one\ntwo\nthree\n"
-    assert describe(text, known=[]) == f"sha256 {sha256(text)}\nA_KEY\n(2 line(s) that begin with no known name)\n"
+    assert describe(text, known=[]) == f"sha256 {sha256(text)}\nA_KEY\n(2 line(s) whose beginning is not shown)\n"
 
 
 def test_a_file_that_somebody_else_wrote() -> None:
@@ -199,6 +252,42 @@ def test_redaction() -> None:
     secrets = {"SHORT": "true", "PART": "canary", "WHOLE": SECRET, "NUMBER": 123456789, "LIST": ["x"]}
     text = f"key {SECRET}, canary, true, 123456789"
     assert redact(text, secrets) == "key [WHOLE], [PART], true, [NUMBER]"
+
+
+@pytest.mark.parametrize(
+    ("text", "secrets", "shown"),
+    [
+        ("<abcdefghij>", {"A": "abcdef", "B": "efghij"}, "<[A][B]>"),
+        ("<abcdefghij>", {"B": "abcdef", "A": "efghij"}, "<[B][A]>"),
+        ("<abcdefghijkl>", {"A": "abcdefgh", "B": "efghij", "C": "ijklmn", "D": "defghi"}, "<[A][D][B]kl>"),
+        ("<abcabcabcabc>", {"A": "abcabc"}, "<[A]>"),
+        ("<abcdefabcdef>", {"A": "abcdef"}, "<[A][A]>"),
+        ("<abcdef>", {"A": "abcdef", "B": "abcdef"}, "<[A]>"),
+        # A name is none of the text's, whatever it is.
+        ("<abcdefgh>", {"SECRET": "abcdef", "A": "SECRET"}, "<[SECRET]gh>"),
+        ("", {"A": "abcdef"}, ""),
+    ],
+)
+def test_redaction_of_secrets_that_overlap(text: str, secrets: dict[str, str], shown: str) -> None:
+    assert redact(text, secrets) == shown
+
+
+@settings(max_examples=1000)
+@given(
+    st.lists(st.sampled_from(["a", "b", "aba", "ababab"]), max_size=8).map("".join),
+    st.lists(st.sampled_from(["ababab", "bababa", "abaaba", "abababa", "babababb"]), max_size=3),
+)
+def test_redaction_leaves_exactly_what_stands_in_no_secret(text: str, secrets: list[str]) -> None:
+    hidden = {
+        place
+        for secret in secrets
+        for start in range(len(text))
+        if text.startswith(secret, start)
+        for place in range(start, start + len(secret))
+    }
+    shown = redact(text, {str(number): secret for number, secret in enumerate(secrets)})
+    left = "".join(character for place, character in enumerate(text) if place not in hidden)
+    assert re.sub(r"\[\d\]", "", shown) == left
 
 
 LINES = "first-half\u2028second-half\x85third"

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plugins.module_utils import environment_lint
+from plugins.module_utils.environment_file import names_told
 from plugins.module_utils.environment_lint import (
     decode,
     lint,
@@ -22,7 +23,7 @@ from plugins.module_utils.environment_lint import (
     quoted,
     vault_values,
 )
-from plugins.module_utils.findings import errors
+from plugins.module_utils.findings import Finding, errors
 
 TABLE: dict[str, dict[str, Any]] = {
     "SECRET_KEY": {"secret": True, "variable": "vault_secret_key"},
@@ -51,6 +52,11 @@ def found(data: bytes | str) -> set[tuple[str, str]]:
     """(rule, where) of the errors."""
     _, findings = lint(data.encode() if isinstance(data, str) else data, TABLE)
     return {(finding.id, finding.subject) for finding in errors(findings)}
+
+
+def subjects(findings: list[Finding]) -> set[str]:
+    """How the lines are named of which something is said."""
+    return {finding.subject for finding in findings if finding.subject.startswith("line")}
 
 
 def test_a_good_file_has_no_problem() -> None:
@@ -195,10 +201,68 @@ def test_no_value_is_told(name: str, value: str, quote: str) -> None:
     ["MIIE_B64=", " MIIE_B64=", "MIIE_B64 =x", "export MIIE_B64=x", "$env:MIIE_B64=x", "set MIIE_B64=x", "EXTRA='x'"],
 )
 def test_within_a_quote_that_is_not_closed_nothing_is_told_but_lines(line: str) -> None:
-    _, findings = lint(f'SECRET_KEY="-----BEGIN\nabc\n{line}\n-----END"\nA_B=1\n'.encode(), TABLE)
-    assert {finding.subject for finding in findings if finding.subject.startswith("line")} == {
-        "line 1: SECRET_KEY", "line 2", "line 3", "line 4", "line 5: A_B",
-    }  # fmt: skip
+    _, findings = lint(f'SECRET_KEY="-----BEGIN\nabc\n{line}\n-----END"\nA_B=1\nEXTRA="\n'.encode(), TABLE)
+    assert subjects(findings) == {"line 1: SECRET_KEY", "line 2", "line 3", "line 4", "line 5", "line 6: EXTRA"}
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("A_B=1\nUNKNOWN=1\nEXTRA='x'\n", {"line 1: A_B", "line 2: UNKNOWN", "line 3: EXTRA"}),
+        ("A_B=1\r\nQJXZ_WY=\r\nQJXZWY==\r\n", {"line 1", "line 1: A_B", "line 2", "line 3"}),
+        ("A_B=1\nrest\nC_D=1\nEXTRA='x'\n", {"line 1: A_B", "line 2", "line 3", "line 4: EXTRA"}),
+        ("A_B=1\n  # rest\nC_D=1\nEXTRA='x'\n", {"line 1: A_B", "line 2", "line 3", "line 4: EXTRA"}),
+        (" A_B=1\nC_D=1\n EXTRA=x\n", {"line 1", "line 2", "line 3: EXTRA"}),
+        ("export A_B=1\nset C_D=1\n", {"line 1: A_B", "line 2: C_D"}),
+        ("export A_B\nC_D=1\nEXTRA\n", {"line 1", "line 2", "line 3: EXTRA"}),
+    ],
+)
+def test_behind_a_broken_line_only_known_names_are_told(text: str, told: set[str]) -> None:
+    _, findings = lint(text.encode(), TABLE)
+    assert subjects(findings) == told
+
+
+@settings(max_examples=1000)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["EXTRA=", "DEBUG", "A_B=", "C_D=1", "EF=", ""]),
+            st.text(alphabet="Q7=_'\"\\ \t\r#", max_size=8),
+        )
+    )
+)
+def test_no_name_is_told_that_a_diff_would_hide(written: list[tuple[str, str]]) -> None:
+    text = "".join(f"{begin}{rest}\n" for begin, rest in written)
+    _, findings = lint(text.encode(), TABLE)
+    told = {subject.partition(": ")[2] for subject in subjects(findings)} - {""}
+    # Only the lint reads a name with blanks around it as it was meant.
+    assert told <= {*names_told(text, TABLE), *TABLE}
+
+
+@settings(max_examples=1000)
+@given(
+    st.from_regex(r"\A[A-Z]([A-Z0-9_]{0,14}[A-Z0-9])?\Z").filter(lambda line: line not in TABLE),
+    st.sampled_from(["=", "=="]),
+    st.text(alphabet=" \t\r\x0b\u2028\u200b\ufeff'\"`\\,;)]}>#=", max_size=4),
+    st.sampled_from(["", "'", '"']),
+)
+def test_the_padded_end_of_a_key_is_no_name(line: str, padding: str, behind: str, quote: str) -> None:
+    text = f"SECRET_KEY={quote}one\n{line}{padding}{behind}\nEXTRA='\n"
+    assert set(names_told(text, TABLE)) <= {"SECRET_KEY", "EXTRA"}
+    _, findings = lint(text.encode(), TABLE)
+    assert subjects(findings) <= {"line 1", "line 1: SECRET_KEY", "line 2", "line 3", "line 3: EXTRA"}
+
+
+@settings(max_examples=1000)
+@given(
+    st.sampled_from(["'", '"', "`", '"""', 'a"', "it's ", "'a' 'b", "$(", '"\\"', "a\\\n", "'\\'"]),
+    st.lists(st.text(alphabet="AB9_+/= '\"`$\\#\r\u2028", max_size=12), min_size=1, max_size=5),
+)
+def test_no_name_is_made_of_a_value_that_may_go_on(begin: str, parts: list[str]) -> None:
+    text = "\n".join([f"SECRET_KEY={begin}", *(f"Q7W_{part}" for part in parts), "EXTRA='"])
+    assert set(names_told(text, TABLE)) <= {"SECRET_KEY", "EXTRA"}
+    _, findings = lint(text.encode(), TABLE)
+    assert all("Q7W" not in finding.subject + finding.text_en + finding.text_ko for finding in findings)
 
 
 @settings(max_examples=800)
