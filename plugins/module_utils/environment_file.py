@@ -9,6 +9,7 @@ escapes, no interpolation, no blanks around the value. Anything else is refused 
 from __future__ import annotations
 
 import hashlib
+import html
 import json
 import posixpath
 import re
@@ -34,6 +35,11 @@ COMPLETE_VALUE = re.compile(rf"([{QUOTES}]?)[^{re.escape(SPECIAL)}]*\1")
 FILE_MODE = "0600"
 # Shorter values are words of their own ("5432", "true"): masking them would make a log unreadable and hide nothing.
 SHORTEST_MASKED = 6
+# How JSON and addresses write a character by its number, whose digits may be written large or small.
+ESCAPE = re.compile(r"\\u[0-9a-f]{4}")
+PERCENT = re.compile(r"%[0-9A-F]{2}")
+SEPARATOR_ESCAPES = {ord(character): f"\\u{ord(character):04x}" for character in "\u2028\u2029"}
+GO_ESCAPES = {**SEPARATOR_ESCAPES, **{ord(character): f"\\u{ord(character):04x}" for character in "<>&"}}
 # Of a secret that is cut into lines, which no word of a log is by chance.
 SHORTEST_PIECE_MASKED = 4
 
@@ -214,15 +220,22 @@ def _spellings(value: str) -> Iterator[str]:
     cut = pieces(value)
     for part in (value, "\n".join(cut), *(piece for piece in cut if len(piece) >= SHORTEST_PIECE_MASKED)):
         yield part
-        # JSON with and without Unicode in it; YAML in quotes differs from it in three characters.
+        # JSON with and without Unicode in it.
         for ascii_only in (True, False):
             escaped = json.dumps(part, ensure_ascii=ascii_only)[1:-1]
-            yield escaped
-            yield escaped.replace("\x85", "\\N").replace("\u2028", "\\L").replace("\u2029", "\\P")
-        # Python's text and bytes, and an address.
+            for spelling in (escaped, ESCAPE.sub(lambda found: found[0].upper().replace("\\U", "\\u"), escaped)):
+                yield spelling
+                # YAML in quotes differs in three characters; PHP escapes the slash, Go what means something to HTML.
+                yield spelling.replace("\x85", "\\N").replace("\u2028", "\\L").replace("\u2029", "\\P")
+                yield spelling.replace("/", "\\/")
+                yield spelling.translate(SEPARATOR_ESCAPES)
+                yield spelling.translate(GO_ESCAPES)
+        # Python's text and bytes, HTML, and an address.
         encoded = part.encode("utf-8", "surrogatepass")
         yield from (repr(part)[1:-1], ascii(part)[1:-1], repr(encoded)[2:-1])
-        yield from (quote(encoded), quote(encoded, safe=""), quote_plus(encoded))
+        yield from (html.escape(part, quote=False), html.escape(part), html.escape(part).replace("&#x27;", "&#39;"))
+        for address in (quote(encoded), quote(encoded, safe=""), quote_plus(encoded)):
+            yield from (address, PERCENT.sub(lambda found: found[0].lower(), address))
 
 
 def _name_problems(settings: Mapping[str, object], secrets: Mapping[str, object]) -> list[str]:

@@ -31,8 +31,13 @@ def words(line: str) -> list[str]:
 
 
 def is_break(character: str) -> bool:
-    """Whether it could end a line for somebody, or is a control character."""
-    return unicodedata.category(character) in BREAKING
+    """Whether it could end a line for somebody, or is a control character or none at all."""
+    return unicodedata.category(character) in BREAKING or _is_noncharacter(ord(character))
+
+
+def _is_noncharacter(code: int) -> bool:
+    """Of Unicode's code points those that never become characters: readers drop them, or end there."""
+    return code & 0xFFFE == 0xFFFE or 0xFDD0 <= code <= 0xFDEF
 
 
 def breaks_in(text: str) -> list[str]:

@@ -333,6 +333,23 @@ def test_redaction_of_what_is_escaped(secret: str) -> None:
     assert [redact(printed, {"KEY": secret}) for printed in quoted] == ["[KEY]"] * 3
 
 
+@pytest.mark.parametrize(
+    "printed",
+    [
+        r"p/a&b<c>\"é' \u2028z",
+        r"p/a\u0026b\u003cc\u003e\"é' \u2028z",
+        r"p\/a&b<c>\"\u00e9' \u2028z",
+        r"p/a&b<c>\"\u00E9' \u2028z",
+        "p/a&amp;b&lt;c&gt;\"é' \u2028z",
+        "p/a&amp;b&lt;c&gt;&quot;é&#x27; \u2028z",
+        "p/a&amp;b&lt;c&gt;&quot;é&#39; \u2028z",
+        "p%2fa%26b%3cc%3e%22%c3%a9%27%20%e2%80%a8z",
+    ],
+)
+def test_redaction_of_what_other_programs_escape(printed: str) -> None:
+    assert redact(printed, {"KEY": "p/a&b<c>\"é' \u2028z"}) == "[KEY]"
+
+
 @given(breaking.filter(lambda value: len(value) >= 6))
 def test_redaction_leaves_no_secret_as_it_was(secret: str) -> None:
     assert redact(f"<{secret}>", {"KEY": secret}) == "<[KEY]>"

@@ -42,7 +42,8 @@ def test_words_are_parted_by_spaces_and_tabs_alone() -> None:
 
 def test_breaks_are_told_by_code_point_once() -> None:
     assert breaks_in("a\u2028b\x85c\u2028d\t\x7f") == ["U+2028", "U+0085", "U+0009", "U+007F"]
-    assert breaks_in("아카데미 a\u00a0b\u3000c\u200bd") == []
+    assert breaks_in("아카데미 a\u00a0b\u3000c\u200bd\ufdcf\ufdf0\ufffd") == []
+    assert breaks_in("\ufffe\uffff\U0010ffff\ufdd0\ufdef") == ["U+FFFE", "U+FFFF", "U+10FFFF", "U+FDD0", "U+FDEF"]
 
 
 def test_pieces_are_what_any_reader_may_make_of_it() -> None:
