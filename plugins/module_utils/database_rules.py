@@ -25,8 +25,8 @@ IDENTIFIER = re.compile(r"(?=.{1,63}$)[a-z](-?[a-z0-9])*")
 DATABASE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")
 # There from the beginning (facts 1.6), so that they cannot be created.
 EXISTING_DATABASES = frozenset({"template0", "template1"})
-# The T classes that run PostgreSQL 15 and newer are these two; the rest is judged by its form.
-INSTANCE_CLASS = re.compile(r"db\.(t3|t4g|[a-su-z][a-z]*\d+[a-z-]*)\.(micro|small|medium|large|(\d+)?xlarge)")
+# The first two families of T run no PostgreSQL 15; the rest is judged by its form, also families yet to come.
+INSTANCE_CLASS = re.compile(r"db\.(?!t[12]\.)[a-z]+\d+[a-z-]*\.(micro|small|medium|large|(\d+)?xlarge)")
 
 
 def smallest_maximum(allocated_gib: int) -> int:

@@ -47,6 +47,7 @@ def test_good_inputs_have_no_problem() -> None:
         ("database_name", "template1"),
         ("database_instance_class", "t4g.micro"),
         ("database_instance_class", "db.t4g.mirco"),
+        ("database_instance_class", "db.t2.micro"),
         ("database_port", 1149),
         ("database_port", 65536),
         ("database_allocated_storage_gib", 19),

@@ -80,7 +80,13 @@ def test_what_passes_passes() -> None:
         "release": ["0.1.0", "4f1c2d9", "_x"],
         "stage": ["test"],
         "owner": ["demo", "홍길동", "Kim Lee", "kim+ops@example.com"],
-        "database_instance_class": ["db.t3.micro", "db.t4g.2xlarge", "db.m7g.large", "db.x2iedn.16xlarge"],
+        "database_instance_class": [
+            "db.t3.micro",
+            "db.t4g.2xlarge",
+            "db.m7g.large",
+            "db.x2iedn.16xlarge",
+            "db.t5g.micro",
+        ],
         "image_platform": ["linux/arm64"],
     }
     for variable, values in right.items():
