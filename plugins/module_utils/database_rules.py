@@ -25,8 +25,9 @@ IDENTIFIER = re.compile(r"(?=.{1,63}$)[a-z](-?[a-z0-9])*")
 DATABASE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")
 # There from the beginning (facts 1.6), so that they cannot be created.
 EXISTING_DATABASES = frozenset({"template0", "template1"})
-# The first two families of T run no PostgreSQL 15; the rest is judged by its form, also families yet to come.
-INSTANCE_CLASS = re.compile(r"db\.(?!t[12]\.)[a-z]+\d+[a-z-]*\.(micro|small|medium|large|(\d+)?xlarge)")
+# Of the T families of today these two run PostgreSQL 15 and newer; those to come, and all others, are judged by their form.
+FAMILIES = r"t3|t4g|t([5-9]|\d\d)[a-z-]*|[a-su-z][a-z]*\d+[a-z-]*"
+INSTANCE_CLASS = re.compile(rf"db\.({FAMILIES})\.(micro|small|medium|large|(\d+)?xlarge)")
 
 
 def smallest_maximum(allocated_gib: int) -> int:
