@@ -25,7 +25,7 @@ IDENTIFIER = re.compile(r"(?=.{1,63}$)[a-z](-?[a-z0-9])*")
 DATABASE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")
 # There from the beginning (facts 1.6), so that they cannot be created.
 EXISTING_DATABASES = frozenset({"template0", "template1"})
-# Of the T families of today these two run PostgreSQL 15 and newer; those to come, and all others, are judged by their form.
+# Of the T families of today these two run PostgreSQL 15 and newer; those to come, and all others, are judged by form.
 FAMILIES = r"t3|t4g|t([5-9]|\d\d)[a-z-]*|[a-su-z][a-z]*\d+[a-z-]*"
 INSTANCE_CLASS = re.compile(rf"db\.({FAMILIES})\.(micro|small|medium|large|(\d+)?xlarge)")
 
