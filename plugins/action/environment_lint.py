@@ -61,10 +61,11 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             changed=False,
             findings=[finding.as_dict() for finding in findings],
             report=lines,
-            settings=plain_settings(values, rows, resolved.values),
             names_changed=[],
         )
         broken = errors(findings)
+        # Where lines are broken, what stands behind a name may be the rest of a secret.
+        result["settings"] = {} if broken else plain_settings(values, rows, resolved.values)
         if broken:
             title = [
                 f"{arguments['path']}: {len(broken)} problem(s) must be mended first; nothing was imported.",

@@ -70,7 +70,9 @@ report:
   type: list
   elements: str
 settings:
-  description: Variables of the inventory that the file gives another value than the inventory does. None is a secret.
+  description:
+    - Variables of the inventory that the file gives another value than the inventory does. None is a secret.
+    - Empty where anything is wrong with the file.
   returned: always
   type: dict
 names_changed:

@@ -55,7 +55,7 @@ def test_nobody_is_started_for_a_release_without_images() -> None:
 
 def test_a_host_cannot_stop_itself_while_it_is_deployed_to() -> None:
     with support.background_playbook("playbooks/deploy.yml", *THIS_RELEASE, name="deploy-killed") as run:
-        run.wait_for_line(support.task("Look at Docker"), MOMENT_TIMEOUT_SECONDS)
+        run.wait_for_line(support.task("Decide what Docker needs"), MOMENT_TIMEOUT_SECONDS)
         assert states() == dict.fromkeys(WORKERS, "running")
         assert {name for name in HOSTS if "HoldUntil" in tags(name)} == WORKERS
         for name in WORKERS:

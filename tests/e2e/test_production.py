@@ -116,7 +116,7 @@ MOMENTS = (
     Moment("while the database is created", support.task("Wait until the database works")),
     Moment("between repositories", between("academy-messaging-worker:")),
     Moment("between log groups", between("/academy/academy-messaging-worker")),
-    Moment("while instances are launched", support.task("create | Launch the instance"), 1.5),
+    Moment("while instances are launched", support.task("Launch the instance"), 1.5),
     Moment("with the starter's function, without its rule", support.task("Let the schedule rule invoke the function")),
     Moment("between alarms", between("academy-ai-jobs-lite-dlq-not-empty")),
     Moment("inside docker build", support.task("build | Build what is missing"), 3),
@@ -125,11 +125,14 @@ MOMENTS = (
     Moment("inside mkswap", host=API_HOST, program="mkswap", playbook=(LAST_PART,)),
     Moment("inside mkfs", host=VIDEO_HOST, program="mkfs.xfs", playbook=(LAST_PART,)),
     Moment("before the mount", support.task("mount | Mount it now and at every boot"), playbook=(LAST_PART,)),
-    Moment("inside dnf", support.task("Install Docker and the credential helper"), 4, playbook=(LAST_PART,)),
-    Moment("while Docker starts", support.task("Start Docker, now and at every boot"), 0.5, playbook=(LAST_PART,)),
+    Moment("inside dnf", support.task("host_configuration : Install packages"), 4, playbook=(LAST_PART,)),
+    Moment(
+        "while Docker starts", support.task("host_configuration : Start and enable units"), 0.5, playbook=(LAST_PART,)
+    ),
     Moment(
         "with the watchdog's files, without its units",
-        support.task("watchdog : change | Have systemd read its files again"),
+        host=VIDEO_HOST,
+        is_so="test -e /etc/systemd/system/academy-watchdog.timer && ! systemctl is-active academy-watchdog.timer",
         playbook=(LAST_PART,),
     ),
     Moment("inside docker pull", support.task("Pull its image by digest"), 1, playbook=(LAST_PART,)),

@@ -345,6 +345,13 @@ def test_a_broken_file_is_judged_by_line_and_nothing_is_imported(desk: Desk) -> 
     assert not desk.vault.exists()
 
 
+def test_a_line_of_a_secret_is_no_setting(desk: Desk) -> None:
+    desk.file.write_text('SECRET_KEY="-----BEGIN\nDB_NAME=q7Wzz\n-----END"\n', encoding="utf-8")
+    run = desk.env().expect(2)
+    assert "line 1: SECRET_KEY: " in run.output
+    assert "q7W" not in run.output
+
+
 def test_secrets_go_into_the_vault_and_nowhere_else(desk: Desk) -> None:
     desk.write(GOOD)
     assert desk.env("-e", "env_import=true", "--check").expect().changed() == {"localhost": 1}

@@ -84,4 +84,7 @@ def test_what_the_file_held_is_told_by_name(printed: dict[str, str], case: str) 
 
 
 def test_such_a_value_is_refused(printed: dict[str, str]) -> None:
-    assert "SECRET_KEY: contains a line break or control character (U+2028)" in printed[REFUSED] + printed["errors"]
+    assert (
+        "SECRET_KEY: contains a line break, control character or noncharacter (U+2028)"
+        in printed[REFUSED] + printed["errors"]
+    )
