@@ -268,8 +268,8 @@ def value_problems(text: str | None, *, secret: bool) -> list[str]:
         (text.startswith("#") or " #" in text, "contains a # where a reader takes the rest for a comment; remove it"),
         (
             bool(breaks),
-            f"contains a line break, control character or noncharacter ({', '.join(breaks)}); a value is one line: take "
-            "it out (encode a key in base64)",
+            f"contains a line break, control character or noncharacter ({', '.join(breaks)}); a value is one line: "
+            "take it out (encode a key in base64)",
         ),
         (any("\ud800" <= character <= "\udfff" for character in text), "is not UTF-8; save the variables as UTF-8"),
     ]
