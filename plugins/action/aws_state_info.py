@@ -34,7 +34,6 @@ class ActionModule(AwsInfoAction):
         "instance_types": NAMES,
         "image_parameters": NAMES,
         "launch_template_names": NAMES,
-        "spot_request_filters": {"type": "dict"},
     }
     RULES: ClassVar[Mapping[str, Any]] = {"required_by": {"security_group_names": ["minimum_zones"]}}
 

@@ -1,13 +1,13 @@
 # Copyright: academy.deploy contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Kinds of hosts and the names of their roles, for templates."""
+"""Kinds of hosts, for inventories."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ansible_collections.academy.deploy.plugins.module_utils.identity import kinds_of_hosts, role_name
+from ansible_collections.academy.deploy.plugins.module_utils.identity import kinds_of_hosts
 
 
 def identity_kinds(
@@ -25,4 +25,4 @@ def identity_kinds(
 
 class FilterModule:
     def filters(self) -> dict[str, Callable[..., Any]]:
-        return {"host_role_name": role_name, "identity_kinds": identity_kinds}
+        return {"identity_kinds": identity_kinds}

@@ -402,18 +402,14 @@ def _read_volumes(ec2: Client, instance_ids: Sequence[str]) -> list[Record]:
     return [_tagged(volume) for volume in ask_all(ec2, "describe_volumes", "Volumes", Filters=filters)]
 
 
-def read_spot_requests(ec2: Client, filters: Mapping[str, Any]) -> list[Record]:
-    found = ask_all(ec2, "describe_spot_instance_requests", "SpotInstanceRequests", Filters=filters_of(filters))
-    return [_tagged(request) for request in found]
-
-
 def _requests_behind(ec2: Client, instances: Sequence[Record]) -> dict[str, Record]:
     """The requests of those that are Spot instances."""
     ids = [instance["spot_instance_request_id"] for instance in instances if "spot_instance_request_id" in instance]
     if not ids:
         return {}
-    found = read_spot_requests(ec2, {"spot-instance-request-id": ids})
-    return {request["spot_instance_request_id"]: request for request in found}
+    filters = filters_of({"spot-instance-request-id": ids})
+    found = ask_all(ec2, "describe_spot_instance_requests", "SpotInstanceRequests", Filters=filters)
+    return {request["SpotInstanceRequestId"]: _tagged(request) for request in found}
 
 
 def read_launch_templates(ec2: Client, names: Sequence[str]) -> Record:
@@ -498,7 +494,6 @@ SECTIONS = (
     Section("instance_types", "instance_types", "ec2", read_instance_types),
     Section("images", "image_parameters", "ssm", read_image, each=True),
     Section("launch_templates", "launch_template_names", "ec2", read_launch_templates),
-    Section("spot_requests", "spot_request_filters", "ec2", read_spot_requests),
 )
 
 

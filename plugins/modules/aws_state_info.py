@@ -88,9 +88,6 @@ options:
     description: EC2 launch templates.
     type: list
     elements: str
-  spot_request_filters:
-    description: Spot requests that these filters of C(DescribeSpotInstanceRequests) let through.
-    type: dict
 notes:
   - O(debug_botocore_endpoint_logs) says nothing here.
 extends_documentation_fragment:
@@ -117,12 +114,6 @@ EXAMPLES = r"""
       tag:Project: academy
       instance-state-name: running
     instance_types: [t4g.medium]
-
-- name: See which Spot requests would launch an instance again
-  academy.deploy.aws_state_info:
-    spot_request_filters:
-      tag:Project: academy
-      state: [open, active, disabled]
 
 - name: See the queues and what may use them
   academy.deploy.aws_state_info:
@@ -239,11 +230,4 @@ launch_templates:
     default version, in snake case) and C(tags).
   returned: when O(launch_template_names) is given
   type: dict
-spot_requests:
-  description: >-
-    The Spot requests, as C(DescribeSpotInstanceRequests) tells them, in snake case. Each has among others
-    C(spot_instance_request_id), C(type), C(state), C(instance_interruption_behavior), C(instance_id) and C(tags).
-  returned: when O(spot_request_filters) is given
-  type: list
-  elements: dict
 """

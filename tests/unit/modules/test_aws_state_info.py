@@ -425,18 +425,6 @@ def test_a_spot_instance_with_the_request_behind_it(
     assert found["spot_request"] == expected
 
 
-def test_spot_requests_that_stand(aws: Aws) -> None:
-    filters = {"tag:Project": "academy", "state": ["open", "active", "disabled"]}
-    asked = [
-        {"Name": "tag:Project", "Values": ["academy"]},
-        {"Name": "state", "Values": ["open", "active", "disabled"]},
-    ]
-    aws["ec2"].add_response(
-        "describe_spot_instance_requests", {"SpotInstanceRequests": [SPOT_REQUEST]}, {"Filters": asked}
-    )
-    assert observe({"spot_request_filters": filters}, aws.client) == {"spot_requests": [READ_SPOT_REQUEST]}
-
-
 def test_launch_templates_with_what_their_default_version_says(aws: Aws) -> None:
     ec2 = aws["ec2"]
     template = {
