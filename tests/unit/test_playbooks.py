@@ -9,6 +9,8 @@ from typing import Any
 
 import yaml
 
+from plugins.module_utils.plan.roles import ROLES
+
 PLAYBOOKS = Path(__file__).resolve().parents[2] / "playbooks"
 
 
@@ -59,3 +61,36 @@ def test_a_host_with_a_job_is_left_by_every_play_that_changes_workers() -> None:
     assert left == [play["name"] for play in after if "roles" in play and play["hosts"] != "api:&reached"]
     note = found["Let the workers go"]["tasks"][0]
     assert "not __configure_is_busy" in note["when"]
+
+
+# Roles without inputs of their own to judge, or whose inputs are given by another role.
+UNJUDGED = {"account", "hold", "reachability"}
+WORKERS = {"messaging_worker", "video_worker", "ai_worker"}
+
+
+def test_the_preflight_judges_the_inputs_of_every_role_where_it_runs() -> None:
+    runs: dict[str, set[str]] = {}
+    for name in ("provision.yml", "images.yml", "configure.yml"):
+        for play in plays(name).values():
+            for entry in play.get("roles", []):
+                role, condition = entry["role"].rpartition(".")[2], str(entry.get("when", ""))
+                # One that decides for each host is asked with the hosts' inputs, wherever it runs.
+                each_host = role in ROLES and ROLES[role].each_host
+                for where in {"instances"} if each_host else places(play["hosts"], condition):
+                    runs.setdefault(where, set()).add(role)
+    vars_file = PLAYBOOKS.parent / "roles/preflight/vars/main.yml"
+    judged = yaml.safe_load(vars_file.read_text(encoding="utf-8"))["__preflight_roles"]
+    assert {where: set(roles) - UNJUDGED for where, roles in judged.items()} == {
+        where: roles - UNJUDGED for where, roles in runs.items()
+    }
+
+
+def places(hosts: str, condition: str) -> set[str]:
+    """The groups on whose hosts a role runs, as the preflight names them."""
+    if hosts == "localhost":
+        return {"control"}
+    named = {group for group in WORKERS if f"'{group}' in group_names" in condition}
+    if named:
+        return named
+    # Only these stop themselves.
+    return {"video_worker", "ai_worker"} if condition == "instance_may_be_stopped" else {hosts.partition(":")[0]}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
 import sys
 import sysconfig
 from collections.abc import Iterator
@@ -193,3 +194,16 @@ def test_engines_behind_ssh_need_no_paramiko() -> None:
 def test_the_closure_is_that_of_its_names(name: str) -> None:
     assert name in closure(name)
     assert "moto" not in closure(name)
+
+
+def test_nothing_that_is_published_needs_the_embedded_cloud() -> None:
+    ignored = yaml.safe_load((ROOT / "galaxy.yml").read_text(encoding="utf-8"))["build_ignore"]
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split(
+        "\n"
+    )
+    published = [
+        file for file in tracked if file and not any(file == entry or file.startswith(f"{entry}/") for entry in ignored)
+    ]
+    assert "roles/queues/tasks/main.yml" in published
+    code = [file for file in published if not file.endswith(".md") and file != "galaxy.yml" and (ROOT / file).is_file()]
+    assert [file for file in code if "localcloud" in (ROOT / file).read_text(encoding="utf-8", errors="replace")] == []
