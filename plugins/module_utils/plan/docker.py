@@ -69,8 +69,8 @@ def decide(inputs: Values, found: Values) -> Plan:
     files = host.path_changes(found, paths(inputs), WHY)
     outdated = CONFIGURATION if host.is_rewritten(files, CONFIGURATION) or _is_newer(found) else ""
     if packages:
-        # With the package come the unit and its state.
-        found = {**found, "units": {UNIT: {**found["units"][UNIT], "active_state": "unknown"}}}
+        # With a package the unit may come, or be another one.
+        found = {**found, "units": {UNIT: {**found["units"][UNIT], "unit_file_state": "unknown"}}}
     return Plan(changes=[*packages, *files, *host.unit_changes(UNIT, found, WHY, wanted=True, outdated=outdated)])
 
 

@@ -89,9 +89,11 @@ def unit_changes(name: str, found: Values, why: str, *, wanted: bool, outdated: 
         stopped = Difference("load_state", unit["load_state"], "not-found")
         return [Change(name, "remove", (stopped,), why, {"stopped": {}})] if unit["load_state"] != "not-found" else []
     differences = [Difference(key, unit[key], value) for key, value in UP.items() if unit[key] != value]
-    apply: dict[str, Values] = {"started": {}} if differences else {"restarted": {}} if outdated else {}
-    if outdated and not differences:
-        differences = [Difference("configuration", "older", outdated)]
+    apply: dict[str, Values] = {"started": {}} if differences else {}
+    # One that does not run reads its files when it starts; one that runs is not restarted by being enabled.
+    if outdated and unit["active_state"] == UP["active_state"]:
+        differences.append(Difference("configuration", "older", outdated))
+        apply["restarted"] = {}
     if unit["need_daemon_reload"]:
         differences.append(Difference("unit files", "changed since systemd read them", "read"))
         apply["reloaded"] = {}

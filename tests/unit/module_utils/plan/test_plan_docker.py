@@ -137,3 +137,23 @@ def test_what_a_login_by_hand_left_is_not_shown_and_a_configuration_is() -> None
     assert told in str(shown)
     assert LOGIN not in ROLE.reads(INPUTS)["contents"]
     assert CONFIGURATION in ROLE.reads(INPUTS)["contents"]
+
+
+@pytest.mark.parametrize(
+    ("broken", "steps"),
+    [
+        (("units", UNIT, {"unit_file_state": "disabled"}), {}),
+        (
+            ("packages", "python3-requests", None),
+            {"packages": ["python3-requests"], "reloaded": ["python3-requests"]},
+        ),
+    ],
+    ids=["disabled", "a package removed"],
+)
+def test_a_daemon_that_runs_gets_its_configuration_whatever_else_is_wrong(
+    broken: tuple[str, str, Any], steps: dict[str, Any]
+) -> None:
+    found = state("paths", CONFIGURATION, sha256="0")
+    part, name, change = broken
+    found[part][name] = {**found[part][name], **change} if change else None
+    assert needed(found) == {**steps, "files": [CONFIGURATION], "started": [UNIT], "restarted": [UNIT]}
