@@ -44,7 +44,7 @@ class Host:
     tags: Mapping[str, str] = field(default_factory=dict)
     command: Command = NO_COMMAND
     has_answered: bool = False
-    silence: str | None = None  # what SSH said of a host that was asked and did not answer
+    silence: str = ""  # what SSH said of a host that was asked and did not answer
     is_held: bool = False  # by this run, as the next two
     is_marked: bool = False
     is_started: bool = False
@@ -66,7 +66,7 @@ class Host:
             found.get("aws_tags", {}),
             Command(found["inventory_dir"], found["aws_region"]),
             has_answered=bool(answer) and not answer.get("failed"),
-            silence=answer["msg"] if answer.get("failed") else None,
+            silence=(answer["msg"] or "nothing") if answer.get("failed") else "",
             is_held=HELD in found,
             is_marked=bool(marked) and not any(marked.get(key) for key in ("skipped", "unreachable", "failed")),
             is_started=STARTED in found,
@@ -86,7 +86,7 @@ class Host:
 
     @property
     def was_asked(self) -> bool:
-        return self.has_answered or self.silence is not None
+        return self.has_answered or bool(self.silence)
 
     @property
     def release(self) -> str:
@@ -188,7 +188,7 @@ def to_note(run: Run, hosts: Sequence[Host], excluded: Sequence[str]) -> list[st
 
 def unreached(hosts: Sequence[Host]) -> list[Host]:
     """The hosts that do not answer, without those that have stopped themselves meanwhile."""
-    return [host for host in hosts if host.silence is not None and not host.has_stopped]
+    return [host for host in hosts if host.silence and not host.has_stopped]
 
 
 def may_be_stopping(hosts: Sequence[Host]) -> list[str]:
@@ -236,8 +236,8 @@ def decide(run: Run, hosts: Sequence[Host], api_hosts: Sequence[Host]) -> dict[s
         "waiting": [name for name in waits if name not in is_busy],
         "to_note": to_note(run, hosts, [*is_busy, *waits]),
         # Also what an earlier run has left. Of a host that does not answer the watchdog's file ends by itself.
-        "to_release": names(host for host in held if host.silence is None),
-        "to_untag": names(host for host in held if host.silence is not None),
+        "to_release": names(host for host in held if not host.silence),
+        "to_untag": names(host for host in held if host.silence),
         "may_be_stopping": may_be_stopping(hosts),
         "unreached": host_reports(hosts),
     }

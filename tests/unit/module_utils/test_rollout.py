@@ -40,11 +40,11 @@ CONTAINERS = {
 RUN = Run(RELEASE, groups=GROUPS, containers=CONTAINERS)
 
 
-def variables(state: str | None = "running", *, worker: bool = True, **found: Any) -> dict[str, Any]:
+def variables(state: str | None = "running", *, worker: bool = True) -> dict[str, Any]:
     """What is read of a host; nothing of AWS's where there is no instance."""
     aws = {} if state is None else {"aws_state": {"name": state}, "aws_instance_id": "i-1", "aws_tags": {"Name": HOST}}
     known = {"instance_may_be_stopped": worker, "inventory_dir": COMMAND.inventory, "aws_region": COMMAND.region}
-    return {**known, **aws, **found}
+    return {**known, **aws}
 
 
 def host(state: str = "running", *, name: str = HOST, worker: bool = True, answers: bool = True, **tags: str) -> Host:
@@ -66,12 +66,12 @@ def lists(decided: dict[str, Any], *keys: str) -> set[str]:
     ],
 )
 def test_which_hosts_answer(found: dict[str, Any], answers: bool, was_asked: bool) -> None:
-    seen = Host.of(HOST, variables(**found))
+    seen = Host.of(HOST, {**variables(), **found})
     assert (seen.answers, seen.was_asked) == (answers, was_asked)
 
 
 def test_a_host_that_has_stopped_since_it_answered_answers_no_more() -> None:
-    assert not Host.of(HOST, variables("stopped", **{ANSWER: {"elapsed": 1}})).answers
+    assert not Host.of(HOST, {**variables("stopped"), ANSWER: {"elapsed": 1}}).answers
 
 
 @pytest.mark.parametrize(
@@ -94,13 +94,13 @@ def test_a_host_that_has_stopped_since_it_answered_answers_no_more() -> None:
 )
 def test_what_the_results_of_the_roles_say(found: dict[str, Any], becomes: dict[str, bool]) -> None:
     told = ("is_held", "is_marked", "is_started", "has_job", "has_stopped")
-    seen = Host.of(HOST, variables(**found))
+    seen = Host.of(HOST, {**variables(), **found})
     assert {name: getattr(seen, name) for name in told} == {**dict.fromkeys(told, False), **becomes}
 
 
 def test_a_host_that_must_always_run_has_not_stopped_itself() -> None:
-    stopped = {INSTANCE: {"instances": [{"state": {"name": "stopped"}}]}}
-    assert not Host.of(HOST, variables(worker=False, **stopped)).has_stopped
+    stopped: dict[str, Any] = {INSTANCE: {"instances": [{"state": {"name": "stopped"}}]}}
+    assert not Host.of(HOST, {**variables(worker=False), **stopped}).has_stopped
 
 
 def test_a_host_without_an_instance_is_absent() -> None:
