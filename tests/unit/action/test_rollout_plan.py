@@ -58,12 +58,19 @@ def test_without_hosts_it_tells_only_until_when_one_is_held() -> None:
 
 def test_what_is_known_of_the_hosts_decides() -> None:
     held = {"aws_tags": {"HoldUntil": "2026-01-31T09:30:00Z", "Release": "old"}, "reachability_answer": {"elapsed": 1}}
-    hosts = {API: host(worker=False), WORKER: host(worker=True, **held)}
-    asked: dict[str, Any] = {"hosts": [WORKER], "asked": [API, WORKER], "release": "new", "containers": {"video_worker": "v"}}
+    absent = {name: value for name, value in host(worker=False).items() if not name.startswith("aws_") or name == "aws_region"}
+    hosts = {API: host(worker=False), WORKER: host(worker=True, **held), "absent": absent}
+    asked: dict[str, Any] = {
+        "hosts": [WORKER, "absent"],
+        "asked": [API, WORKER],
+        "release": "new",
+        "containers": {"video_worker": "v"},
+    }
     answer = plan(hosts, **asked, answer_seconds=10, boot_seconds=300)
     assert answer["answering"] == answer["to_hold"] == answer["to_release"] == [WORKER]
     # The host of the API is not in the play any more.
     assert answer["waiting"] == [WORKER]
+    assert list(answer["answer_seconds"]) == [WORKER]
     assert 290 <= answer["answer_seconds"][WORKER] <= 300
     assert plan(hosts, checks=True, **asked)["to_release"] == []
 
@@ -74,7 +81,7 @@ def test_where_no_host_answers_the_address_is_asked_for() -> None:
         answer = plan(silent, hosts=[API], operator_address_url=url, operator_cidrs=["198.51.100.7/32"])
         assert "AWS sees this machine as 203.0.113.99" in answer["nobody_answers"]
         assert list(answer["unreached"]) == [API]
-        answering = {API: host(worker=False, reachability_answer={"elapsed": 1})}
-        assert plan(answering, hosts=[API], operator_address_url=url)["nobody_answers"] == ""
+        both = {**silent, WORKER: host(worker=True, reachability_answer={"elapsed": 1})}
+        assert plan(both, hosts=[API, WORKER], operator_address_url=url)["nobody_answers"] == ""
     assert "could not be asked" in plan(silent, hosts=[API], operator_address_url=url)["nobody_answers"]
     assert "could not be asked" in plan(silent, hosts=[API])["nobody_answers"]

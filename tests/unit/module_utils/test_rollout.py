@@ -144,6 +144,12 @@ def test_what_becomes_of_a_host(seen: Host, wake: bool, becomes: str, behind: st
     assert (RELEASE in told) == (behind is not None)
 
 
+def test_hosts_are_named_in_the_order_of_their_names() -> None:
+    left, behind = decide(RUN, [host("stopped", name="b"), host("stopped", name="a")], [])["notes"]
+    assert left.endswith(": a, b")
+    assert ": a has none, b has none. " in behind
+
+
 @pytest.mark.parametrize(
     ("hosts", "containers"),
     [
