@@ -10,23 +10,21 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 
 from ..module_utils.aws_state import ReadError, UnfitNetworkError, observe
-from ..module_utils.findings import Finding, errors, of_hosts, report
+from ..module_utils.findings import errors, report
 from ..module_utils.plan import Change, Plan, Role, applied, diff, lines
 from ..module_utils.plan.roles import ROLES
 from ..module_utils.preflight import network_findings
-from ..plugin_utils.aws_action import AwsAction, advised
-from ..plugin_utils.variables import HOSTS_GROUP, bind, bind_hosts, code_sha256_of
+from ..plugin_utils.aws_action import advised
+from ..plugin_utils.plan_action import PlanAction
 
 OPTIONS: Mapping[str, Any] = {
     "role": {"type": "str", "required": True, "choices": [*ROLES]},
     "hosts": {"type": "list", "elements": "str"},
     "decided": {"type": "dict"},
 }
-HOST_STATE = "academy.deploy.host_state_info"
 
 
-class ActionModule(AwsAction):
-    _supports_check_mode = True
+class ActionModule(PlanAction):
     _supports_diff = True
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -38,7 +36,7 @@ class ActionModule(AwsAction):
         role = ROLES[name]
         if role.each_host != (hosts is not None):
             raise AnsibleActionFail(f"hosts: must {'be given' if role.each_host else 'not be given'} for {name}")
-        inputs, findings = self._inputs(name, hosts, variables)
+        inputs, findings = self.inputs_of(name, hosts, variables)
         plan = Plan(refusals=findings) if errors(findings) else self._plan(role, inputs, variables)
         # In check mode no other role has made what this one needs.
         refusals = [*plan.refusals, *([] if self._task.check_mode else plan.missing)]
@@ -51,9 +49,8 @@ class ActionModule(AwsAction):
         if plan.unsettled:
             # Told where the task that asks again and again gives up.
             return {**result, "msg": "\n".join(report(plan.unsettled))}
-        begin = f"{variables['inventory_hostname']}: " if role.on_host else ""
-        for line in lines(plan.changes, name):
-            self._display.display(f"{begin}{line}")
+        for line in lines(plan.changes, name, variables["inventory_hostname"] if role.on_host else ""):
+            self._display.display(line)
         # Each host says by itself that it would be changed.
         return {**result, "changed": False, "hosts": self._told_by_host(role, plan)} if role.each_host else result
 
@@ -75,23 +72,10 @@ class ActionModule(AwsAction):
         hosts = dict.fromkeys(change.host for change in [*plan.changes, *plan.pending])
         return {host: self._told(role, of(plan.changes, host), of(plan.pending, host)) for host in hosts}
 
-    def _inputs(
-        self, name: str, hosts: Sequence[str] | None, variables: Mapping[str, Any]
-    ) -> tuple[dict[str, Any], list[Finding]]:
-        """What the role decides by, and everything that is wrong with it."""
-        role = ROLES[name]
-        if hosts is None:
-            inputs, findings = bind(name, variables, self._loader, role.texts)
-            code = {"code_sha256": code_sha256_of(name)} if role.has_code else {}
-            return {**inputs, **code}, [*findings, *role.findings(inputs)]
-        bound, by_host = bind_hosts(name, hosts, variables, self._loader)
-        findings = of_hosts({host: [*by_host[host], *role.findings(bound[host])] for host in hosts})
-        return {"hosts": bound, "inventory": variables["groups"].get(HOSTS_GROUP, [])}, findings
-
     def _plan(self, role: Role, inputs: Mapping[str, Any], variables: dict[str, Any]) -> Plan:
         asked = role.reads(inputs)
         if role.on_host:
-            return role.decide(inputs, self._see_host(asked, variables))
+            return role.decide(inputs, self.read_host(asked, variables))
         try:
             found = observe(asked, self.client)
         except UnfitNetworkError as error:
@@ -99,9 +83,3 @@ class ActionModule(AwsAction):
         except ReadError as error:
             raise AnsibleActionFail(advised(error.told())) from error
         return role.decide(inputs, found)
-
-    def _see_host(self, asked: Mapping[str, Any], variables: dict[str, Any]) -> Mapping[str, Any]:
-        found: Mapping[str, Any] = self._execute_module(HOST_STATE, module_args={**asked}, task_vars=variables)
-        if found.get("failed"):
-            raise AnsibleActionFail(f"{HOST_STATE} failed: {found.get('msg')}")
-        return found

@@ -30,7 +30,12 @@ class Difference(NamedTuple):
 
     @property
     def text(self) -> str:
-        return f"{self.field}: {_shown(self.before)} -> {_shown(self.after)}"
+        if not isinstance(self.before, Mapping) or not isinstance(self.after, Mapping):
+            return f"{self.field}: {_shown(self.before)} -> {_shown(self.after)}"
+        names = [*self.after, *(name for name in self.before if name not in self.after)]
+        pairs = {name: (self.before.get(name), self.after.get(name)) for name in names}
+        told = (f"{name} {_shown(one)} -> {_shown(other)}" for name, (one, other) in pairs.items() if one != other)
+        return f"{self.field}: {', '.join(told)}"
 
 
 @dataclass(frozen=True)
@@ -69,7 +74,7 @@ class Plan:
 
     `pending` are changes that were begun before and are only waited for. `missing` is what another role has to make
     first: it is refused as well, but not in check mode, in which that role makes nothing. `unsettled` is what has to
-    settle before anything is judged.
+    settle before anything is judged. `expected` is what differs from the inputs and stays: AWS moves it by itself.
     """
 
     refusals: Sequence[Finding] = ()
@@ -77,6 +82,7 @@ class Plan:
     pending: Sequence[Change] = ()
     missing: Sequence[Finding] = ()
     unsettled: Sequence[Finding] = ()
+    expected: Sequence[Change] = ()
 
 
 @dataclass(frozen=True)
@@ -121,6 +127,30 @@ class Role:
         return [finding for rule in self.rules for finding in rule.findings(values)]
 
 
+def merged(reads: Iterable[Values]) -> dict[str, Any]:
+    """What several roles read, to be read at once. Each of them finds all that it asked for, and what others did.
+
+    Raises ValueError where two of them ask for different things by an option that takes one.
+    """
+    together: dict[str, Any] = {}
+    for name, value in (item for asked in reads for item in asked.items() if item[1] is not None):
+        together[name] = _both(name, together[name], value) if name in together else value
+    return together
+
+
+def _both(name: str, one: Any, other: Any) -> Any:
+    if one == other:
+        return one
+    if isinstance(one, (list, tuple)):
+        return [*one, *(value for value in other if value not in one)]
+    if isinstance(one, Mapping):
+        # Filters: what only one of them demands would hide what the other wants to see.
+        return {key: _both(key, one[key], other[key]) for key in one if key in other}
+    if isinstance(one, int):
+        return max(one, other)
+    raise ValueError(f"{name}: {one!r} and {other!r} cannot be read at once")
+
+
 def compare(
     resource: str,
     wanted: Values,
@@ -151,11 +181,14 @@ def applied(changes: Iterable[Change], names: Iterable[str]) -> dict[str, list[d
     return items
 
 
-def lines(changes: Iterable[Change], tag: str) -> list[str]:
-    """The changes for people: a line for each that is made or removed, and for each field that is changed."""
+def lines(changes: Iterable[Change], tag: str, host: str = "") -> list[str]:
+    """The changes for people: a line for each that is made or removed, and for each field that is changed.
+
+    `host` is named where it is not part of the change: of what is read on a host.
+    """
     told = []
     for change in changes:
-        begin = f"{MARKS[change.verb]} {change.title}: "
+        begin = f"{MARKS[change.verb]} {host + ': ' if host else ''}{change.title}: "
         texts = [found.text for found in change.differences] if change.verb == "update" else [change.verb]
         told += [f"{begin}{text} ({change.why}; --tags {tag})" for text in texts]
     return told

@@ -50,6 +50,11 @@ def test_a_change_is_told_field_by_field(found: dict[str, Any] | None, told: lis
     assert (text["before"], text["after"]) == shown
 
 
+def test_of_a_mapping_only_what_differs_is_told() -> None:
+    (change,) = changed({**WANTED, "tags": {"Project": "b", "Owner": "x", "Same": 1}})
+    assert change.reason == "tags: Project b -> a, Owner x -> none, Same 1 -> none"
+
+
 def test_what_is_removed_is_told_without_its_fields() -> None:
     change = Change("thing", "remove", (Difference("size_gib", 8, None),), "guide §1")
     assert lines([change], "role") == ["- thing: remove (guide §1; --tags role)"]

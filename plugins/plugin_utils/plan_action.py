@@ -1,0 +1,41 @@
+# Copyright: academy.deploy contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What every task that decides for roles does: bind their inputs, and read what they ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+
+from ..module_utils.findings import Finding, of_hosts
+from ..module_utils.plan.roles import ROLES
+from .aws_action import AwsAction
+from .variables import HOSTS_GROUP, bind, bind_hosts, code_sha256_of
+
+HOST_STATE = "academy.deploy.host_state_info"
+
+
+class PlanAction(AwsAction):
+    _supports_check_mode = True
+
+    def inputs_of(
+        self, name: str, hosts: Sequence[str] | None, variables: Mapping[str, Any]
+    ) -> tuple[dict[str, Any], list[Finding]]:
+        """What a role decides by, and everything that is wrong with it. With `hosts` where it decides for each host."""
+        role = ROLES[name]
+        if hosts is None:
+            inputs, findings = bind(name, variables, self._loader, role.texts)
+            code = {"code_sha256": code_sha256_of(name)} if role.has_code else {}
+            return {**inputs, **code}, [*findings, *role.findings(inputs)]
+        bound, by_host = bind_hosts(name, hosts, variables, self._loader)
+        findings = of_hosts({host: [*by_host[host], *role.findings(bound[host])] for host in hosts})
+        return {"hosts": bound, "inventory": variables["groups"].get(HOSTS_GROUP, [])}, findings
+
+    def read_host(self, asked: Mapping[str, Any], variables: dict[str, Any]) -> Mapping[str, Any]:
+        """What host_state_info tells of the task's host. Raises AnsibleActionFail."""
+        found: Mapping[str, Any] = self._execute_module(HOST_STATE, module_args={**asked}, task_vars=variables)
+        if found.get("failed"):
+            raise AnsibleActionFail(f"{HOST_STATE} failed: {found.get('msg')}")
+        return found
