@@ -10,15 +10,16 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 
 from ..module_utils.aws_state import ReadError, UnfitNetworkError, observe
+from ..module_utils.deployment_state import Deployment, read_deployment
 from ..module_utils.findings import Finding, errors, of_hosts, report
 from ..module_utils.plan import Change, Plan, Role, applied, diff, lines
-from ..module_utils.plan.roles import ROLES
+from ..module_utils.plan.roles import DECISIONS
 from ..module_utils.preflight import network_findings
 from ..plugin_utils.aws_action import AwsAction, advised
 from ..plugin_utils.variables import HOSTS_GROUP, bind, bind_hosts, code_sha256_of
 
 OPTIONS: Mapping[str, Any] = {
-    "role": {"type": "str", "required": True, "choices": [*ROLES]},
+    "role": {"type": "str", "required": True, "choices": [*DECISIONS]},
     "hosts": {"type": "list", "elements": "str"},
     "decided": {"type": "dict"},
 }
@@ -35,7 +36,7 @@ class ActionModule(AwsAction):
         if options["decided"] is not None:
             return {**result, **options["decided"]}
         name, hosts, variables = options["role"], options["hosts"], task_vars or {}
-        role = ROLES[name]
+        role = DECISIONS[name]
         if role.each_host != (hosts is not None):
             raise AnsibleActionFail(f"hosts: must {'be given' if role.each_host else 'not be given'} for {name}")
         inputs, findings = self._inputs(name, hosts, variables)
@@ -79,7 +80,7 @@ class ActionModule(AwsAction):
         self, name: str, hosts: Sequence[str] | None, variables: Mapping[str, Any]
     ) -> tuple[dict[str, Any], list[Finding]]:
         """What the role decides by, and everything that is wrong with it."""
-        role = ROLES[name]
+        role = DECISIONS[name]
         if hosts is None:
             inputs, findings = bind(name, variables, self._loader, role.texts)
             code = {"code_sha256": code_sha256_of(name)} if role.has_code else {}
@@ -93,6 +94,8 @@ class ActionModule(AwsAction):
         if role.on_host:
             return role.decide(inputs, self._see_host(asked, variables))
         try:
+            if role.of_deployment:
+                return role.decide(inputs, read_deployment(Deployment(**asked), self.client))
             found = observe(asked, self.client)
         except UnfitNetworkError as error:
             return Plan(refusals=network_findings(str(error)))
