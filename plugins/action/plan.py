@@ -10,15 +10,16 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 
 from ..module_utils.aws_state import ReadError, UnfitNetworkError, observe
+from ..module_utils.deployment_state import Deployment, read_deployment
 from ..module_utils.findings import errors, report
 from ..module_utils.plan import Change, Plan, Role, applied, diff, lines
-from ..module_utils.plan.roles import ROLES
+from ..module_utils.plan.roles import DECISIONS
 from ..module_utils.preflight import network_findings
 from ..plugin_utils.aws_action import advised
 from ..plugin_utils.plan_action import PlanAction
 
 OPTIONS: Mapping[str, Any] = {
-    "role": {"type": "str", "required": True, "choices": [*ROLES]},
+    "role": {"type": "str", "required": True, "choices": [*DECISIONS]},
     "hosts": {"type": "list", "elements": "str"},
     "decided": {"type": "dict"},
 }
@@ -33,7 +34,7 @@ class ActionModule(PlanAction):
         if options["decided"] is not None:
             return {**result, **options["decided"]}
         name, hosts, variables = options["role"], options["hosts"], task_vars or {}
-        role = ROLES[name]
+        role = DECISIONS[name]
         if role.each_host != (hosts is not None):
             raise AnsibleActionFail(f"hosts: must {'be given' if role.each_host else 'not be given'} for {name}")
         inputs, findings = self.inputs_of(name, hosts, variables)
@@ -77,6 +78,8 @@ class ActionModule(PlanAction):
         if role.on_host:
             return role.decide(inputs, self.read_host(asked, variables))
         try:
+            if role.of_deployment:
+                return role.decide(inputs, read_deployment(Deployment(**asked), self.client))
             found = observe(asked, self.client)
         except UnfitNetworkError as error:
             return Plan(refusals=network_findings(str(error)))

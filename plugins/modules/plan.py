@@ -38,6 +38,7 @@ options:
       - alarms
       - docker
       - watchdog
+      - teardown
   hosts:
     description:
       - The hosts for which the role decides, each by its own variables. Given where the role decides for each host, and

@@ -10,7 +10,7 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 
 from ..module_utils.findings import Finding, of_hosts
-from ..module_utils.plan.roles import ROLES
+from ..module_utils.plan.roles import DECISIONS
 from .aws_action import AwsAction
 from .variables import HOSTS_GROUP, bind, bind_hosts, code_sha256_of
 
@@ -24,7 +24,7 @@ class PlanAction(AwsAction):
         self, name: str, hosts: Sequence[str] | None, variables: Mapping[str, Any]
     ) -> tuple[dict[str, Any], list[Finding]]:
         """What a role decides by, and everything that is wrong with it. With `hosts` where it decides for each host."""
-        role = ROLES[name]
+        role = DECISIONS[name]
         if hosts is None:
             inputs, findings = bind(name, variables, self._loader, role.texts)
             code = {"code_sha256": code_sha256_of(name)} if role.has_code else {}

@@ -100,9 +100,9 @@ class Rule:
 class Role:
     """A role's decision. `applies` names the loops of its tasks, `rules` judge the inputs before anything is read.
 
-    `reads` says what aws_state_info is asked, or, `on_host`, what host_state_info is. Beside the role's own inputs it
-    and `decide` get `texts`, files of the role by their paths, those that end in .j2 rendered; with `has_code` also
-    `code_sha256` of all of the role's files.
+    `reads` says what aws_state_info is asked, or, `on_host`, what host_state_info is, or, `of_deployment`, the
+    Deployment all of which is read. Beside the role's own inputs it and `decide` get `texts`, files of the role by
+    their paths, those that end in .j2 rendered; with `has_code` also `code_sha256` of all of the role's files.
 
     A role that decides for each of several hosts gets `{"hosts": {host: inputs}, "inventory": [host]}`. The inputs of a
     host hold its `inventory_hostname` and `group_names` too; the second has also the hosts beyond those of the run. Its
@@ -115,6 +115,7 @@ class Role:
     rules: tuple[Rule, ...] = ()
     each_host: bool = False
     on_host: bool = False
+    of_deployment: bool = False
     texts: tuple[str, ...] = ()
     has_code: bool = False
 

@@ -1,6 +1,6 @@
 # Copyright: academy.deploy contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The roles that have a decision here, in the order in which they run."""
+"""The roles that have a decision here."""
 
 from __future__ import annotations
 
@@ -19,9 +19,11 @@ from . import (
     queues,
     registry,
     starter,
+    teardown,
     watchdog,
 )
 
+# What a deployment consists of, in the order in which it is made: site.yml runs and the preflight judges all of these.
 ROLES: Mapping[str, Role] = {
     "placement": placement.ROLE,
     "network": network.ROLE,
@@ -36,3 +38,6 @@ ROLES: Mapping[str, Role] = {
     "docker": docker.ROLE,
     "watchdog": watchdog.ROLE,
 }
+
+# And what ends it, which nobody but its own playbook asks.
+DECISIONS: Mapping[str, Role] = {**ROLES, "teardown": teardown.ROLE}

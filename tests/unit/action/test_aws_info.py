@@ -12,9 +12,8 @@ import pytest
 import yaml
 from ansible.errors import AnsibleActionFail
 from ansible.parsing.dataloader import DataLoader
-from ansible_collections.academy.deploy.plugins.action import aws_state_info, deployment_info, ecr_image_info
+from ansible_collections.academy.deploy.plugins.action import aws_state_info, ecr_image_info
 from ansible_collections.academy.deploy.plugins.modules import aws_state_info as aws_state_info_documentation
-from ansible_collections.academy.deploy.plugins.modules import deployment_info as deployment_info_documentation
 from ansible_collections.academy.deploy.plugins.modules import ecr_image_info as ecr_image_info_documentation
 from botocore import xform_name
 from botocore.stub import Stubber
@@ -24,7 +23,6 @@ from tests.unit import aws_clients
 CONNECTION = {"region": aws_clients.REGION, "access_key": aws_clients.KEY, "secret_key": aws_clients.KEY}
 DOCUMENTATION = [
     (aws_state_info, aws_state_info_documentation),
-    (deployment_info, deployment_info_documentation),
     (ecr_image_info, ecr_image_info_documentation),
 ]
 
@@ -78,7 +76,6 @@ def test_the_connection_is_what_the_task_says() -> None:
     [
         (aws_state_info, {"queue_name": "academy-video-jobs"}, "queue_name"),
         (aws_state_info, {"security_group_names": ["a"]}, "minimum_zones"),
-        (deployment_info, {}, "deployment_name"),
         (ecr_image_info, {"repository_name": "a"}, "image_tag, image_digest"),
         (ecr_image_info, {"repository_name": "a", "image_tag": "b", "image_digest": "c"}, "mutually exclusive"),
         (aws_state_info, {"caller": True, "profile": "one"}, "profile and access tokens"),

@@ -10,7 +10,7 @@ import pytest
 
 from plugins.module_utils.findings import Finding, Words
 from plugins.module_utils.plan import Change, Difference, Rule, applied, compare, diff, lines
-from plugins.module_utils.plan.roles import ROLES
+from plugins.module_utils.plan.roles import DECISIONS
 from tests import support
 
 WANTED = {"size_gib": 8, "tags": {"Project": "a"}}
@@ -95,19 +95,19 @@ def test_a_rule_is_asked_where_all_that_it_judges_is_there() -> None:
     assert rule.findings({"a": 2, "b": 1}) == [finding]
 
 
-@pytest.mark.parametrize("role", [name for name, role in ROLES.items() if role.has_code])
+@pytest.mark.parametrize("role", [name for name, role in DECISIONS.items() if role.has_code])
 def test_a_role_with_code_has_files(role: str) -> None:
     """Of a directory that does not exist there would be a digest too."""
     assert list((support.ROOT / "roles" / role / "files").glob("**/*.py"))
 
 
-@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("role", DECISIONS)
 def test_the_tasks_of_a_role_loop_over_what_its_decision_names(role: str) -> None:
     tasks, prefix = tasks_of(role), "changes."
-    if ROLES[role].on_host:
+    if DECISIONS[role].on_host:
         assert "name: academy.deploy.host_configuration" in tasks
         tasks, prefix = tasks_of("host_configuration"), "host_configuration."
-    assert [name for name in ROLES[role].applies if f"{prefix}{name}" not in tasks] == []
+    assert [name for name in DECISIONS[role].applies if f"{prefix}{name}" not in tasks] == []
 
 
 def tasks_of(role: str) -> str:
