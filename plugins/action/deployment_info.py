@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from ..module_utils.aws_state import ReadError
+from ..module_utils.aws_calls import ReadError
 from ..module_utils.deployment_state import Deployment, read_deployment
 from ..plugin_utils.aws_action import AwsInfoAction
 

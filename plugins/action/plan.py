@@ -9,7 +9,8 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 
-from ..module_utils.aws_state import ReadError, UnfitNetworkError, observe
+from ..module_utils.aws_calls import ReadError
+from ..module_utils.aws_state import UnfitNetworkError, observe
 from ..module_utils.findings import Finding, errors, of_hosts, report
 from ..module_utils.plan import Change, Plan, Role, applied, diff, lines
 from ..module_utils.plan.roles import ROLES
@@ -45,14 +46,16 @@ class ActionModule(AwsAction):
         if errors(refusals) or plan.unsettled:
             plan = Plan(unsettled=plan.unsettled)
         result.update(self._told(role, plan.changes, plan.pending))
-        result.update(refusals=[finding.as_dict() for finding in refusals], settled=not plan.unsettled)
+        result.update(
+            refusals=[finding.as_dict() for finding in refusals], settled=not plan.unsettled, known=plan.known
+        )
         if errors(refusals):
             return {**result, "failed": True, "msg": "\n".join(report(errors(refusals)))}
         if plan.unsettled:
             # Told where the task that asks again and again gives up.
             return {**result, "msg": "\n".join(report(plan.unsettled))}
         begin = f"{variables['inventory_hostname']}: " if role.on_host else ""
-        for line in lines(plan.changes, name):
+        for line in lines(plan.changes, plan.tag or name):
             self._display.display(f"{begin}{line}")
         # Each host says by itself that it would be changed.
         return {**result, "changed": False, "hosts": self._told_by_host(role, plan)} if role.each_host else result
@@ -82,23 +85,28 @@ class ActionModule(AwsAction):
         role = ROLES[name]
         if hosts is None:
             inputs, findings = bind(name, variables, self._loader, role.texts)
-            code = {"code_sha256": code_sha256_of(name)} if role.has_code else {}
-            return {**inputs, **code}, [*findings, *role.findings(inputs)]
+            own = {"code_sha256": code_sha256_of(name)} if role.has_code else {}
+            if role.on_host:
+                own["inventory_hostname"] = variables["inventory_hostname"]
+            return {**inputs, **own}, [*findings, *role.findings(inputs)]
         bound, by_host = bind_hosts(name, hosts, variables, self._loader)
         findings = of_hosts({host: [*by_host[host], *role.findings(bound[host])] for host in hosts})
         return {"hosts": bound, "inventory": variables["groups"].get(HOSTS_GROUP, [])}, findings
 
     def _plan(self, role: Role, inputs: Mapping[str, Any], variables: dict[str, Any]) -> Plan:
         asked = role.reads(inputs)
-        if role.on_host:
-            return role.decide(inputs, self._see_host(asked, variables))
         try:
-            found = observe(asked, self.client)
+            if not role.on_host:
+                return role.decide(inputs, self._see_aws(asked))
+            aws = {"aws": self._see_aws(role.asks(inputs))} if role.asks else {}
         except UnfitNetworkError as error:
             return Plan(refusals=network_findings(str(error)))
         except ReadError as error:
             raise AnsibleActionFail(advised(error.told())) from error
-        return role.decide(inputs, found)
+        return role.decide(inputs, {**(self._see_host(asked, variables) if asked else {}), **aws})
+
+    def _see_aws(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        return observe({**self.get_options(), **asked}, self.client)
 
     def _see_host(self, asked: Mapping[str, Any], variables: dict[str, Any]) -> Mapping[str, Any]:
         found: Mapping[str, Any] = self._execute_module(HOST_STATE, module_args={**asked}, task_vars=variables)

@@ -69,7 +69,8 @@ class Plan:
 
     `pending` are changes that were begun before and are only waited for. `missing` is what another role has to make
     first: it is refused as well, but not in check mode, in which that role makes nothing. `unsettled` is what has to
-    settle before anything is judged.
+    settle before anything is judged. `known` is what the role's tasks need beside the changes, in check mode too, and
+    `tag` by which the role is run where that is not its name. Neither holds a secret.
     """
 
     refusals: Sequence[Finding] = ()
@@ -77,6 +78,8 @@ class Plan:
     pending: Sequence[Change] = ()
     missing: Sequence[Finding] = ()
     unsettled: Sequence[Finding] = ()
+    known: Values = field(default_factory=dict)
+    tag: str = ""
 
 
 @dataclass(frozen=True)
@@ -94,9 +97,10 @@ class Rule:
 class Role:
     """A role's decision. `applies` names the loops of its tasks, `rules` judge the inputs before anything is read.
 
-    `reads` says what aws_state_info is asked, or, `on_host`, what host_state_info is. Beside the role's own inputs it
-    and `decide` get `texts`, files of the role by their paths, those that end in .j2 rendered; with `has_code` also
-    `code_sha256` of all of the role's files.
+    `reads` says what aws_state_info is asked, or, `on_host`, what host_state_info is. A role on a host that needs to
+    know of AWS too says by `asks` what, and finds it under `aws`. Beside the role's own inputs they and `decide` get
+    `texts`, files of the role by their paths, those that end in .j2 rendered; with `has_code` also `code_sha256` of all
+    of the role's files; and `on_host` the host's `inventory_hostname`.
 
     A role that decides for each of several hosts gets `{"hosts": {host: inputs}, "inventory": [host]}`. The inputs of a
     host hold its `inventory_hostname` and `group_names` too; the second has also the hosts beyond those of the run. Its
@@ -109,6 +113,7 @@ class Role:
     rules: tuple[Rule, ...] = ()
     each_host: bool = False
     on_host: bool = False
+    asks: Callable[[Values], Values] | None = None
     texts: tuple[str, ...] = ()
     has_code: bool = False
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.academy.deploy.plugins.module_utils.aws_state import ReadError
+from ansible_collections.academy.deploy.plugins.module_utils.aws_calls import ReadError
 from ansible_collections.academy.deploy.plugins.module_utils.deployment_state import (
     KINDS,
     Deployment,
