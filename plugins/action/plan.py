@@ -9,7 +9,8 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 
-from ..module_utils.aws_state import ReadError, UnfitNetworkError, observe
+from ..module_utils.aws_calls import ReadError
+from ..module_utils.aws_state import UnfitNetworkError
 from ..module_utils.deployment_state import Deployment, read_deployment
 from ..module_utils.findings import errors, report
 from ..module_utils.plan import Change, Plan, Role, applied, diff, lines
@@ -44,13 +45,15 @@ class ActionModule(PlanAction):
         if errors(refusals) or plan.unsettled:
             plan = Plan(unsettled=plan.unsettled)
         result.update(self._told(role, plan.changes, plan.pending))
-        result.update(refusals=[finding.as_dict() for finding in refusals], settled=not plan.unsettled)
+        result.update(
+            refusals=[finding.as_dict() for finding in refusals], settled=not plan.unsettled, known=plan.known
+        )
         if errors(refusals):
             return {**result, "failed": True, "msg": "\n".join(report(errors(refusals)))}
         if plan.unsettled:
             # Told where the task that asks again and again gives up.
             return {**result, "msg": "\n".join(report(plan.unsettled))}
-        for line in lines(plan.changes, name, variables["inventory_hostname"] if role.on_host else ""):
+        for line in lines(plan.changes, plan.tag or name, variables["inventory_hostname"] if role.on_host else ""):
             self._display.display(line)
         # Each host says by itself that it would be changed.
         return {**result, "changed": False, "hosts": self._told_by_host(role, plan)} if role.each_host else result
@@ -75,14 +78,14 @@ class ActionModule(PlanAction):
 
     def _plan(self, role: Role, inputs: Mapping[str, Any], variables: dict[str, Any]) -> Plan:
         asked = role.reads(inputs)
-        if role.on_host:
-            return role.decide(inputs, self.read_host(asked, variables))
         try:
             if role.of_deployment:
                 return role.decide(inputs, read_deployment(Deployment(**asked), self.client))
-            found = observe(asked, self.client)
+            if not role.on_host:
+                return role.decide(inputs, self.read_aws(asked))
+            aws = {"aws": self.read_aws(role.asks(inputs))} if role.asks else {}
         except UnfitNetworkError as error:
             return Plan(refusals=network_findings(str(error)))
         except ReadError as error:
             raise AnsibleActionFail(advised(error.told())) from error
-        return role.decide(inputs, found)
+        return role.decide(inputs, {**(self.read_host(asked, variables) if asked else {}), **aws})

@@ -9,7 +9,8 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 
-from ..module_utils.aws_state import ReadError, UnfitNetworkError, observe
+from ..module_utils.aws_calls import ReadError
+from ..module_utils.aws_state import UnfitNetworkError
 from ..module_utils.findings import errors
 from ..module_utils.placeholders import unfilled
 from ..module_utils.plan import Plan, merged
@@ -55,7 +56,7 @@ class ActionModule(PlanAction):
         )
         asked = merged([{"caller": True}, *(ROLES[name].reads(values) for name, values in inputs.items())])
         try:
-            found = observe(asked, self.client)
+            found = self.read_aws(asked)
         except UnfitNetworkError as error:
             refused = Plan(network_findings(str(error)))
             why = "the network does not fit"

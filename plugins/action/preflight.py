@@ -16,7 +16,8 @@ from ansible.module_utils.urls import ConnectionError as UrlError
 from ansible.module_utils.urls import open_url
 
 from ..module_utils.application_environment import SERVICES, table_findings
-from ..module_utils.aws_state import THREADS, ReadError, UnfitNetworkError, ask, observe
+from ..module_utils.aws_calls import ReadError, ask
+from ..module_utils.aws_state import THREADS, UnfitNetworkError, observe
 from ..module_utils.ecr_image import ImageError, find_image
 from ..module_utils.findings import Finding, errors, report
 from ..module_utils.network import MINIMUM_ZONES

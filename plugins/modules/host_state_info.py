@@ -10,12 +10,12 @@ DOCUMENTATION = r"""
 module: host_state_info
 short_description: See in one pass what a role needs to know about its host
 description:
-  - Reads packages, paths, units, containers and images that are asked for, and always architecture, memory, mounts,
-    swap and C(/etc/fstab), so that a role can act on what differs instead of starting one module for each thing it
-    keeps.
+  - Reads packages, paths, units, containers and repositories of images that are asked for, and always architecture,
+    memory, mounts, swap and C(/etc/fstab), so that a role can act on what differs instead of starting one module for
+    each thing it keeps.
   - Reads only. Each kind is read once, however many are asked for, and nothing is started for what is not asked for.
   - Never returns the content of a file that is not named in O(contents), or the command of a container or a value of
-    its environment.
+    its environment, but hashes of those.
 version_added: 0.1.0
 author:
   - academy.deploy contributors (@academy)
@@ -46,11 +46,6 @@ options:
     description: Whether to look at Docker's containers, those that do not run included.
     type: bool
     default: false
-  images:
-    description: Images in Docker, as C(name:tag) or C(name@digest).
-    type: list
-    elements: str
-    default: []
   repositories:
     description: Repositories of which all images in Docker are told.
     type: list
@@ -226,7 +221,7 @@ units:
 docker_running:
   description:
     - Whether Docker's daemon runs.
-    - While it does not, containers, images and repositories are unknown, and so empty or V(null).
+    - While it does not, containers and repositories are unknown, and so empty.
   type: bool
   returned: success
 containers:
@@ -248,6 +243,20 @@ containers:
       type: list
       elements: str
       sample: [DEBUG, SECRET_KEY]
+    environment_sha256:
+      description: Hash of all of its environment, that of its image included.
+      type: str
+    command_sha256:
+      description: Hash of its command.
+      type: str
+    health_command_sha256:
+      description: Hash of the command of its health check.
+      type: str
+    image_defaults:
+      description:
+        - What its image has of these where nobody gives it another one, C(command_sha256), C(health_command_sha256) and
+          C(environment), a hash of each variable by its name.
+      type: dict
     status:
       description: As Docker says it, V(running) or V(exited) for example.
       type: str
@@ -267,22 +276,44 @@ containers:
       description: When Docker does that.
       type: str
       sample: unless-stopped
-    memory_limit_mib:
+    stop_timeout_seconds:
+      description: Time that it is given to end. V(null) for Docker's own.
+      type: int
+    memory_bytes:
       description: Its memory limit, V(0) for none.
       type: int
+    memory_swap_bytes:
+      description: Its limit of memory and swap together, V(0) for none.
+      type: int
+    published_ports:
+      description: Its published ports.
+      type: list
+      elements: str
+      sample: ["0.0.0.0:8000:8000/tcp"]
+    volumes:
+      description: What of the host is mounted in it.
+      type: list
+      elements: str
+      sample: ["/mnt/transcode:/tmp:rw"]
+    log_driver:
+      description: Who takes what it logs.
+      type: str
+      sample: awslogs
+    log_options_sha256:
+      description: Hash of its options for that.
+      type: str
     running_seconds:
       description: For how long it has been running. V(null) when it is not.
       type: int
+    settled:
+      description: Whether it has been running for 10 seconds, and its health check, if it has one, finds it healthy.
+      type: bool
     stale_mounts:
       description:
         - Where in a running container something is mounted that no longer lies at that path of the host, because a disk
           was mounted there or a directory was made anew since the container was started.
       type: list
       elements: str
-images:
-  description: Id of each image that was asked for, V(null) for one that is not there.
-  type: dict
-  returned: success
 repositories:
   description: The images of each repository that was asked for.
   type: dict
@@ -322,7 +353,6 @@ from ..module_utils.host_state import (
     UNIT_PROPERTIES,
     meminfo_bytes,
     parse_containers,
-    parse_images,
     parse_packages,
     parse_repository,
     parse_units,
@@ -441,15 +471,15 @@ def read_units(module: AnsibleModule, names: list[str]) -> dict[str, dict[str, A
 
 
 def read_docker(asked: dict[str, Any]) -> dict[str, Any]:
-    """Containers, images and repositories, as far as they are asked for."""
+    """Containers and repositories, as far as they are asked for."""
     docker = DockerConnection()
     listed = docker.get("/containers/json?all=true") if asked["containers"] else []
     # One that ends and is removed meanwhile is not found any more.
-    inspected = [docker.get(f"/containers/{container['Id']}/json") for container in listed]
-    images = docker.get("/images/json") if asked["images"] or asked["repositories"] else []
+    inspected = [found for container in listed if (found := docker.get(f"/containers/{container['Id']}/json"))]
+    of_containers = {name: docker.get(f"/images/{name}/json") or {} for name in {found["Image"] for found in inspected}}
+    images = docker.get("/images/json") if asked["repositories"] else []
     return {
-        "containers": parse_containers(filter(None, inspected), datetime.now(timezone.utc), identity),
-        "images": parse_images(images, asked["images"]),
+        "containers": parse_containers(inspected, of_containers, datetime.now(timezone.utc), identity),
         "repositories": {name: parse_repository(images, name) for name in asked["repositories"]},
     }
 
@@ -463,7 +493,6 @@ def main() -> None:
             "contents": {**names, "elements": "path"},
             "units": names,
             "containers": {"type": "bool", "default": False},
-            "images": names,
             "repositories": names,
         },
         supports_check_mode=True,
@@ -471,11 +500,7 @@ def main() -> None:
     asked = module.params
     module.run_command_environ_update = {"LC_ALL": "C"}
     running = docker_runs()
-    docker = {
-        "containers": {},
-        "images": dict.fromkeys(asked["images"]),
-        "repositories": {name: [] for name in asked["repositories"]},
-    }
+    docker: dict[str, Any] = {"containers": {}, "repositories": {name: [] for name in asked["repositories"]}}
     try:
         if running and any(asked[name] for name in docker):
             docker = read_docker(asked)

@@ -210,8 +210,8 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
+from ansible_collections.academy.deploy.plugins.module_utils.aws_calls import ReadError
 from ansible_collections.academy.deploy.plugins.module_utils.aws_state import (
-    ReadError,
     read_instance_profile,
     read_instances,
     read_queue,

@@ -9,6 +9,7 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 
+from ..module_utils.aws_state import observe
 from ..module_utils.findings import Finding, of_hosts
 from ..module_utils.plan.roles import DECISIONS
 from .aws_action import AwsAction
@@ -27,11 +28,17 @@ class PlanAction(AwsAction):
         role = DECISIONS[name]
         if hosts is None:
             inputs, findings = bind(name, variables, self._loader, role.texts)
-            code = {"code_sha256": code_sha256_of(name)} if role.has_code else {}
-            return {**inputs, **code}, [*findings, *role.findings(inputs)]
+            own = {"code_sha256": code_sha256_of(name)} if role.has_code else {}
+            if role.on_host:
+                own["inventory_hostname"] = variables["inventory_hostname"]
+            return {**inputs, **own}, [*findings, *role.findings(inputs)]
         bound, by_host = bind_hosts(name, hosts, variables, self._loader)
         findings = of_hosts({host: [*by_host[host], *role.findings(bound[host])] for host in hosts})
         return {"hosts": bound, "inventory": variables["groups"].get(HOSTS_GROUP, [])}, findings
+
+    def read_aws(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        """What AWS tells. Raises ReadError, or UnfitNetworkError where the network is asked for."""
+        return observe({**self.get_options(), **asked}, self.client)
 
     def read_host(self, asked: Mapping[str, Any], variables: dict[str, Any]) -> Mapping[str, Any]:
         """What host_state_info tells of the task's host. Raises AnsibleActionFail."""

@@ -75,6 +75,8 @@ class Plan:
     `pending` are changes that were begun before and are only waited for. `missing` is what another role has to make
     first: it is refused as well, but not in check mode, in which that role makes nothing. `unsettled` is what has to
     settle before anything is judged. `expected` is what differs from the inputs and stays: AWS moves it by itself.
+    `known` is what the role's tasks need beside the changes, in check mode too, and `tag` that by which the role is run
+    where it is not its name. Neither holds a secret.
     """
 
     refusals: Sequence[Finding] = ()
@@ -83,6 +85,8 @@ class Plan:
     missing: Sequence[Finding] = ()
     unsettled: Sequence[Finding] = ()
     expected: Sequence[Change] = ()
+    known: Values = field(default_factory=dict)
+    tag: str = ""
 
 
 @dataclass(frozen=True)
@@ -101,8 +105,10 @@ class Role:
     """A role's decision. `applies` names the loops of its tasks, `rules` judge the inputs before anything is read.
 
     `reads` says what aws_state_info is asked, or, `on_host`, what host_state_info is, or, `of_deployment`, the
-    Deployment all of which is read. Beside the role's own inputs it and `decide` get `texts`, files of the role by
-    their paths, those that end in .j2 rendered; with `has_code` also `code_sha256` of all of the role's files.
+    Deployment all of which is read. A role on a host that needs to know of AWS too says by `asks` what, and finds it
+    under `aws`. Beside the role's own inputs they and `decide` get `texts`, files of the role by their paths, those
+    that end in .j2 rendered; with `has_code` also `code_sha256` of all of the role's files; and `on_host` the host's
+    `inventory_hostname`.
 
     A role that decides for each of several hosts gets `{"hosts": {host: inputs}, "inventory": [host]}`. The inputs of a
     host hold its `inventory_hostname` and `group_names` too; the second has also the hosts beyond those of the run. Its
@@ -116,6 +122,7 @@ class Role:
     each_host: bool = False
     on_host: bool = False
     of_deployment: bool = False
+    asks: Callable[[Values], Values] | None = None
     texts: tuple[str, ...] = ()
     has_code: bool = False
 

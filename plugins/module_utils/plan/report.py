@@ -40,12 +40,14 @@ QUIET: Mapping[str, str] = {
 
 def plan_entries(role: str, plan: Plan, host: str = "") -> list[Entry]:
     """What a role's plan says, of the control node or, where it is read there, of a host."""
+    tag, begun = plan.tag or role, [change for change in plan.pending if change.verb == "create" or change.differences]
     return [
         *(_finding_entry("refused", role, host, finding) for finding in errors(plan.refusals)),
         *(_finding_entry("missing", role, host, finding) for finding in plan.missing),
         *(_finding_entry("unknown", role, host, finding) for finding in plan.unsettled),
-        *(_change_entry("differs", role, host, change) for change in plan.changes),
-        *(_change_entry("expected", role, host, change) for change in [*plan.expected, *plan.pending]),
+        *(_change_entry("differs", tag, host, change) for change in plan.changes),
+        *(_change_entry("expected", tag, host, change) for change in plan.expected),
+        *(_pending_entry(tag, host, change) for change in begun),
     ]
 
 
@@ -122,6 +124,12 @@ def _stopped_finding(host: str, seen: Values) -> Finding:
 def _change_entry(kind: Kind, role: str, host: str, change: Change) -> Entry:
     told = lines([change], role, host) if kind == "differs" else [_expected_line(change)]
     return {"kind": kind, "role": role, "host": host or change.host, **change.as_dict(), "lines": told}
+
+
+def _pending_entry(role: str, host: str, change: Change) -> Entry:
+    """What was begun and is not done yet, which is not what it should be, and nothing to do either."""
+    entry = _change_entry("unknown", role, host, change)
+    return {**entry, "lines": [f"? {host + ': ' if host else ''}{change.title}: {change.reason}: not done yet"]}
 
 
 def _expected_line(change: Change) -> str:

@@ -8,7 +8,9 @@ from collections.abc import Mapping
 
 from . import (
     Role,
+    ai_worker,
     alarms,
+    container,
     database,
     docker,
     identity,
@@ -37,6 +39,8 @@ ROLES: Mapping[str, Role] = {
     "alarms": alarms.ROLE,
     "docker": docker.ROLE,
     "watchdog": watchdog.ROLE,
+    "ai_worker": ai_worker.ROLE,
+    "container": container.ROLE,
 }
 
 # And what ends it, which nobody but its own playbook asks.

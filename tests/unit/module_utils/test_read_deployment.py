@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from ansible_collections.academy.deploy.plugins.module_utils.aws_state import ReadError
+from ansible_collections.academy.deploy.plugins.module_utils.aws_calls import ReadError
 from ansible_collections.academy.deploy.plugins.module_utils.deployment_state import (
     KINDS,
     Deployment,

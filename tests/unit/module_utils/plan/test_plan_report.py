@@ -87,13 +87,24 @@ def told(*entries: Entry) -> dict[str, Any]:
             ],
         ),
         (
-            Plan(expected=[UPDATE], pending=[CREATE]),
+            Plan(pending=[CREATE, UPDATE, Change("queue", "update", (), "guide §3")]),
+            "unknown",
+            [
+                "",
+                "Could not be compared:",
+                "? queue: missing: not done yet",
+                "? queue: size: 1 -> 2; color: red -> blue: not done yet",
+                "",
+                "unknown: 2 not compared",
+            ],
+        ),
+        (
+            Plan(expected=[UPDATE]),
             "clean",
             [
                 "",
                 "Expected, so there is nothing to do:",
                 "  queue: size 1 instead of 2, color red instead of blue (guide §3)",
-                "  queue: create (guide §3)",
                 "",
                 "clean: all that was compared is as it should be",
             ],
