@@ -8,14 +8,12 @@ from collections.abc import Callable
 from typing import Any
 
 from ..module_utils.host_state import is_settled, outdated_images, path_differences
-from ..module_utils.volume import mount_differences
 
 
 class FilterModule:
     def filters(self) -> dict[str, Callable[..., Any]]:
         return {
             "container_is_settled": is_settled,
-            "mount_differences": mount_differences,
             "outdated_images": outdated_images,
             "path_differences": path_differences,
         }

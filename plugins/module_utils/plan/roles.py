@@ -19,6 +19,8 @@ from . import (
     queues,
     registry,
     starter,
+    swap,
+    transcode_volume,
     watchdog,
 )
 
@@ -33,6 +35,8 @@ ROLES: Mapping[str, Role] = {
     "instance": instance.ROLE,
     "starter": starter.ROLE,
     "alarms": alarms.ROLE,
+    "swap": swap.ROLE,
+    "transcode_volume": transcode_volume.ROLE,
     "docker": docker.ROLE,
     "watchdog": watchdog.ROLE,
 }

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from plugins.module_utils.findings import Finding, Words
-from plugins.module_utils.plan import Change, Difference, Rule, applied, compare, diff, lines
+from plugins.module_utils.plan import Change, Difference, Rule, applied, compare, diff, host, lines
 from plugins.module_utils.plan.roles import ROLES
 from tests import support
 
@@ -99,7 +99,7 @@ def test_a_role_with_code_has_files(role: str) -> None:
 @pytest.mark.parametrize("role", ROLES)
 def test_the_tasks_of_a_role_loop_over_what_its_decision_names(role: str) -> None:
     tasks, prefix = tasks_of(role), "changes."
-    if ROLES[role].on_host:
+    if ROLES[role].applies == host.APPLIES:
         assert "name: academy.deploy.host_configuration" in tasks
         tasks, prefix = tasks_of("host_configuration"), "host_configuration."
     assert [name for name in ROLES[role].applies if f"{prefix}{name}" not in tasks] == []
