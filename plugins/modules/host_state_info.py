@@ -10,10 +10,12 @@ DOCUMENTATION = r"""
 module: host_state_info
 short_description: See in one pass what a role needs to know about its host
 description:
-  - Reads packages, paths, units, containers and repositories of images that are asked for, and always architecture,
-    memory, mounts, swap and C(/etc/fstab), so that a role can act on what differs instead of starting one module for
-    each thing it keeps.
+  - Reads packages, paths, units, swap files, volumes, containers and repositories of images that are asked for, and
+    always architecture, memory, mounts, swap and C(/etc/fstab), so that a role can act on what differs instead of
+    starting one module for each thing it keeps.
   - Reads only. Each kind is read once, however many are asked for, and nothing is started for what is not asked for.
+  - Where signatures do not say whether a volume's disk holds anything, it is read at a few thousand places, which may
+    take some seconds. Of a disk with a finished file system nothing but signatures is read.
   - Never returns the content of a file that is not named in O(contents), or the command of a container or a value of
     its environment, but hashes of those.
 version_added: 0.1.0
@@ -42,6 +44,29 @@ options:
     type: list
     elements: str
     default: []
+  swap_files:
+    description: Absolute paths of swap files, which need not be there.
+    type: list
+    elements: path
+    default: []
+  volumes:
+    description: EBS volumes.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      volume_id:
+        description: Id of the volume.
+        type: str
+        required: true
+      mount_point:
+        description: Where its file system belongs.
+        type: path
+        required: true
+      wait_seconds:
+        description: How long to wait for its disk to appear.
+        type: int
+        default: 0
   containers:
     description: Whether to look at Docker's containers, those that do not run included.
     type: bool
@@ -218,6 +243,112 @@ units:
     active_enter_seconds:
       description: When it became active, in seconds since the epoch. V(null) when it never did.
       type: int
+swap_files:
+  description: What lies at the path of each swap file that was asked for.
+  type: dict
+  returned: success
+  contains:
+    path:
+      description: The path.
+      type: str
+    exists:
+      description: Whether anything lies there. Of what does not, only the room around it is of interest.
+      type: bool
+    regular:
+      description: Whether it is a regular file. Of another one nothing more is told.
+      type: bool
+    private:
+      description: Whether it is root's, with mode 0600.
+      type: bool
+    size_bytes:
+      description: Its size.
+      type: int
+    allocated_bytes:
+      description: How much of it lies on the disk. Less than its size where it has holes.
+      type: int
+    content:
+      description: V(swap), V(blank) where its first page is zeros, or V(other).
+      type: str
+    signed_bytes:
+      description: How much of it its swap signature covers.
+      type: int
+    active:
+      description: Whether it is on.
+      type: bool
+    used_bytes:
+      description: How much of it is in use.
+      type: int
+    disk_free_bytes:
+      description: Free space where it lies. V(null) where its directory does not exist.
+      type: int
+    memory_available_bytes:
+      description: Memory that can be had without swapping.
+      type: int
+volumes:
+  description: Each volume that was asked for, by its id.
+  type: dict
+  returned: success
+  contains:
+    volume_id:
+      description: Id of the volume.
+      type: str
+    waited_seconds:
+      description: How long it was waited for at most.
+      type: int
+    place:
+      description:
+        - The mount point, with C(path), the C(device_number) of what is mounted there, and, where nothing is, the first
+          C(entries) of the directory.
+      type: dict
+    record:
+      description: Whether M(academy.deploy.volume_filesystem) has C(begun) a file system on it and never ended.
+      type: dict
+    disk:
+      description: Its disk, V(null) where it has not appeared.
+      type: dict
+      contains:
+        path:
+          description: Path of the disk at present. It may be another one after the next boot.
+          type: str
+          sample: /dev/nvme1n1
+        device_number:
+          description: Major and minor number.
+          type: str
+          sample: "259:1"
+        size_bytes:
+          description: Its size.
+          type: int
+        signatures:
+          description: Types of its signatures, in the words of C(wipefs).
+          type: list
+          elements: str
+        partitions:
+          description: Its partitions.
+          type: list
+          elements: str
+        filesystem_uuid:
+          description: UUID of its XFS, empty where it has none.
+          type: str
+        unfinished:
+          description: Whether C(mkfs.xfs) never came to its end.
+          type: bool
+        contents:
+          description:
+            - What is no zeros where the disk was read, the first block of each kind, with C(offset), C(kind), how to
+              C(look) further, whether it is our C(own), and how many C(blocks) there are.
+          type: list
+          elements: dict
+        unreadable:
+          description: Where and why it could not be read, empty where it could.
+          type: str
+        users:
+          description: What is built upon it.
+          type: list
+          elements: str
+        mounted_at:
+          description: Where it is mounted as a whole.
+          type: list
+          elements: str
 docker_running:
   description:
     - Whether Docker's daemon runs.
@@ -347,7 +478,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.fstab import PATH as FSTAB
-from ..module_utils.fstab import parse_fstab, parse_mountinfo
+from ..module_utils.fstab import parse_fstab
 from ..module_utils.host_state import (
     BYTES_PER_MIB,
     UNIT_PROPERTIES,
@@ -357,6 +488,7 @@ from ..module_utils.host_state import (
     parse_repository,
     parse_units,
 )
+from ..module_utils.host_storage import read_mounts, read_swap_file, read_text, read_volume
 from ..module_utils.swap import parse_swaps
 
 DOCKER_PID_FILE = "/run/docker.pid"
@@ -388,15 +520,6 @@ class DockerConnection(http.client.HTTPConnection):
         if response.status != http.client.OK:
             raise OSError(f"Docker answers {response.status} to {path}: {body[:200].decode(errors='replace')}")
         return json.loads(body)
-
-
-def read_text(path: str) -> str:
-    try:
-        # As it stands: Python would take a carriage return for the end of a line.
-        with open(path, encoding="utf-8", errors="surrogateescape", newline="") as file:
-            return file.read()
-    except FileNotFoundError:
-        return ""
 
 
 def docker_runs() -> bool:
@@ -492,6 +615,17 @@ def main() -> None:
             "paths": {**names, "elements": "path"},
             "contents": {**names, "elements": "path"},
             "units": names,
+            "swap_files": {**names, "elements": "path"},
+            "volumes": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {
+                    "volume_id": {"type": "str", "required": True},
+                    "mount_point": {"type": "path", "required": True},
+                    "wait_seconds": {"type": "int", "default": 0},
+                },
+            },
             "containers": {"type": "bool", "default": False},
             "repositories": names,
         },
@@ -499,20 +633,27 @@ def main() -> None:
     )
     asked = module.params
     module.run_command_environ_update = {"LC_ALL": "C"}
+
+    def run(command: list[str]) -> str:
+        return str(module.run_command(command, check_rc=True)[1])
+
     running = docker_runs()
     docker: dict[str, Any] = {"containers": {}, "repositories": {name: [] for name in asked["repositories"]}}
     try:
         if running and any(asked[name] for name in docker):
             docker = read_docker(asked)
         state = {
+            # Before what is mounted: a disk that is waited for may be mounted when it appears.
+            "volumes": {want["volume_id"]: asdict(read_volume(run, **want)) for want in asked["volumes"]},
             "architecture": platform.machine(),
             "memory_total_mib": meminfo_bytes(read_text("/proc/meminfo"), "MemTotal") // BYTES_PER_MIB,
-            "mounts": [asdict(mount) for mount in parse_mountinfo(read_text("/proc/self/mountinfo"))],
+            "mounts": [asdict(mount) for mount in read_mounts()],
             "swaps": [asdict(swap) for swap in parse_swaps(read_text("/proc/swaps"))],
             "fstab": [asdict(entry) for entry in parse_fstab(read_text(FSTAB))],
             "packages": read_packages(module, asked["packages"]),
             "paths": {path: read_path(path, path in asked["contents"]) for path in asked["paths"]},
             "units": read_units(module, asked["units"]),
+            "swap_files": {path: asdict(read_swap_file(path)) for path in asked["swap_files"]},
             "docker_running": running,
             **docker,
         }

@@ -36,6 +36,8 @@ options:
       - instance
       - starter
       - alarms
+      - swap
+      - transcode_volume
       - docker
       - watchdog
       - ai_worker

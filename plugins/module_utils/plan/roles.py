@@ -21,7 +21,9 @@ from . import (
     queues,
     registry,
     starter,
+    swap,
     teardown,
+    transcode_volume,
     watchdog,
 )
 
@@ -37,6 +39,8 @@ ROLES: Mapping[str, Role] = {
     "instance": instance.ROLE,
     "starter": starter.ROLE,
     "alarms": alarms.ROLE,
+    "swap": swap.ROLE,
+    "transcode_volume": transcode_volume.ROLE,
     "docker": docker.ROLE,
     "watchdog": watchdog.ROLE,
     "ai_worker": ai_worker.ROLE,
