@@ -6,14 +6,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from ansible.module_utils.urls import ConnectionError as UrlError
-from ansible.module_utils.urls import open_url
 
 from ..module_utils.application_environment import SERVICES, table_findings
 from ..module_utils.aws_calls import ReadError, ask
@@ -52,6 +49,7 @@ from ..module_utils.preflight import (
 )
 from ..module_utils.reachability import changed_address_findings
 from ..plugin_utils.aws_action import AwsAction, advised
+from ..plugin_utils.operator_address import ask_address
 from ..plugin_utils.variables import HOSTS_GROUP, TABLE, Variables, role_defaults, role_options, table_rows
 
 # Without these AWS cannot be asked, or must not.
@@ -60,9 +58,6 @@ ADDRESS_VARIABLES = ("operator_address_url", "operator_cidrs")
 PERMISSION_VARIABLES = (*CALLER_VARIABLES, "deployment_name")
 IMAGE_VARIABLES = ("release", "image_platform", "container_names")
 KEY_BYTES = 16 * 1024
-# An address, of either kind, is shorter.
-ADDRESS_BYTES = 100
-ADDRESS_SECONDS = 3
 # Whose roles call AWS from the control node.
 CONTROL = "control"
 
@@ -126,7 +121,9 @@ class ActionModule(AwsAction):
             findings += asked
             answered = not {"aws", "account"} & {finding.id for finding in asked}
             if answered and self._are_right(ADDRESS_VARIABLES, values, wrong):
-                findings += self._operator_address(values["operator_address_url"], values["operator_cidrs"])
+                findings += changed_address_findings(
+                    ask_address(values["operator_address_url"]), values["operator_cidrs"]
+                )
             if options["permissions"] and answered and self._are_right(PERMISSION_VARIABLES, values, wrong):
                 findings += self._ask_permissions(values, caller)
             if (options["images"] or sources) and answered and self._are_right(IMAGE_VARIABLES, values, wrong):
@@ -209,18 +206,6 @@ class ActionModule(AwsAction):
             return source_findings(directory, ["such directory"])
         files = [definition["dockerfile"] for definition in values["images_definitions"]]
         return source_findings(directory, [file for file in files if not (root / file).is_file()])
-
-    def _operator_address(self, url: str, cidrs: list[str]) -> list[Finding]:
-        """A warning at most: whom nobody can ask at once says nothing."""
-        if not url:
-            return []
-        try:
-            # Directly, as SSH goes: a proxy has another address.
-            with open_url(url, use_proxy=False, timeout=ADDRESS_SECONDS) as response:
-                answer = response.read(ADDRESS_BYTES).decode("utf-8", "replace")
-        except (OSError, ValueError, HTTPException, UrlError):
-            return []
-        return changed_address_findings(answer, cidrs)
 
     def _ask_aws(self, values: Mapping[str, Any], hosts: Sequence[Mapping[str, Any]]) -> tuple[list[Finding], str]:
         """What AWS's answer has against the inputs, and who asked."""

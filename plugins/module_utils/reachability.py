@@ -1,19 +1,17 @@
 # Copyright: academy.deploy contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which hosts answer, why others do not, and whether it is the operator's own address that has changed."""
+"""How long a host may take to answer, why one does not, and whether it is the operator's own address that changed."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from .findings import Finding, Words
 
-# What the look at a host is registered as, and what the host is doing by AWS's last word.
-LOOK, SEEN = "__reachability_look", "__hold_seen"
 # OpenSSH's own words. It has no others: it translates nothing.
 SILENT = ("Connection timed out", "Operation timed out")
 DENIED = ("Permission denied", "Too many authentication failures")
@@ -31,7 +29,7 @@ class Command(NamedTuple):
     region: str
 
 
-def look_seconds(launched: str | datetime, now: datetime, seconds: int, boot_seconds: int) -> int:
+def answer_seconds(launched: str | datetime, now: datetime, seconds: int, boot_seconds: int) -> int:
     """How long a host may take to answer: what is left of the time of its boot, and a moment at least."""
     started = datetime.fromisoformat(launched) if isinstance(launched, str) else launched
     age = now.replace(tzinfo=UTC) - started.astimezone(UTC)
@@ -39,24 +37,9 @@ def look_seconds(launched: str | datetime, now: datetime, seconds: int, boot_sec
 
 
 def reason(message: str) -> Reason:
-    """Why a look ended in vain, by what ssh said last."""
+    """Why a host does not answer, by what ssh said last."""
     kinds: tuple[tuple[Reason, Sequence[str]], ...] = (("silent", SILENT), ("denied", DENIED), ("refused", REFUSED))
     return next((kind for kind, texts in kinds if any(text in message for text in texts)), "other")
-
-
-def answering(hosts: Collection[str], seen: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """The hosts that were looked at and answered."""
-    return [host for host in hosts if seen[host].get(LOOK) and not seen[host][LOOK].get("failed")]
-
-
-def unreached(hosts: Collection[str], seen: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """The hosts that did not answer, without those that may stop themselves and have done so meanwhile."""
-
-    def has_stopped(host: str) -> bool:
-        found = seen[host].get(SEEN, {}).get("instances", [])
-        return seen[host]["instance_may_be_stopped"] and any(item["state"]["name"] != "running" for item in found)
-
-    return [host for host in hosts if seen[host].get(LOOK, {}).get("failed") and not has_stopped(host)]
 
 
 def told_address(answer: str | None) -> IPv4Address | IPv6Address | None:
@@ -207,18 +190,4 @@ def host_finding(host: str, instance_id: str, message: str, command: Command) ->
             "must answer on SSH, and was left as it is", "SSH에 응답해야 합니다. 이 호스트는 변경하지 않고 두었습니다"
         ),
         remedies[reason(message)],
-    )
-
-
-def workers_wait(
-    api_hosts: Sequence[str], asked: Collection[str], up: Collection[str], releases: Mapping[str, str], release: str
-) -> bool:
-    """Whether the database may not know the release, because no API host of this run has come up with it.
-
-    A host has an earlier run's word for it in its tag. A run without any API host has no order to keep.
-    """
-    return (
-        bool(set(api_hosts) & set(asked))
-        and not set(api_hosts) & set(up)
-        and not any(releases.get(host) == release for host in api_hosts)
     )

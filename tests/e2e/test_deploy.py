@@ -13,7 +13,7 @@ import signal
 import time
 
 from localcloud import demo, settings
-from plugins.module_utils.hold import hold_epoch
+from plugins.module_utils.hold import hold_end
 from tests import policies, support
 from tests.e2e.test_story import API_HOST, HOSTS, MESSAGING_HOST, STOPPED_WORKER, stop
 from tests.policies import Host
@@ -59,7 +59,7 @@ def test_a_host_cannot_stop_itself_while_it_is_deployed_to() -> None:
         assert states() == dict.fromkeys(WORKERS, "running")
         assert {name for name in HOSTS if "HoldUntil" in tags(name)} == WORKERS
         for name in WORKERS:
-            assert watchdog_hold(name) == hold_epoch(tags(name)["HoldUntil"])
+            assert watchdog_hold(name) == hold_end(tags(name)["HoldUntil"]).timestamp()
             assert own_stop_is_refused(name)
     # Killed: they stay held, and the application, idle for long enough, sees that and goes on.
     logs = ("docker", "logs", f"--since={int(time.time())}", VIDEO_CONTAINER)

@@ -121,7 +121,7 @@ MOMENTS = (
     Moment("between alarms", between("academy-ai-jobs-lite-dlq-not-empty")),
     Moment("inside docker build", support.task("build | Build what is missing"), 3),
     Moment("inside docker push", support.task("push | Push what is missing"), 1),
-    Moment("while hosts boot", support.task("Wait until it answers")),
+    Moment("while hosts boot", support.task("Wait until the host answers on SSH")),
     Moment("inside mkswap", host=API_HOST, program="mkswap", playbook=(LAST_PART,)),
     Moment("inside mkfs", host=VIDEO_HOST, program="mkfs.xfs", playbook=(LAST_PART,)),
     Moment("before the mount", support.task("mount | Mount it now and at every boot"), playbook=(LAST_PART,)),

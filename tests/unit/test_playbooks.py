@@ -31,14 +31,22 @@ def test_workers_are_held_and_let_go_for_every_role_that_configures_a_host() -> 
     assert list(found)[-1] == "Let the workers go"
 
 
-def test_hosts_are_looked_at_where_a_role_needs_them_and_only_those_that_answer_are_configured() -> None:
+def test_hosts_are_asked_where_a_role_needs_them_and_only_those_that_answer_and_have_no_job_are_configured() -> None:
     found = plays("configure.yml")
     names = list(found)
-    tags = found["Keep the workers awake"]["tags"]
-    assert found["See which hosts can be reached"]["tags"] == found["Reach the running hosts"]["tags"] == tags
+    ask, hold, again, choose = (
+        "Ask which hosts answer on SSH",
+        "Keep the workers awake",
+        "Reach the hosts that have just booted",
+        "Choose the hosts that answer and have no job",
+    )
+    assert found[ask]["tags"] == found[again]["tags"] == found[choose]["tags"] == found[hold]["tags"]
     # Nobody is held or started before, and nothing asks a host but in the plays of those that answered.
-    assert names.index("See which hosts can be reached") < names.index("Keep the workers awake")
-    after = names[names.index("Reach the running hosts") + 1 :]
+    assert names.index(ask) < names.index(hold) < names.index(again) < names.index(choose)
+    (group,) = [task for task in found[choose]["tasks"] if "ansible.builtin.group_by" in task]
+    assert group["ansible.builtin.group_by"]["key"] == "reached"
+    assert group["when"] == "inventory_hostname in rollout.to_configure"
+    after = names[names.index(choose) + 1 :]
     assert {found[name]["hosts"].rpartition(":")[2] for name in after} == {"&reached", "instances"}
     for name in after:
         assert found[name]["hosts"].endswith(":&reached") or not found[name].get("roles"), name
@@ -52,15 +60,10 @@ def test_a_hold_is_renewed_for_every_role_of_a_worker() -> None:
     assert renew["tags"] == renew["ansible.builtin.include_role"]["apply"]["tags"] == tags
 
 
-def test_a_host_with_a_job_is_left_by_every_play_that_changes_workers() -> None:
-    found = plays("configure.yml")
-    looked = found["Leave alone who has a job"]
-    assert looked["tags"] == found["Keep the workers awake"]["tags"]
-    after = list(found.values())[list(found).index(looked["name"]) + 1 :]
-    left = [play["name"] for play in after if play.get("pre_tasks", [{}])[0].get("ansible.builtin.meta") == "end_host"]
-    assert left == [play["name"] for play in after if "roles" in play and play["hosts"] != "api:&reached"]
-    note = found["Let the workers go"]["tasks"][0]
-    assert "not __configure_is_busy" in note["when"]
+def test_a_worker_that_waits_for_the_database_is_left() -> None:
+    play = plays("configure.yml")["Run the workers, each host at its own pace"]
+    assert play["pre_tasks"][0]["ansible.builtin.meta"] == "end_host"
+    assert play["pre_tasks"][0]["when"] == "inventory_hostname in rollout.waiting"
 
 
 # Roles without inputs of their own to judge, or whose inputs are given by another role.

@@ -235,7 +235,7 @@ def test_a_deploy_wakes_one_that_has_just_stopped_and_names_the_one_that_it_cann
     run = support.playbook(*account.arguments(str(play)), "-e", extra, name="spot-wake").expect(2)
     told = " ".join(run.output.split())
     # It was asked more than once.
-    assert f"RETRYING: [{SPOT} -> localhost]: wake | Start it" in told
+    assert f"RETRYING: [{SPOT} -> localhost]: wake | Start the instance" in told
     assert f"{SPOT} goes on" in told
     assert f"{PLAIN} goes on" not in told
     assert (

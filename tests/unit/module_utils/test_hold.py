@@ -1,6 +1,6 @@
 # Copyright: academy.deploy contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which hosts a run starts, holds, leaves and names as behind, and until when it holds them."""
+"""Until when a host is held, when its start is tried again, and which workers are alive on it."""
 
 from __future__ import annotations
 
@@ -12,38 +12,21 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar, trust_as_template
 from jinja2.nativetypes import NativeEnvironment
 
-from plugins.module_utils.hold import (
-    containers_on,
-    heartbeats,
-    hold_end,
-    hold_epoch,
-    hold_runs_out,
-    hold_until,
-    is_brought_up,
-    is_too_soon,
-    wake_plan,
-)
+from plugins.module_utils.hold import HoldTime, heartbeats, hold_end, hold_time, is_brought_up
 
 ROLE = Path(__file__).resolve().parents[3] / "roles" / "hold"
 NOW = datetime(2026, 1, 31, 23, 30, 0, 999999)
-HOST = "academy-video-worker-1"
-RELEASE = "new"
-
-
-def host(state: str | None, *, worker: bool = True, **tags: str) -> dict[str, Any]:
-    """What the inventory says of a host; nothing of AWS's where there is no instance."""
-    found = {} if state is None else {"aws_state": {"name": state}, "aws_tags": {"Name": HOST, **tags}}
-    return {"instance_may_be_stopped": worker, **found}
 
 
 @pytest.mark.parametrize("now", [NOW, NOW.replace(tzinfo=UTC)], ids=["naive", "aware"])
 def test_a_hold_is_written_in_utc_for_people_and_in_seconds_for_the_host(now: datetime) -> None:
-    value = hold_until(now, 60)
-    assert value == "2026-02-01T00:30:00Z"
-    assert hold_end(value) == datetime(2026, 2, 1, 0, 30, tzinfo=UTC)
-    assert hold_epoch(value) == 1769905800
+    # Half an hour of it must be left when the workers' turn comes.
+    assert hold_time(now, 60) == HoldTime("2026-02-01T00:30:00Z", 1769905800, 1769904000)
+    assert hold_end("2026-02-01T00:30:00Z") == datetime(2026, 2, 1, 0, 30, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("value", ["", "tomorrow", "2026-02-01", "2026-02-01T00:30:00+09:00", "2026-02-30T00:00:00Z"])
@@ -52,51 +35,9 @@ def test_what_is_no_time_ends_never(value: str) -> None:
         hold_end(value)
 
 
-@pytest.mark.parametrize(
-    ("value", "runs_out"),
-    [
-        ("2026-02-01T00:30:00Z", False),
-        ("2026-02-01T00:00:01Z", False),
-        ("2026-02-01T00:00:00Z", True),
-        ("2026-01-31T23:30:00Z", True),
-    ],
-)
-@pytest.mark.parametrize("now", [NOW, NOW.replace(tzinfo=UTC)], ids=["naive", "aware"])
-def test_a_hold_is_renewed_only_when_little_of_it_is_left(now: datetime, value: str, runs_out: bool) -> None:
-    assert hold_runs_out(value, now) == runs_out
-
-
-HOLD, WAKE, LEFT = "hold", "wake", "left"
-
-
-@pytest.mark.parametrize(
-    ("seen", "wake", "becomes", "behind"),
-    [
-        (host("running"), False, HOLD, None),
-        (host("running"), True, HOLD, None),
-        (host("running", HoldUntil="2026-01-31T09:30:00Z"), False, HOLD, None),
-        (host("running", worker=False), False, "", None),
-        (host("running", worker=False), True, "", None),
-        (host("stopped", Release="old"), False, LEFT, "old"),
-        (host("stopped"), False, LEFT, "none"),
-        (host("stopped", Release=RELEASE), False, LEFT, None),
-        (host("stopping", Release="old"), False, LEFT, "old"),
-        (host("pending", Release="old"), False, LEFT, "old"),
-        (host("stopped", Release="old"), True, WAKE, None),
-        # Its release says nothing of its settings.
-        (host("stopped", Release=RELEASE), True, WAKE, None),
-        (host("stopping"), True, WAKE, None),
-        (host("pending"), True, WAKE, None),
-        (host(None), False, LEFT, None),
-        (host(None), True, LEFT, None),
-        # A human's business.
-        (host("stopped", worker=False, Release="old"), True, LEFT, None),
-    ],
-)
-def test_what_becomes_of_a_host(seen: dict[str, Any], wake: bool, becomes: str, behind: str | None) -> None:
-    plan = wake_plan([HOST], {HOST: seen, "academy-other-1": host("stopped")}, RELEASE, wake)
-    assert {name for name in (HOLD, WAKE, LEFT) if plan[name]} == ({becomes} if becomes else set())
-    assert plan["behind"] == ({HOST: behind} if behind else {})
+@pytest.mark.parametrize(("minutes", "is_renewed_at_once"), [(60, False), (31, False), (30, True), (5, True)])
+def test_a_hold_is_renewed_only_when_little_of_it_is_left(minutes: int, is_renewed_at_once: bool) -> None:
+    assert (NOW.replace(tzinfo=UTC).timestamp() >= hold_time(NOW, minutes).renew_at_seconds) == is_renewed_at_once
 
 
 @pytest.mark.parametrize(
@@ -114,7 +55,27 @@ def test_what_becomes_of_a_host(seen: dict[str, Any], wake: bool, becomes: str, 
 )
 def test_what_is_refused_too_soon_is_tried_again(code: str, reason: str | None, again: bool) -> None:
     refusal = f"Unable to start instances: An error occurred ({code}) when calling the StartInstances operation: No."
-    assert is_too_soon(refusal, {"state_reason": {"code": reason}} if reason else {}) == again
+    seen = {"state_reason": {"code": reason}} if reason else {}
+    assert is_over({"failed": True, "msg": refusal}, seen) != again
+
+
+def test_a_start_that_succeeded_is_not_tried_again() -> None:
+    assert is_over({"changed": True}, {"state_reason": {"code": "Client.UserInitiatedShutdown"}})
+
+
+def is_over(asked: dict[str, Any], settled: dict[str, Any]) -> bool:
+    """The role's own condition, by EC2's answers to the start and to the question before."""
+    values = yaml.safe_load((ROLE / "vars" / "main.yml").read_text(encoding="utf-8"))
+    (block,) = yaml.safe_load((ROLE / "tasks" / "wake.yml").read_text(encoding="utf-8"))
+    (start,) = [task for task in block["block"] if "amazon.aws.ec2_instance" in task]
+    variables = {
+        "__hold_too_soon": values["__hold_too_soon"],
+        "__hold_interrupted": trust_as_template(values["__hold_interrupted"]),
+        "__hold_asked": asked,
+        "__hold_settled": {"instances": [settled]},
+    }
+    templar = Templar(loader=DataLoader(), variables=variables)
+    return bool(templar.evaluate_conditional(trust_as_template(start["until"])))
 
 
 @pytest.mark.parametrize(
@@ -139,38 +100,16 @@ def test_who_is_alive_and_who_has_a_job(tmp_path: Path, files: dict[str, str], e
         path.write_text('{"state": "busy"}', encoding="utf-8")
     os.utime(tmp_path / "old" / "heartbeat.json", (1, 1))
     (tmp_path / "link" / "heartbeat.json").symlink_to(busy)
-    found = subprocess.run(look(str(tmp_path)), check=True, capture_output=True, text=True)
-    assert heartbeats(found.stdout.splitlines()) == expected
+    found = subprocess.run(command(str(tmp_path)), check=True, capture_output=True, text=True)
+    assert heartbeats(found.stdout) == expected
 
 
-def look(directory: str) -> list[str]:
+def command(directory: str) -> list[str]:
     """The role's own command, for another directory."""
     values = yaml.safe_load((ROLE / "vars" / "main.yml").read_text(encoding="utf-8"))
     values["__hold_heartbeat_directory"] = directory
     made = NativeEnvironment().from_string(values.pop("__hold_find")).render(values)
     return [str(part) for part in made]
-
-
-GROUPS = {"all": ["a", "b", "c"], "api": ["a"], "messaging_worker": ["a"], "video_worker": ["b", "c"]}
-CONTAINERS = {
-    "api": "academy-api",
-    "messaging_worker": "academy-messaging-worker",
-    "video_worker": "v",
-    "ai_worker": "x",
-}
-
-
-@pytest.mark.parametrize(
-    ("hosts", "containers"),
-    [
-        ([], []),
-        (["a"], ["academy-api", "academy-messaging-worker"]),
-        (["b", "c"], ["v"]),
-        (["c", "a"], ["academy-api", "academy-messaging-worker", "v"]),
-    ],
-)
-def test_containers_on(hosts: list[str], containers: list[str]) -> None:
-    assert containers_on(hosts, GROUPS, CONTAINERS) == containers
 
 
 @pytest.mark.parametrize(

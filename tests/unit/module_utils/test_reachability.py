@@ -1,6 +1,6 @@
 # Copyright: academy.deploy contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who answers, how long is waited, why others do not, and what is said of it."""
+"""How long a host may take to answer, why one does not, and what is said of it."""
 
 from __future__ import annotations
 
@@ -10,17 +10,12 @@ from typing import Any
 import pytest
 
 from plugins.module_utils.reachability import (
-    LOOK,
-    SEEN,
     Command,
-    answering,
+    answer_seconds,
     changed_address_findings,
     host_finding,
-    look_seconds,
     nobody_finding,
     reason,
-    unreached,
-    workers_wait,
 )
 
 NOW = datetime(2026, 1, 31, 12, 0, 0)
@@ -43,7 +38,7 @@ MINE = ["198.51.100.7/32"]
 def test_a_host_that_was_just_started_has_what_is_left_of_its_boot(age_seconds: int, seconds: int, zone: Any) -> None:
     launched = NOW.replace(tzinfo=UTC) - timedelta(seconds=age_seconds)
     for value in (launched, launched.isoformat()):
-        assert look_seconds(value, NOW.replace(tzinfo=zone), 10, 300) == seconds
+        assert answer_seconds(value, NOW.replace(tzinfo=zone), 10, 300) == seconds
 
 
 @pytest.mark.parametrize(
@@ -61,32 +56,6 @@ def test_a_host_that_was_just_started_has_what_is_left_of_its_boot(age_seconds: 
 )
 def test_what_ssh_says_is_the_reason(message: str, found: str) -> None:
     assert reason(message) == found
-
-
-def seen(look: dict[str, Any] | None, state: str | None = None, *, worker: bool = True) -> dict[str, Any]:
-    found: dict[str, Any] = {"instance_may_be_stopped": worker}
-    if look is not None:
-        found[LOOK] = look
-    if state is not None:
-        found[SEEN] = {"instances": [{"state": {"name": state}}]}
-    return found
-
-
-@pytest.mark.parametrize(
-    ("found", "answers", "is_unreached"),
-    [
-        (seen(None), False, False),
-        (seen({"elapsed": 1}), True, False),
-        (seen({"failed": False, "elapsed": 1}), True, False),
-        (seen({"failed": True, "msg": SILENT}), False, True),
-        (seen({"failed": True, "msg": SILENT}, "running"), False, True),
-        (seen({"failed": True, "msg": SILENT}, "stopping"), False, False),
-        (seen({"failed": True, "msg": SILENT}, "stopped", worker=False), False, True),
-    ],
-)
-def test_who_answers_and_who_is_left(found: dict[str, Any], answers: bool, is_unreached: bool) -> None:
-    assert answering(["host"], {"host": found}) == ["host"][: int(answers)]
-    assert unreached(["host"], {"host": found}) == ["host"][: int(is_unreached)]
 
 
 @pytest.mark.parametrize(
@@ -169,20 +138,3 @@ def test_one_host_gets_what_ssh_said_and_what_to_do(message: str, said: str, rem
         assert text in finding.text_en
         assert text in finding.text_ko
     assert remedy in finding.text_en
-
-
-@pytest.mark.parametrize(
-    ("asked", "up", "releases", "wait"),
-    [
-        (["api-1", "api-2", "worker"], ["api-1", "worker"], {}, False),
-        (["api-1", "worker"], ["worker"], {}, True),
-        (["api-1", "worker"], ["worker"], {"api-1": "old"}, True),
-        # An earlier run has brought the database to it.
-        (["api-1", "worker"], ["worker"], {"api-1": "new"}, False),
-        (["api-1", "worker"], ["worker"], {"api-1": "old", "api-2": "new"}, False),
-        # Nobody asked for the API: --limit.
-        (["worker"], ["worker"], {"api-1": "old"}, False),
-    ],
-)
-def test_workers_wait_for_the_database(asked: list[str], up: list[str], releases: dict[str, str], wait: bool) -> None:
-    assert workers_wait(["api-1", "api-2"], asked, up, releases, "new") is wait
