@@ -3,14 +3,14 @@
 """What a host shows of itself, from the output of its own tools, and where that differs from what is wanted.
 
 Nothing here starts a command or opens a file. What is returned is made for results that anybody may see: never the
-content of a file, never the command of a container or a value of its environment.
+content of a file, never the command of a container or a value of its environment that was not asked for by name.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
@@ -52,13 +52,16 @@ def parse_units(systemctl_show: str, asked: Sequence[str]) -> dict[str, dict[str
 
 
 def parse_containers(
-    inspected: Iterable[Mapping[str, Any]], now: datetime, identity: Callable[[str], object]
+    inspected: Iterable[Mapping[str, Any]],
+    now: datetime,
+    identity: Callable[[str], object],
+    variables: Collection[str] = (),
 ) -> dict[str, dict[str, Any]]:
-    """Containers by name, from what the engine says of each of them.
+    """Containers by name, from what the engine says of each of them, and the values of some variables of their own.
 
     `identity` tells what lies at a path of the host, None for nothing, so that two paths to one thing can be known.
     """
-    return {container["Name"].lstrip("/"): _container(container, now, identity) for container in inspected}
+    return {container["Name"].lstrip("/"): _container(container, now, identity, variables) for container in inspected}
 
 
 def parse_images(listed: Iterable[Mapping[str, Any]], asked: Iterable[str]) -> dict[str, str | None]:
@@ -152,13 +155,17 @@ def _unit(block: str) -> dict[str, Any]:
     }
 
 
-def _container(container: Mapping[str, Any], now: datetime, identity: Callable[[str], object]) -> dict[str, Any]:
+def _container(
+    container: Mapping[str, Any], now: datetime, identity: Callable[[str], object], variables: Collection[str]
+) -> dict[str, Any]:
     state, settings = container["State"], container["HostConfig"]
+    environment = dict(setting.partition("=")[::2] for setting in container["Config"]["Env"] or [])
     return {
         "id": container["Id"],
         "image": container["Config"]["Image"],
         "image_id": container["Image"],
-        "environment_names": sorted(setting.partition("=")[0] for setting in container["Config"]["Env"] or []),
+        "environment_names": sorted(environment),
+        "environment": {name: value for name, value in environment.items() if name in variables},
         "status": state["Status"],
         # Empty where the container has no health check.
         "health": (state.get("Health") or {}).get("Status", ""),

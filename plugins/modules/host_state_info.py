@@ -15,7 +15,7 @@ description:
     keeps.
   - Reads only. Each kind is read once, however many are asked for, and nothing is started for what is not asked for.
   - Never returns the content of a file that is not named in O(contents), or the command of a container or a value of
-    its environment.
+    its environment that is not named in O(variables).
 version_added: 0.1.0
 author:
   - academy.deploy contributors (@academy)
@@ -43,9 +43,14 @@ options:
     elements: str
     default: []
   containers:
-    description: Whether to look at Docker's containers, those that do not run included.
+    description: Whether to read Docker's containers, those that do not run included.
     type: bool
     default: false
+  variables:
+    description: Variables of the containers' environments whose values are told. Name none with secrets.
+    type: list
+    elements: str
+    default: []
   images:
     description: Images in Docker, as C(name:tag) or C(name@digest).
     type: list
@@ -73,6 +78,10 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+now_seconds:
+  description: When this was read, by the host's clock, in seconds since the epoch.
+  type: float
+  returned: success
 architecture:
   description: Of the processor, in the kernel's words.
   type: str
@@ -248,6 +257,10 @@ containers:
       type: list
       elements: str
       sample: [DEBUG, SECRET_KEY]
+    environment:
+      description: The values of those that O(variables) names.
+      type: dict
+      sample: {DEBUG: "0"}
     status:
       description: As Docker says it, V(running) or V(exited) for example.
       type: str
@@ -309,6 +322,7 @@ import platform
 import pwd
 import socket
 import stat
+import time
 from dataclasses import asdict
 from datetime import datetime, timezone
 from typing import Any
@@ -448,7 +462,9 @@ def read_docker(asked: dict[str, Any]) -> dict[str, Any]:
     inspected = [docker.get(f"/containers/{container['Id']}/json") for container in listed]
     images = docker.get("/images/json") if asked["images"] or asked["repositories"] else []
     return {
-        "containers": parse_containers(filter(None, inspected), datetime.now(timezone.utc), identity),
+        "containers": parse_containers(
+            filter(None, inspected), datetime.now(timezone.utc), identity, asked["variables"]
+        ),
         "images": parse_images(images, asked["images"]),
         "repositories": {name: parse_repository(images, name) for name in asked["repositories"]},
     }
@@ -463,6 +479,7 @@ def main() -> None:
             "contents": {**names, "elements": "path"},
             "units": names,
             "containers": {"type": "bool", "default": False},
+            "variables": names,
             "images": names,
             "repositories": names,
         },
@@ -480,6 +497,7 @@ def main() -> None:
         if running and any(asked[name] for name in docker):
             docker = read_docker(asked)
         state = {
+            "now_seconds": time.time(),
             "architecture": platform.machine(),
             "memory_total_mib": meminfo_bytes(read_text("/proc/meminfo"), "MemTotal") // BYTES_PER_MIB,
             "mounts": [asdict(mount) for mount in parse_mountinfo(read_text("/proc/self/mountinfo"))],

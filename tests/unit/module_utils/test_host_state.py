@@ -159,6 +159,7 @@ def test_containers() -> None:
             "image": "registry/academy-api@sha256:2",
             "image_id": "sha256:1",
             "environment_names": ["DB_PASSWORD"],
+            "environment": {},
             "status": "running",
             "health": "healthy",
             "exit_code": 0,
@@ -174,6 +175,7 @@ def test_containers() -> None:
             "image": "registry/academy-api@sha256:2",
             "image_id": "sha256:1",
             "environment_names": ["DB_PASSWORD"],
+            "environment": {},
             "status": "exited",
             "health": "",
             "exit_code": 137,
@@ -187,6 +189,14 @@ def test_containers() -> None:
     }
     assert SECRET in json.dumps(INSPECTED)
     assert SECRET not in json.dumps(containers)
+
+
+def test_of_a_container_s_environment_only_what_is_asked_for_is_told() -> None:
+    inspected = {**INSPECTED, "Config": {**INSPECTED["Config"], "Env": [f"DB_PASSWORD={SECRET}", "STEPS=a=b", "DEBUG"]}}
+    found = parse_containers([inspected], NOW, LIES_AT.get, ["STEPS", "MISSING"])["academy-api"]
+    assert found["environment_names"] == ["DB_PASSWORD", "DEBUG", "STEPS"]
+    assert found["environment"] == {"STEPS": "a=b"}
+    assert SECRET not in json.dumps(found)
 
 
 @pytest.mark.parametrize(
