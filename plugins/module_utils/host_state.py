@@ -3,7 +3,7 @@
 """What a host shows of itself, from the output of its own tools, and where that differs from what is wanted.
 
 Nothing here starts a command or opens a file. What is returned is made for results that anybody may see: never the
-content of a file, never the command of a container or a value of its environment.
+content of a file, never the command of a container or a value of its environment that was not asked for by name.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
@@ -59,13 +59,17 @@ def parse_containers(
     images: Mapping[str, Mapping[str, Any]],
     now: datetime,
     identity: Callable[[str], object],
+    variables: Collection[str] = (),
 ) -> dict[str, dict[str, Any]]:
     """Containers by name, from what the engine says of each of them, and of their images by id.
 
     `identity` tells what lies at a path of the host, None for nothing, so that two paths to one thing can be known.
+    Values are told of `variables` alone.
     """
     return {
-        container["Name"].lstrip("/"): _container(container, images.get(container["Image"], {}), now, identity)
+        container["Name"].lstrip("/"): _container(
+            container, images.get(container["Image"], {}), now, identity, variables
+        )
         for container in inspected
     }
 
@@ -155,7 +159,11 @@ def _unit(block: str) -> dict[str, Any]:
 
 
 def _container(
-    container: Mapping[str, Any], image: Mapping[str, Any], now: datetime, identity: Callable[[str], object]
+    container: Mapping[str, Any],
+    image: Mapping[str, Any],
+    now: datetime,
+    identity: Callable[[str], object],
+    variables: Collection[str],
 ) -> dict[str, Any]:
     state, settings, configuration = container["State"], container["HostConfig"], container["Config"]
     environment, defaults = _environment(configuration), image.get("Config") or {}
@@ -171,6 +179,7 @@ def _container(
         **_commands(configuration),
         # What of this it has where nobody gives it another one.
         "image_defaults": {"environment": environment_hashes(_environment(defaults)), **_commands(defaults)},
+        "environment": {name: value for name, value in environment.items() if name in variables},
         "status": state["Status"],
         "health": health,
         "exit_code": state["ExitCode"],

@@ -17,7 +17,7 @@ description:
   - Where signatures do not say whether a volume's disk holds anything, it is read at a few thousand places, which may
     take some seconds. Of a disk with a finished file system nothing but signatures is read.
   - Never returns the content of a file that is not named in O(contents), or the command of a container or a value of
-    its environment, but hashes of those.
+    its environment that is not named in O(variables), but hashes of those.
 version_added: 0.1.0
 author:
   - academy.deploy contributors (@academy)
@@ -68,9 +68,14 @@ options:
         type: int
         default: 0
   containers:
-    description: Whether to look at Docker's containers, those that do not run included.
+    description: Whether to read Docker's containers, those that do not run included.
     type: bool
     default: false
+  variables:
+    description: Variables of the containers' environments whose values are told. Name none with secrets.
+    type: list
+    elements: str
+    default: []
   repositories:
     description: Repositories of which all images in Docker are told.
     type: list
@@ -93,6 +98,10 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+now_seconds:
+  description: When this was read, by the host's clock, in seconds since the epoch.
+  type: float
+  returned: success
 architecture:
   description: Of the processor, in the kernel's words.
   type: str
@@ -388,6 +397,10 @@ containers:
         - What its image has of these where nobody gives it another one, C(command_sha256), C(health_command_sha256) and
           C(environment), a hash of each variable by its name.
       type: dict
+    environment:
+      description: The values of those that O(variables) names.
+      type: dict
+      sample: {DEBUG: "0"}
     status:
       description: As Docker says it, V(running) or V(exited) for example.
       type: str
@@ -471,6 +484,7 @@ import platform
 import pwd
 import socket
 import stat
+import time
 from dataclasses import asdict
 from datetime import datetime, timezone
 from typing import Any
@@ -602,7 +616,9 @@ def read_docker(asked: dict[str, Any]) -> dict[str, Any]:
     of_containers = {name: docker.get(f"/images/{name}/json") or {} for name in {found["Image"] for found in inspected}}
     images = docker.get("/images/json") if asked["repositories"] else []
     return {
-        "containers": parse_containers(inspected, of_containers, datetime.now(timezone.utc), identity),
+        "containers": parse_containers(
+            inspected, of_containers, datetime.now(timezone.utc), identity, asked["variables"]
+        ),
         "repositories": {name: parse_repository(images, name) for name in asked["repositories"]},
     }
 
@@ -627,6 +643,7 @@ def main() -> None:
                 },
             },
             "containers": {"type": "bool", "default": False},
+            "variables": names,
             "repositories": names,
         },
         supports_check_mode=True,
@@ -645,6 +662,7 @@ def main() -> None:
         state = {
             # Before what is mounted: a disk that is waited for may be mounted when it appears.
             "volumes": {want["volume_id"]: asdict(read_volume(run, **want)) for want in asked["volumes"]},
+            "now_seconds": time.time(),
             "architecture": platform.machine(),
             "memory_total_mib": meminfo_bytes(read_text("/proc/meminfo"), "MemTotal") // BYTES_PER_MIB,
             "mounts": [asdict(mount) for mount in read_mounts()],

@@ -59,7 +59,12 @@ def test_without_hosts_it_tells_only_until_when_one_is_held() -> None:
 def test_what_is_known_of_the_hosts_decides() -> None:
     held = {"aws_tags": {"HoldUntil": "2026-01-31T09:30:00Z", "Release": "old"}, "reachability_answer": {"elapsed": 1}}
     hosts = {API: host(worker=False), WORKER: host(worker=True, **held)}
-    asked: dict[str, Any] = {"hosts": [WORKER], "asked": [API, WORKER], "release": "new", "containers": {"video_worker": "v"}}
+    asked: dict[str, Any] = {
+        "hosts": [WORKER],
+        "asked": [API, WORKER],
+        "release": "new",
+        "containers": {"video_worker": "v"},
+    }
     answer = plan(hosts, **asked, answer_seconds=10, boot_seconds=300)
     assert answer["answering"] == answer["to_hold"] == answer["to_release"] == [WORKER]
     # The host of the API is not in the play any more.

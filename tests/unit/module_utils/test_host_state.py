@@ -193,6 +193,7 @@ def test_containers() -> None:
                 "command_sha256": sha256_of(["serve"]),
                 "health_command_sha256": NOTHING,
             },
+            "environment": {},
             "status": "running",
             "health": "healthy",
             "exit_code": 0,
@@ -219,6 +220,7 @@ def test_containers() -> None:
             "command_sha256": NOTHING,
             "health_command_sha256": NOTHING,
             "image_defaults": {"environment": {}, "command_sha256": NOTHING, "health_command_sha256": NOTHING},
+            "environment": {},
             "status": "exited",
             "health": "",
             "exit_code": 137,
@@ -239,6 +241,14 @@ def test_containers() -> None:
     }
     assert SECRET in json.dumps(INSPECTED)
     assert SECRET not in json.dumps(containers)
+
+
+def test_of_a_container_s_environment_only_what_is_asked_for_is_told() -> None:
+    inspected = {**INSPECTED, "Config": {**INSPECTED["Config"], "Env": [f"DB_PASSWORD={SECRET}", "STEPS=a=b", "DEBUG"]}}
+    found = parse_containers([inspected], {}, NOW, LIES_AT.get, ["STEPS", "MISSING"])["academy-api"]
+    assert found["environment_names"] == ["DB_PASSWORD", "DEBUG", "STEPS"]
+    assert found["environment"] == {"STEPS": "a=b"}
+    assert SECRET not in json.dumps(found)
 
 
 @pytest.mark.parametrize(
