@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ..findings import NOT_SHOWN, Finding, Words
 from ..fstab import Entry, Mount, render
 from ..role_inputs import path_findings
@@ -126,10 +124,10 @@ def _is_open(live: Mount) -> bool:
     return {"rw", "noexec"} & set(live.options.split(",")) == {"rw"}
 
 
-def _unit_state(unit: Values) -> Any:
+def _unit_state(unit: Values) -> str:
     # One that is masked mounts nothing at the next boot.
     if unit["load_state"] != "loaded":
-        return unit["load_state"]
+        return str(unit["load_state"])
     # A unit without a file is systemd's own view of what is mounted; it knows no fstab entry for it.
     if not unit["fragment_path"]:
         return "not of fstab"
