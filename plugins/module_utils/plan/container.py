@@ -26,7 +26,9 @@ from . import Change, Difference, Plan, Role, Rule, Values, compare, host
 WHY = "guide §6.3"
 # Ansible's names of architectures in Docker's words.
 PLATFORMS = {"aarch64": "linux/arm64", "x86_64": "linux/amd64"}
-PORT = re.compile(r"(?:\[?(?P<address>[0-9a-fA-F.:]+)\]?:)?(?P<host>\d+):(?P<container>\d+)(?:/(?P<protocol>[a-z]+))?")
+PORT = re.compile(
+    r"(?:(?P<address>[0-9.]+|\[[0-9a-fA-F:]+\]):)?(?P<host>\d+):(?P<container>\d+)(?:/(?P<protocol>[a-z]+))?"
+)
 VOLUME = re.compile(r"(?P<source>[^:]+):(?P<target>/[^:]*)(?::(?P<mode>[A-Za-z,]+))?")
 DIRECTORY = "/etc/academy"
 # In memory, so that a full root disk does not silence the worker: whoever writes no heartbeat is powered off.
@@ -41,7 +43,7 @@ HEALTH_COMMAND, COMMAND = "health_command_sha256", "command_sha256"
 
 def _form_findings(variable: str, texts: Iterable[str], form: re.Pattern[str], rule: Words) -> list[Finding]:
     return [
-        Finding(variable, variable, f"'{text}'", rule, Words("Write it so.", "그렇게 쓰십시오."))
+        Finding(variable, variable, f"'{text}'", rule, Words("Write it in that form.", "그 형식으로 쓰십시오."))
         for text in texts
         if not form.fullmatch(text)
     ]
@@ -168,7 +170,7 @@ def _volumes(inputs: Values) -> list[str]:
 def _published_ports(inputs: Values) -> list[str]:
     given = [PORT.fullmatch(text) for text in inputs["container_published_ports"]]
     return sorted(
-        f"{port['address'] or '0.0.0.0'}:{port['host']}:{port['container']}/{port['protocol'] or 'tcp'}"
+        f"{(port['address'] or '0.0.0.0').strip('[]')}:{port['host']}:{port['container']}/{port['protocol'] or 'tcp'}"
         for port in given
         if port
     )

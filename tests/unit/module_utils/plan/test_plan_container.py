@@ -520,7 +520,7 @@ def test_in_check_mode_all_is_told_of_a_host_that_has_nothing_yet() -> None:
     [
         ({}, []),
         ({"container_published_ports": ["8000"]}, ["container_published_ports"]),
-        ({"container_published_ports": ["1-2:1-2", "localhost:1:1"]}, ["container_published_ports"] * 2),
+        ({"container_published_ports": ["1-2:1-2", "localhost:1:1", "::1:1:1"]}, ["container_published_ports"] * 3),
         ({"container_volumes": ["/data", "/a:b"]}, ["container_volumes"] * 2),
     ],
 )
