@@ -28,7 +28,15 @@ options:
       - Roles whose outcome lies on hosts. They are compared on the task's host, and nothing else is.
     type: list
     elements: str
-    choices: [docker, watchdog]
+    choices: [swap, transcode_volume, docker, watchdog, ai_worker]
+  services:
+    description: The services of the task's host, whose containers are compared with O(roles).
+    type: list
+    elements: str
+    default: []
+  aws:
+    description: RV(aws) of the task that has read AWS. Needed with O(roles).
+    type: dict
 extends_documentation_fragment:
   - academy.deploy.attributes.info
   - amazon.aws.common.modules
@@ -81,9 +89,13 @@ entries:
       elements: str
       sample: ["~ academy-video-jobs: visibility_timeout_seconds: 30 -> 10800 (guide §3; --tags queues)"]
 states:
-  description: What AWS tells of each of O(hosts) that has an instance. Not with O(roles).
-  returned: always
+  description: What AWS tells of each of O(hosts) that has an instance.
+  returned: without O(roles)
   type: dict
   sample: {"academy-api-1": {"state": "running", "instance_id": "i-0123456789abcdef0", "release": "4f1c2d9",
     "may_be_stopped": false}}
+aws:
+  description: What the containers of O(hosts) need to know of AWS. Empty where AWS could not be read.
+  returned: without O(roles)
+  type: dict
 """

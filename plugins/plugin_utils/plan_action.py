@@ -13,7 +13,7 @@ from ..module_utils.aws_state import observe
 from ..module_utils.findings import Finding, of_hosts
 from ..module_utils.plan.roles import DECISIONS
 from .aws_action import AwsAction
-from .variables import HOSTS_GROUP, bind, bind_hosts, code_sha256_of
+from .variables import HOSTS_GROUP, Variables, bind, bind_hosts, code_sha256_of
 
 HOST_STATE = "academy.deploy.host_state_info"
 
@@ -35,6 +35,10 @@ class PlanAction(AwsAction):
         bound, by_host = bind_hosts(name, hosts, variables, self._loader)
         findings = of_hosts({host: [*by_host[host], *role.findings(bound[host])] for host in hosts})
         return {"hosts": bound, "inventory": variables["groups"].get(HOSTS_GROUP, [])}, findings
+
+    def resolved(self, variables: Mapping[str, Any], name: str) -> Any:
+        """A host's variable, which there must be."""
+        return Variables(variables, variables["inventory_hostname"], self._loader).take([name]).values[name]
 
     def read_aws(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         """What AWS tells. Raises ReadError, or UnfitNetworkError where the network is asked for."""
