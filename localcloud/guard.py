@@ -3,32 +3,52 @@
 """IAM enforced: who calls with a role's or a user's keys may do what the policies of that allow, and nothing else.
 
 A role's temporary keys are those that the metadata service hands out; a user's are those that IAM makes. The account's
-owner (settings.OPERATOR_ACCESS_KEY) is not limited. Resource policies, session policies, permissions boundaries and
-groups of users are not evaluated; of the latter two each is an error that says so.
+owner (settings.OPERATOR_ACCESS_KEY) is not limited. Resource policies, session policies and groups of users are not
+evaluated; of the latter each is an error that says so.
 """
 
 from __future__ import annotations
 
 import json
 from base64 import b64encode
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any
+from itertools import chain
+from typing import Any, NamedTuple
 
 from localcloud import settings
 from localcloud.api import Api, Environ, StartResponse, is_limited, is_temporary
 from localcloud.grants import EXERCISE_MARK, Denial, Ledger
 from localcloud.knowledge import knowledge
 from localcloud.permissions import needs
-from localcloud.policy import LIST_KEYS, Decision, Need, PolicyError, Statement, decide, read_policy
+from localcloud.policy import (
+    LIST_KEYS,
+    Decision,
+    Need,
+    PolicyError,
+    Statement,
+    decide,
+    decide_within,
+    missing_keys,
+    read_policy,
+)
 from localcloud.wire import ApiError, Call
 
 UNAUTHORIZED_STATUS = 401
 FORBIDDEN_STATUS = 403
 NOT_FOUND_STATUS = 404
 NOT_IMPLEMENTED_STATUS = 501
+# A simulation's words for what it decides, each worse than the one before.
+ALLOWED, IMPLICIT_DENY, EXPLICIT_DENY = DECISIONS = ("allowed", "implicitDeny", "explicitDeny")
+
+
+class Policies(NamedTuple):
+    """What somebody is allowed, and the permissions boundary of that, where there is one."""
+
+    statements: tuple[Statement, ...]
+    boundary: tuple[Statement, ...] | None
 
 
 @dataclass(frozen=True)
@@ -39,7 +59,7 @@ class Caller:
     arn: str
     user_id: str
     ends: datetime | None
-    statements: tuple[Statement, ...]
+    policies: Policies
 
 
 class DeniedError(Exception):
@@ -92,7 +112,7 @@ class Guard:
 
     def _require(self, caller: Caller, wanted: Iterable[Need], *, exercise: bool) -> None:
         for need in wanted:
-            decision = decide(caller.statements, need_of(caller, need))
+            decision = decide_within(*caller.policies, need_of(caller, need))
             if not decision.allowed:
                 who = caller.arn.rpartition("/")[2]
                 refused = Denial(caller.name, need.action, need.resource or "*", who)
@@ -111,7 +131,7 @@ class Guard:
         if role is None:
             return None
         ends = assumed.expiration.replace(tzinfo=UTC)
-        return Caller(role.name, assumed.arn, assumed.user_id, ends, statements_of(role))
+        return Caller(role.name, assumed.arn, assumed.user_id, ends, self._policies(role))
 
     def _user(self, access_key: str) -> Caller | None:
         iam = self._api.backends("iam")
@@ -123,10 +143,26 @@ class Guard:
             return None
         if any(found in group.users for group in iam.groups.values()):
             raise PolicyError(f"{found.name}: groups of users are not known here")
-        return Caller(found.name, found.arn, found.id, None, statements_of(found))
+        return Caller(found.name, found.arn, found.id, None, self._policies(found))
 
     def _roles(self) -> list[Any]:
         return list(self._api.backends("iam").roles.values())
+
+    def _policies(self, principal: Any) -> Policies:
+        """All that the policies of moto's role or user say, inline and attached, and what bounds it."""
+        attached = dict(map(_default_version, principal.managed_policies.values()))
+        statements = [_read(document, name) for name, document in {**principal.policies, **attached}.items()]
+        return Policies(tuple(chain.from_iterable(statements)), self._boundary(principal))
+
+    def _boundary(self, principal: Any) -> tuple[Statement, ...] | None:
+        arn = getattr(principal, "permissions_boundary_arn", None)
+        if not arn:
+            return None
+        policy = self._api.backends("iam").managed_policies.get(arn)
+        if policy is None:
+            raise PolicyError(f"{principal.name}: the permissions boundary {arn} is not known here")
+        name, document = _default_version(policy)
+        return _read(document, name)
 
     def _simulate(self, call: Call) -> Mapping[str, Any]:
         """What a user's or a role's policies say to each action on each resource, by the same decision as for calls."""
@@ -135,12 +171,13 @@ class Guard:
         principal = principals.get(wanted["PolicySourceArn"])
         if principal is None:
             raise ApiError("NoSuchEntity", f"{wanted['PolicySourceArn']} does not exist", NOT_FOUND_STATUS)
+        context = _entries(wanted.get("ContextEntries") or [])
+        resources = wanted.get("ResourceArns") or ["*"]
         try:
-            statements = statements_of(principal)
+            policies = self._policies(principal)
             results = [
-                _simulated(statements, Need(action, resource, *_entries(wanted.get("ContextEntries") or [])))
+                _simulated(policies, [Need(action, resource, *context) for resource in resources])
                 for action in wanted["ActionNames"]
-                for resource in wanted.get("ResourceArns") or ["*"]
             ]
         except PolicyError as error:
             raise ApiError("NotImplemented", str(error), NOT_IMPLEMENTED_STATUS) from error
@@ -169,14 +206,30 @@ def _entries(entries: Iterable[Mapping[str, Any]]) -> tuple[dict[str, str], dict
     return single, {key: found for key, found in values.items() if key in LIST_KEYS}
 
 
-def _simulated(statements: Iterable[Statement], need: Need) -> dict[str, Any]:
-    decision = decide(statements, need)
-    refused = "explicitDeny" if decision.statement is not None else "implicitDeny"
-    return {
-        "EvalActionName": need.action,
-        "EvalResourceName": need.resource,
-        "EvalDecision": "allowed" if decision.allowed else refused,
+def _simulated(policies: Policies, asked: Sequence[Need]) -> dict[str, Any]:
+    """AWS's answer on one action: the worst of all resources, and what is said of each that was named."""
+    found = [_judged(policies, need) for need in asked]
+    worst = max(found, key=lambda judged: DECISIONS.index(judged["EvalDecision"]))
+    named = [
+        {"EvalResourceName": need.resource, "EvalResourceDecision": judged["EvalDecision"], **judged}
+        for need, judged in zip(asked, found, strict=True)
+        if need.resource != "*"
+    ]
+    # Which resource it is about is said below; AWS tells what its ARN looks like here.
+    return {"EvalActionName": asked[0].action, "EvalResourceName": "*", **worst, "ResourceSpecificResults": named}
+
+
+def _judged(policies: Policies, need: Need) -> dict[str, Any]:
+    decision = decide_within(*policies, need)
+    judged: dict[str, Any] = {
+        "EvalDecision": ALLOWED if decision.allowed else IMPLICIT_DENY if decision.statement is None else EXPLICIT_DENY,
+        "MatchedStatements": [{"SourcePolicyId": decision.statement.policy}] if decision.statement else [],
+        "MissingContextValues": missing_keys((*policies.statements, *(policies.boundary or ())), need),
     }
+    if policies.boundary is not None:
+        within = decide(policies.boundary, need).allowed
+        judged["PermissionsBoundaryDecisionDetail"] = {"AllowedByPermissionsBoundary": within}
+    return judged
 
 
 def need_of(caller: Caller, need: Need) -> Need:
@@ -184,18 +237,10 @@ def need_of(caller: Caller, need: Need) -> Need:
     return replace(need, context={**need.context, "aws:userid": caller.user_id})
 
 
-def statements_of(principal: Any) -> tuple[Statement, ...]:
-    """All that the policies of moto's role or user say, inline and attached."""
-    if getattr(principal, "permissions_boundary_arn", None):
-        raise PolicyError(f"{principal.name}: permissions boundaries are not known here")
-    managed = {
-        policy.name: version.document
-        for policy in principal.managed_policies.values()
-        for version in policy.versions
-        if version.version_id == policy.default_version_id
-    }
-    return tuple(
-        statement for name, document in {**principal.policies, **managed}.items() for statement in _read(document, name)
+def _default_version(policy: Any) -> tuple[str, str]:
+    """Name and document of moto's managed policy."""
+    return policy.name, next(
+        version.document for version in policy.versions if version.version_id == policy.default_version_id
     )
 
 
@@ -208,10 +253,12 @@ def denial(caller: Caller, need: Need, decision: Decision) -> DeniedError:
     """Say who may not do what to what, and why."""
     resource = need.resource or "*"
     explicit = decision.statement is not None
+    own = decide(caller.policies.statements, need_of(caller, need))
+    policy = "identity-based policy" if decision == own else "permissions boundary"
     why = (
-        "with an explicit deny in an identity-based policy"
+        f"with an explicit deny in {'an' if decision == own else 'a'} {policy}"
         if explicit
-        else f"because no identity-based policy allows the {need.action} action"
+        else f"because no {policy} allows the {need.action} action"
     )
     return DeniedError(
         f"User: {caller.arn} is not authorized to perform: {need.action} on resource: {resource} {why}",

@@ -84,6 +84,7 @@ class Statement:
     other_actions: bool = False  # NotAction: all but these
     other_resources: bool = False  # NotResource: all but these
     variables: bool = True
+    policy: str = ""  # whose it is
 
 
 @dataclass(frozen=True)
@@ -104,12 +105,12 @@ def read_policy(document: Mapping[str, Any], name: str = "policy") -> tuple[Stat
         raise PolicyError(f"{name}: the version {version} is not known here")
     statements = document.get("Statement", [])
     return tuple(
-        _read_statement(content, str(content.get("Sid", f"{name}[{index}]")), version == VERSION_WITH_VARIABLES)
+        _read_statement(content, str(content.get("Sid", f"{name}[{index}]")), version == VERSION_WITH_VARIABLES, name)
         for index, content in enumerate([statements] if isinstance(statements, Mapping) else statements)
     )
 
 
-def _read_statement(content: Mapping[str, Any], sid: str, variables: bool) -> Statement:
+def _read_statement(content: Mapping[str, Any], sid: str, variables: bool, policy: str) -> Statement:
     if unknown := sorted(set(content) - ELEMENTS):
         raise PolicyError(f"{sid}: {unknown[0]} is not known here")
     if content.get("Effect") not in {"Allow", "Deny"}:
@@ -127,6 +128,7 @@ def _read_statement(content: Mapping[str, Any], sid: str, variables: bool) -> St
         other_actions=other_actions,
         other_resources=other_resources,
         variables=variables,
+        policy=policy,
     )
 
 
@@ -168,6 +170,32 @@ def _strings(value: Any) -> tuple[str, ...]:
 
 
 # --- deciding -----------------------------------------------------------------------------------------------------
+
+
+def decide_within(statements: Iterable[Statement], boundary: Iterable[Statement] | None, need: Need) -> Decision:
+    """What policies say, and no more than a permissions boundary allows, where there is one."""
+    decision = decide(statements, need)
+    bounded = decision if boundary is None else decide(boundary, need)
+    is_explicit = not decision.allowed and decision.statement is not None
+    return decision if is_explicit or bounded.allowed else bounded
+
+
+def missing_keys(statements: Iterable[Statement], need: Need) -> list[str]:
+    """The keys that statements on this action ask about, and of which the context says nothing."""
+    asked = dict.fromkeys(
+        key
+        for statement in statements
+        if _names_action(statement, need.action)
+        for key in (*(condition.key for condition in statement.conditions), *_variables(statement))
+    )
+    return [key for key in asked if key not in need.context and key not in need.lists]
+
+
+def _variables(statement: Statement) -> Iterator[str]:
+    patterns = (*statement.resources, *(value for condition in statement.conditions for value in condition.values))
+    for token in (token for pattern in patterns if statement.variables for token in _TOKEN.finditer(pattern)):
+        if token["variable"] is not None and token["variable"] not in _ESCAPED:
+            yield token["variable"].lower()
 
 
 def decide(statements: Iterable[Statement], need: Need) -> Decision:

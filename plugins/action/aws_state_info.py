@@ -7,7 +7,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from ..module_utils.aws_state import ReadError, UnfitNetworkError, observe
+from ..module_utils.aws_calls import ReadError
+from ..module_utils.aws_state import UnfitNetworkError, observe
 from ..plugin_utils.aws_action import AwsInfoAction
 
 NAMES = {"type": "list", "elements": "str"}

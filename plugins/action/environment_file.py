@@ -26,7 +26,7 @@ from ..module_utils.environment_file import (
     parse,
     render,
     sha256,
-    wanted_paths,
+    wanted_path,
 )
 from ..module_utils.host_state import path_differences
 
@@ -59,7 +59,6 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         _, arguments = self.validate_argument_spec(
             argument_spec={
                 "path": {"type": "path", "required": True},
-                "directory_mode": {"type": "str"},
                 "settings": {"type": "dict", "default": {}},
                 "secrets": {"type": "dict", "default": {}},
             }
@@ -70,30 +69,18 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         except EnvironmentFileError as error:
             raise AnsibleActionFail(f"cannot write {path}:\n{error}") from error
         text = render(values)
-        wanted = wanted_paths(path, text, arguments["directory_mode"])
-        found = self._run_module(
-            "academy.deploy.host_state_info", {"paths": [want["path"] for want in wanted]}, task_vars
-        )
-        differing = path_differences(found["paths"], wanted)
-        result.update(changed=bool(differing), sha256=sha256(text), names_changed=[], diff=[])
-        for want in differing:
-            if want["kind"] == "directory":
-                result["diff"].append(self._keep_directory(want, task_vars))
-            else:
-                status = found["paths"][path]
-                before = self._read(path, task_vars) if status["kind"] == "file" else ""
-                self._write(path, text, task_vars)
-                change = compare(parse(before), values)
-                removed = set(change.removed) & set(names_told(before, values))
-                result["names_changed"] = [*change.added, *sorted(removed), *change.changed]
-                result["diff"].append(_diff(path, status, before, values, change))
+        wanted = wanted_path(path, text)
+        found = self._run_module("academy.deploy.host_state_info", {"paths": [path]}, task_vars)["paths"]
+        result.update(changed=bool(path_differences(found, [wanted])), sha256=sha256(text), names_changed=[], diff=[])
+        if result["changed"]:
+            status = found[path]
+            before = self._read(path, task_vars) if status["kind"] == "file" else ""
+            self._write(path, text, task_vars)
+            change = compare(parse(before), values)
+            removed = set(change.removed) & set(names_told(before, values))
+            result["names_changed"] = [*change.added, *sorted(removed), *change.changed]
+            result["diff"] = _diff(path, status, before, values, change)
         return result
-
-    def _keep_directory(self, want: Mapping[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
-        arguments = {"path": want["path"], "state": "directory", "owner": OWNER, "group": OWNER, "mode": want["mode"]}
-        answer = self._run_module("ansible.legacy.file", arguments, task_vars)
-        diff: dict[str, Any] = answer.get("diff", {})
-        return diff
 
     def _read(self, path: str, task_vars: dict[str, Any] | None) -> str:
         answer = self._run_module("ansible.legacy.slurp", {"src": path}, task_vars)

@@ -9,24 +9,24 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 
-from ..module_utils.aws_state import ReadError, UnfitNetworkError, observe
-from ..module_utils.findings import Finding, errors, of_hosts, report
+from ..module_utils.aws_calls import ReadError
+from ..module_utils.aws_state import UnfitNetworkError
+from ..module_utils.deployment_state import Deployment, read_deployment
+from ..module_utils.findings import errors, report
 from ..module_utils.plan import Change, Plan, Role, applied, diff, lines
-from ..module_utils.plan.roles import ROLES
+from ..module_utils.plan.roles import DECISIONS
 from ..module_utils.preflight import network_findings
-from ..plugin_utils.aws_action import AwsAction, advised
-from ..plugin_utils.variables import HOSTS_GROUP, bind, bind_hosts, code_sha256_of
+from ..plugin_utils.aws_action import advised
+from ..plugin_utils.plan_action import PlanAction
 
 OPTIONS: Mapping[str, Any] = {
-    "role": {"type": "str", "required": True, "choices": [*ROLES]},
+    "role": {"type": "str", "required": True, "choices": [*DECISIONS]},
     "hosts": {"type": "list", "elements": "str"},
     "decided": {"type": "dict"},
 }
-HOST_STATE = "academy.deploy.host_state_info"
 
 
-class ActionModule(AwsAction):
-    _supports_check_mode = True
+class ActionModule(PlanAction):
     _supports_diff = True
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -35,25 +35,26 @@ class ActionModule(AwsAction):
         if options["decided"] is not None:
             return {**result, **options["decided"]}
         name, hosts, variables = options["role"], options["hosts"], task_vars or {}
-        role = ROLES[name]
+        role = DECISIONS[name]
         if role.each_host != (hosts is not None):
             raise AnsibleActionFail(f"hosts: must {'be given' if role.each_host else 'not be given'} for {name}")
-        inputs, findings = self._inputs(name, hosts, variables)
+        inputs, findings = self.inputs_of(name, hosts, variables)
         plan = Plan(refusals=findings) if errors(findings) else self._plan(role, inputs, variables)
         # In check mode no other role has made what this one needs.
         refusals = [*plan.refusals, *([] if self._task.check_mode else plan.missing)]
         if errors(refusals) or plan.unsettled:
             plan = Plan(unsettled=plan.unsettled)
         result.update(self._told(role, plan.changes, plan.pending))
-        result.update(refusals=[finding.as_dict() for finding in refusals], settled=not plan.unsettled)
+        result.update(
+            refusals=[finding.as_dict() for finding in refusals], settled=not plan.unsettled, known=plan.known
+        )
         if errors(refusals):
             return {**result, "failed": True, "msg": "\n".join(report(errors(refusals)))}
         if plan.unsettled:
             # Told where the task that asks again and again gives up.
             return {**result, "msg": "\n".join(report(plan.unsettled))}
-        begin = f"{variables['inventory_hostname']}: " if role.on_host else ""
-        for line in lines(plan.changes, name):
-            self._display.display(f"{begin}{line}")
+        for line in lines(plan.changes, plan.tag or name, variables["inventory_hostname"] if role.on_host else ""):
+            self._display.display(line)
         # Each host says by itself that it would be changed.
         return {**result, "changed": False, "hosts": self._told_by_host(role, plan)} if role.each_host else result
 
@@ -75,33 +76,16 @@ class ActionModule(AwsAction):
         hosts = dict.fromkeys(change.host for change in [*plan.changes, *plan.pending])
         return {host: self._told(role, of(plan.changes, host), of(plan.pending, host)) for host in hosts}
 
-    def _inputs(
-        self, name: str, hosts: Sequence[str] | None, variables: Mapping[str, Any]
-    ) -> tuple[dict[str, Any], list[Finding]]:
-        """What the role decides by, and everything that is wrong with it."""
-        role = ROLES[name]
-        if hosts is None:
-            inputs, findings = bind(name, variables, self._loader, role.texts)
-            code = {"code_sha256": code_sha256_of(name)} if role.has_code else {}
-            return {**inputs, **code}, [*findings, *role.findings(inputs)]
-        bound, by_host = bind_hosts(name, hosts, variables, self._loader)
-        findings = of_hosts({host: [*by_host[host], *role.findings(bound[host])] for host in hosts})
-        return {"hosts": bound, "inventory": variables["groups"].get(HOSTS_GROUP, [])}, findings
-
     def _plan(self, role: Role, inputs: Mapping[str, Any], variables: dict[str, Any]) -> Plan:
         asked = role.reads(inputs)
-        if role.on_host:
-            return role.decide(inputs, self._see_host(asked, variables))
         try:
-            found = observe(asked, self.client)
+            if role.of_deployment:
+                return role.decide(inputs, read_deployment(Deployment(**asked), self.client))
+            if not role.on_host:
+                return role.decide(inputs, self.read_aws(asked))
+            aws = {"aws": self.read_aws(role.asks(inputs))} if role.asks else {}
         except UnfitNetworkError as error:
             return Plan(refusals=network_findings(str(error)))
         except ReadError as error:
             raise AnsibleActionFail(advised(error.told())) from error
-        return role.decide(inputs, found)
-
-    def _see_host(self, asked: Mapping[str, Any], variables: dict[str, Any]) -> Mapping[str, Any]:
-        found: Mapping[str, Any] = self._execute_module(HOST_STATE, module_args={**asked}, task_vars=variables)
-        if found.get("failed"):
-            raise AnsibleActionFail(f"{HOST_STATE} failed: {found.get('msg')}")
-        return found
+        return role.decide(inputs, {**(self.read_host(asked, variables) if asked else {}), **aws})

@@ -13,7 +13,8 @@ from ansible.errors import AnsibleActionFail
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ..module_utils.application_environment import SERVICES, table_findings
-from ..module_utils.aws_state import THREADS, ReadError, UnfitNetworkError, ask, observe
+from ..module_utils.aws_calls import ReadError
+from ..module_utils.aws_state import THREADS, UnfitNetworkError, observe
 from ..module_utils.ecr_image import ImageError, find_image
 from ..module_utils.findings import Finding, errors, report
 from ..module_utils.network import MINIMUM_ZONES
@@ -238,8 +239,7 @@ class ActionModule(AwsAction):
         iam = self.client("iam")
 
         def refused(question: Question) -> list[Refusal]:
-            answer = ask(iam, "simulate_principal_policy", **question.parameters(principal))
-            return refusals(question, answer["EvaluationResults"])
+            return refusals(question, question.ask(iam, principal))
 
         first, *others = questions(documents)
         try:

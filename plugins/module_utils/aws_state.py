@@ -10,23 +10,19 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
 from ansible.module_utils.common.dict_transformations import camel_dict_to_snake_dict
 
+from .aws_calls import Client, ReadError, Record, ask, ask_all
+from .ecr_image import NO_REPOSITORY, read_container_image
 from .network import NetworkError, Subnet, choose_network, subnet_filters
-
-with suppress(ImportError):  # Whoever makes the clients says so.
-    from botocore.exceptions import BotoCoreError, ClientError
-
-Client = Any
-Record = dict[str, Any]
 
 # As many as a client of boto3 has connections.
 THREADS = 10
+CERTIFICATES = ("validate_certs", "aws_ca_bundle")
 
 
 class UnfitNetworkError(NetworkError):
@@ -35,48 +31,6 @@ class UnfitNetworkError(NetworkError):
     def __init__(self, message: str, state: Record) -> None:
         super().__init__(message)
         self.state = state
-
-
-class ReadError(Exception):
-    """A call that AWS answered with an error, by the name that permissions have."""
-
-    def __init__(self, action: str, cause: Exception) -> None:
-        super().__init__(action)
-        self.action = action
-        self.cause = cause
-        self.section = ""
-
-    def told(self) -> str:
-        return f"Cannot read {self.section} ({self.action}): {self.cause}"
-
-
-def _call(client: Client, operation: str, call: Callable[[], Any], missing: Sequence[str]) -> Any:
-    """What the call answers; None where AWS says that there is no such thing."""
-    try:
-        return call()
-    except (BotoCoreError, ClientError) as error:
-        code = getattr(error, "response", {}).get("Error", {}).get("Code")
-        if code in missing:
-            return None
-        service, action = client.meta.service_model.service_name, client.meta.method_to_api_mapping[operation]
-        raise ReadError(f"{service}:{action}", error) from error
-
-
-def ask(client: Client, operation: str, *missing: str, **parameters: Any) -> Any:
-    """The answer to one call; None where AWS gives one of these codes for a thing that is missing. Raises ReadError."""
-    return _call(client, operation, partial(getattr(client, operation), **parameters), missing)
-
-
-def ask_all(client: Client, operation: str, key: str, *missing: str, **parameters: Any) -> list[Record]:
-    """All pages of a list, which is empty where there is no such thing. Raises ReadError."""
-
-    def pages() -> Record:
-        answer: Record = client.get_paginator(operation).paginate(**parameters).build_full_result()
-        return answer
-
-    answer = _call(client, operation, pages, missing) or {}
-    found: list[Record] = answer.get(key, [])
-    return found
 
 
 def filters_of(values: Mapping[str, Any]) -> list[Record]:
@@ -174,8 +128,6 @@ def read_queue(sqs: Client, name: str) -> Record | None:
 
 
 # --- ECR ------------------------------------------------------------------------------------------------------------
-
-NO_REPOSITORY = "RepositoryNotFoundException"
 
 
 def read_repository(ecr: Client, name: str) -> Record | None:
@@ -514,7 +466,12 @@ class Job:
 
 def read(options: Mapping[str, Any], make_client: Callable[[str], Client]) -> Record:
     """The sections whose option is given. Clients are made here, because making them is not safe in threads."""
-    sections = [section for section in SECTIONS if options.get(section.option) is not None]
+    # Of what is downloaded from a registry's storage, by the options of the connection.
+    certificates = {name: options.get(name) for name in CERTIFICATES}
+    images = Section(
+        "container_images", "container_images", "ecr", partial(read_container_image, certificates), each=True
+    )
+    sections = [section for section in (*SECTIONS, images) if options.get(section.option) is not None]
     jobs = [
         Job(section, what)
         for section in sections

@@ -4,8 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 READY = {
     "available",
@@ -22,8 +21,3 @@ def readiness(status: str) -> Literal["ready", "busy", "broken"]:
     if status in READY:
         return "ready"
     return "broken" if status in BROKEN or status.startswith(("incompatible-", "inaccessible-")) else "busy"
-
-
-def settled(instances: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether there is nothing left to wait for, be it because there is nothing at all."""
-    return all(readiness(instance["db_instance_status"]) != "busy" for instance in instances)

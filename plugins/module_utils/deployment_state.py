@@ -14,19 +14,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from .aws_state import (
-    NO_ENTITY,
-    NO_QUEUE,
-    NO_REPOSITORY,
-    THREADS,
-    Client,
-    ReadError,
-    Record,
-    ask,
-    ask_all,
-    filters_of,
-    tags_of,
-)
+from .aws_calls import Client, ReadError, Record, ask, ask_all
+from .aws_state import NO_ENTITY, NO_QUEUE, THREADS, filters_of, tags_of
+from .ecr_image import NO_REPOSITORY
 from .queues import MESSAGE_COUNTS, message_count
 from .spot import LIVING_STATES, STANDING_STATES
 

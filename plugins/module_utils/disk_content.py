@@ -5,8 +5,8 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 KIB = 1024
 MIB = 1024**2
@@ -74,12 +74,16 @@ class Range:
 
 @dataclass(frozen=True)
 class Found:
-    """A block that is not zeros: where it begins to differ, what it looks like, and whether it carries our UUID."""
+    """A block that is not zeros: where it begins to differ, what it looks like, and whether it carries our UUID.
+
+    Where several are told as one, it is the first of `blocks`.
+    """
 
     offset: int
     kind: str = DATA
     look: str = SHOW_DATA
     own: bool = False
+    blocks: int = 1
 
 
 def probe_ranges(size_bytes: int) -> tuple[Range, ...]:
@@ -170,11 +174,17 @@ def inspect(offset: int, data: bytes, own_uuid: bytes) -> list[Found]:
 
 
 def summary(contents: Iterable[Found]) -> list[Found]:
-    """One of each kind, what was recognised first."""
+    """The first of each kind for all of them, what was recognised before what was not."""
     firsts: dict[str, Found] = {}
-    for found in contents:
-        firsts.setdefault(found.kind, found)
+    for found in sorted(contents, key=lambda found: found.offset):
+        first = firsts.get(found.kind)
+        firsts[found.kind] = replace(first, blocks=first.blocks + found.blocks) if first else found
     return sorted(firsts.values(), key=lambda found: (found.kind == DATA, found.offset))
+
+
+def condensed(contents: Sequence[Found]) -> list[Found]:
+    """All that is decided by: a full disk has thousands of blocks. What carries our UUID stays apart."""
+    return [first for own in (True, False) for first in summary(found for found in contents if found.own is own)]
 
 
 def _found(offset: int, block: bytes, own_uuid: bytes) -> Found:

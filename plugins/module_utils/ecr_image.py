@@ -10,7 +10,7 @@ from typing import Any
 
 from ansible.module_utils.urls import open_url
 
-from .aws_state import NO_REPOSITORY, Client, ReadError, Record, ask
+from .aws_calls import Client, ReadError, Record, ask
 from .ecr import (
     ACCEPTED_MEDIA_TYPES,
     EcrError,
@@ -22,6 +22,7 @@ from .ecr import (
     validate_tag,
 )
 
+NO_REPOSITORY = "RepositoryNotFoundException"
 DOWNLOAD_TIMEOUT_SECONDS = 30
 
 
@@ -39,6 +40,16 @@ def find_image(ecr: Client, region: str, options: Mapping[str, Any]) -> Record:
     except ReadError as error:
         told = f"Cannot look up an image in the repository {repository} ({error.action}): {error.cause}"
         raise ImageError(told) from error
+
+
+def read_container_image(certificates: Mapping[str, Any], ecr: Client, name: str) -> Record | None:
+    """An image by repository:tag, as find_image has it; None where ECR has no such image."""
+    repository, _, tag = name.rpartition(":")
+    try:
+        found = _find(ecr, ecr.meta.region_name, {**certificates, "repository_name": repository, "image_tag": tag})
+    except EcrError as error:
+        raise ReadError("ecr:BatchGetImage", error) from error
+    return found if found["found"] else None
 
 
 def _find(ecr: Client, region: str, options: Mapping[str, Any]) -> Record:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import html
 import json
-import posixpath
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -75,11 +74,9 @@ def render(values: Mapping[str, str]) -> str:
     return "".join(f"{name}={value}\n" for name, value in values.items())
 
 
-def wanted_paths(path: str, text: str, directory_mode: str | None) -> list[dict[str, str]]:
-    """The file, behind its directory where that is to be kept too, as host_state.path_differences takes them."""
-    directory = {"path": posixpath.dirname(path), "kind": "directory", "mode": directory_mode or ""}
-    file = {"path": path, "kind": "file", "mode": FILE_MODE, "content": text}
-    return [directory, file] if directory_mode else [file]
+def wanted_path(path: str, text: str) -> dict[str, str]:
+    """The file, as host_state.path_differences takes it."""
+    return {"path": path, "kind": "file", "mode": FILE_MODE, "content": text}
 
 
 def parse(text: str) -> dict[str, str]:

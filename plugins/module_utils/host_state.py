@@ -3,14 +3,15 @@
 """What a host shows of itself, from the output of its own tools, and where that differs from what is wanted.
 
 Nothing here starts a command or opens a file. What is returned is made for results that anybody may see: never the
-content of a file, never the command of a container or a value of its environment.
+content of a file, never the command of a container or a value of its environment that was not asked for by name.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
@@ -28,6 +29,8 @@ UNIT_PROPERTIES = (
 )
 PACKAGE = re.compile(r"(\S+) (\S+)")
 BYTES_PER_MIB = 1024**2
+# Without a way to ask it, a container is healthy that has been running for a while.
+SETTLE_SECONDS = 10
 
 
 def parse_packages(rpm_query: str, asked: Iterable[str]) -> dict[str, str | None]:
@@ -52,23 +55,23 @@ def parse_units(systemctl_show: str, asked: Sequence[str]) -> dict[str, dict[str
 
 
 def parse_containers(
-    inspected: Iterable[Mapping[str, Any]], now: datetime, identity: Callable[[str], object]
+    inspected: Iterable[Mapping[str, Any]],
+    images: Mapping[str, Mapping[str, Any]],
+    now: datetime,
+    identity: Callable[[str], object],
+    variables: Collection[str] = (),
 ) -> dict[str, dict[str, Any]]:
-    """Containers by name, from what the engine says of each of them.
+    """Containers by name, from what the engine says of each of them, and of their images by id.
 
     `identity` tells what lies at a path of the host, None for nothing, so that two paths to one thing can be known.
+    Values are told of `variables` alone.
     """
-    return {container["Name"].lstrip("/"): _container(container, now, identity) for container in inspected}
-
-
-def parse_images(listed: Iterable[Mapping[str, Any]], asked: Iterable[str]) -> dict[str, str | None]:
-    """Ids of images by the reference asked for (name with tag or digest), from the engine's list; None where absent."""
-    found = {
-        reference: str(image["Id"])
-        for image in listed
-        for reference in [*(image.get("RepoTags") or []), *(image.get("RepoDigests") or [])]
+    return {
+        container["Name"].lstrip("/"): _container(
+            container, images.get(container["Image"], {}), now, identity, variables
+        )
+        for container in inspected
     }
-    return {reference: found.get(reference) for reference in asked}
 
 
 def parse_repository(listed: Iterable[Mapping[str, Any]], repository: str) -> list[dict[str, Any]]:
@@ -94,15 +97,18 @@ def outdated_images(
     return [image["id"] for image in others[:-1] if image["id"] not in used]
 
 
-def is_settled(containers: Mapping[str, Mapping[str, Any]], name: str, seconds: float) -> bool:
-    """Whether a container runs, has done so for a while, and is healthy as far as it has a check for that."""
-    container = containers.get(name)
-    return (
-        container is not None
-        and container["status"] == "running"
-        and container["health"] in ("", "healthy")
-        and container["running_seconds"] > seconds
-    )
+def sha256_of(value: object) -> str:
+    """Of what can be compared with another one and must not be told."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def environment_hashes(settings: Mapping[str, str]) -> dict[str, str]:
+    """One for each variable, of which environment_sha256 makes that of an environment: it needs no value."""
+    return {name: sha256_of([name, value]) for name, value in settings.items()}
+
+
+def environment_sha256(hashes: Mapping[str, str]) -> str:
+    return sha256_of(hashes)
 
 
 def meminfo_bytes(proc_meminfo: str, name: str) -> int:
@@ -152,23 +158,62 @@ def _unit(block: str) -> dict[str, Any]:
     }
 
 
-def _container(container: Mapping[str, Any], now: datetime, identity: Callable[[str], object]) -> dict[str, Any]:
-    state, settings = container["State"], container["HostConfig"]
+def _container(
+    container: Mapping[str, Any],
+    image: Mapping[str, Any],
+    now: datetime,
+    identity: Callable[[str], object],
+    variables: Collection[str],
+) -> dict[str, Any]:
+    state, settings, configuration = container["State"], container["HostConfig"], container["Config"]
+    environment, defaults = _environment(configuration), image.get("Config") or {}
+    # Empty where the container has no health check.
+    health = (state.get("Health") or {}).get("Status", "")
+    running_seconds = _seconds_since(state["StartedAt"], now) if state["Running"] else None
     return {
         "id": container["Id"],
-        "image": container["Config"]["Image"],
+        "image": configuration["Image"],
         "image_id": container["Image"],
-        "environment_names": sorted(setting.partition("=")[0] for setting in container["Config"]["Env"] or []),
+        "environment_names": sorted(environment),
+        "environment_sha256": environment_sha256(environment_hashes(environment)),
+        **_commands(configuration),
+        # What of this it has where nobody gives it another one.
+        "image_defaults": {"environment": environment_hashes(_environment(defaults)), **_commands(defaults)},
+        "environment": {name: value for name, value in environment.items() if name in variables},
         "status": state["Status"],
-        # Empty where the container has no health check.
-        "health": (state.get("Health") or {}).get("Status", ""),
+        "health": health,
         "exit_code": state["ExitCode"],
         "out_of_memory": state["OOMKilled"],
         "restart_count": container["RestartCount"],
         "restart_policy": settings["RestartPolicy"]["Name"],
-        "memory_limit_mib": settings["Memory"] // BYTES_PER_MIB,
-        "running_seconds": _seconds_since(state["StartedAt"], now) if state["Running"] else None,
+        "stop_timeout_seconds": configuration.get("StopTimeout"),
+        "memory_bytes": settings["Memory"],
+        "memory_swap_bytes": settings["MemorySwap"],
+        "published_ports": sorted(
+            f"{binding['HostIp']}:{binding['HostPort']}:{port}"
+            for port, bindings in (settings["PortBindings"] or {}).items()
+            for binding in bindings or []
+        ),
+        "volumes": sorted(settings["Binds"] or []),
+        "log_driver": settings["LogConfig"]["Type"],
+        # Another one's may hold a token.
+        "log_options_sha256": sha256_of(settings["LogConfig"]["Config"] or {}),
+        "running_seconds": running_seconds,
+        "settled": state["Status"] == "running"
+        and health in ("", "healthy")
+        and (running_seconds or 0) > SETTLE_SECONDS,
         "stale_mounts": _stale_mounts(container, identity) if state["Running"] else [],
+    }
+
+
+def _environment(configuration: Mapping[str, Any]) -> dict[str, str]:
+    return dict(setting.partition("=")[::2] for setting in configuration.get("Env") or [])
+
+
+def _commands(configuration: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        "command_sha256": sha256_of(configuration.get("Cmd") or []),
+        "health_command_sha256": sha256_of((configuration.get("Healthcheck") or {}).get("Test") or []),
     }
 
 

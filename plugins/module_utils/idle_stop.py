@@ -1,6 +1,6 @@
 # Copyright: academy.deploy contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whether a worker host will stop itself, judged by what is seen of it.
+"""Whether a worker host will stop itself, judged by what was read of it and by what IAM says of its role.
 
 What cannot be told is unknown, and unknown is never a pass.
 """
@@ -10,47 +10,82 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from pathlib import PurePosixPath
 from typing import Any
 
 from .hold import HOLD_FORMAT, hold_end
-from .iam_decision import ALLOWED, DENIED, UNKNOWN, Decision, Request, decide
-from .tags import HOLD_TAG
+from .simulation import ALLOWED, Decision, Simulation
+from .tags import HOLD_TAG, RESERVED_PREFIX, own_tags
 
-PASS, FAIL = "pass", "fail"
+PASS, FAIL, UNKNOWN = "pass", "fail", "unknown"
 
 THRESHOLD_VARIABLE = "EC2_IDLE_STOP_THRESHOLD"
 HEARTBEAT_VARIABLE = "WORKER_HEARTBEAT_FILE"
-JUDGED_VARIABLES = (THRESHOLD_VARIABLE, HEARTBEAT_VARIABLE)
+WATCHDOG = "academy-watchdog.timer"
+# A worker rewrites its heartbeat every 20 seconds.
+HEARTBEAT_SECONDS = 180
 RESTART_POLICIES = ("unless-stopped", "always")
 # Containers are one hop further away from the metadata service than their host.
 HOP_LIMIT_MIN = 2
-# They can take away what a role's policies allow.
-NOT_READ = "; service control policies are not read"
 ANOTHER_INSTANCE = "i-0ffffffffffffffff"
+STOP = "ec2:StopInstances"
 QUEUE_ACTIONS = ("sqs:GetQueueUrl", "sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility")
+# What IAM is asked: to stop the host itself, while it is held, others, and to work on its queues.
+ITSELF, HELD, OTHERS, JOBS = "itself", "held", "others", "jobs"
 
 Record = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
+class Role:
+    """The role of a host."""
+
+    arn: str
+    id: str
+
+
+NO_ROLE = Role("arn:aws:iam:::", "")
+
+
+@dataclass(frozen=True)
+class Question(Simulation):
+    """What IAM is asked about the role."""
+
+    about: str
+
+
+@dataclass(frozen=True)
+class Container:
+    """What decides of a container whether it stops its host, or lets others do so."""
+
+    name: str
+    running: bool
+    restart_policy: str
+    has_heartbeat: bool
+    threshold: str | None = None  # None where the variable is not set
+
+
+@dataclass(frozen=True)
+class Host:
+    """What was read on the host: the judged container, the others that run, and who decides for several of them."""
+
+    container: Container
+    others: Sequence[Container]
+    watchdog_runs: bool
+    beating: Collection[str]  # the containers with a fresh heartbeat
+
+
+@dataclass(frozen=True)
 class Observation:
-    """What was seen of one host, all at one moment. None is what could not be seen, or was not looked at."""
+    """What was read of one host, all at one moment. The host is None where it could not be read."""
 
     now: datetime
     instance: Record
-    account_id: str
     region: str
-    # Documents by name; with a boundary that narrows them down they do not say everything.
-    policies: Mapping[str, Record] | None
-    boundary: str | None
+    decisions: Mapping[Question, Sequence[Decision]]
     queues: Mapping[str, Record | None]
     threshold: int
-    container: Record | None = None
-    co_tenants: Sequence[Record] | None = None
-    # Whether the host's watchdog runs, which decides for several workers.
-    arbiter: bool | None = None
-    # The containers that were seen to write their heartbeats.
-    heartbeats: Collection[str] | None = None
+    host: Host | None = None
 
 
 @dataclass(frozen=True)
@@ -63,16 +98,42 @@ class Check:
     remedy: str = ""
 
 
+def read_host(state: Record | None, container_name: str) -> Host | None:
+    """The host by what host_state_info tells of it; None where that is nothing, or nothing of the container."""
+    found = {
+        name: Container(
+            name,
+            container["running_seconds"] is not None,
+            container["restart_policy"] or "no",
+            HEARTBEAT_VARIABLE in container["environment_names"],
+            container["environment"].get(THRESHOLD_VARIABLE),
+        )
+        for name, container in (state or {}).get("containers", {}).items()
+    }
+    if state is None or container_name not in found:
+        return None
+    return Host(
+        found.pop(container_name),
+        [container for container in found.values() if container.running],
+        state["units"][WATCHDOG]["active_state"] == "active",
+        {
+            PurePosixPath(path).parent.name
+            for path, file in state["paths"].items()
+            if file["kind"] == "file" and state["now_seconds"] - file["mtime"] < HEARTBEAT_SECONDS
+        },
+    )
+
+
 def judge(seen: Observation) -> list[Check]:
     """Everything that must hold for the host to stop itself."""
     checks = [
         *_role_checks(seen),
         _metadata_service(seen.instance.get("metadata_options", {})),
         _threshold(seen),
-        _restart_policy(seen.container),
+        _restart_policy(seen.host),
         _shutdown_behavior(seen.instance),
         _market_type(seen.instance),
-        _co_tenants(seen),
+        _co_tenants(seen.host),
         *(_queue(name, queue, seen) for name, queue in seen.queues.items()),
         _hold(seen),
     ]
@@ -85,70 +146,106 @@ def verdict(checks: Sequence[Check]) -> str:
     return FAIL if FAIL in found else UNKNOWN if UNKNOWN in found else PASS
 
 
+def problems(checks: Sequence[Check]) -> list[str]:
+    """Why the host would run on, and what to do."""
+    return [f"{check.id}: {check.evidence}. {check.remedy}" for check in checks if check.status == FAIL]
+
+
 # --- what the role may do -------------------------------------------------------------------------------------------
 
-MEND_IDENTITY = "Run playbooks/provision.yml --tags identity."
-MEND_INSTANCE = "Run playbooks/provision.yml --tags instance."
-MEND_QUEUES = "Run playbooks/provision.yml --tags queues."
+REPAIR_IDENTITY = "Run playbooks/provision.yml --tags identity."
+REPAIR_INSTANCE = "Run playbooks/provision.yml --tags instance."
+REPAIR_QUEUES = "Run playbooks/provision.yml --tags queues."
+# Of which all are given that a resource has, but for AWS's own.
+TAG_KEYS = ("aws:resourcetag/", "ec2:resourcetag/")
 
 
-def _stop(seen: Observation, target: str, tags: Mapping[str, str]) -> Decision:
-    """What happens when this host asks to stop an instance with these tags."""
-    own = str(seen.instance["instance_id"])
-    context = {
-        "aws:userid": f"AROA:{own}",
-        "ec2:instanceid": target,
-        "aws:requestedregion": seen.region,
-        **{f"aws:resourcetag/{key.lower()}": value for key, value in tags.items()},
-        **{f"ec2:resourcetag/{key.lower()}": value for key, value in tags.items()},
-    }
-    arn = f"arn:aws:ec2:{seen.region}:{seen.account_id}:instance/{target}"
-    return _decide(seen, Request("ec2:StopInstances", arn, context))
+def questions(
+    instance: Record, queues: Mapping[str, Record | None], region: str, role: Role, now: datetime
+) -> list[Question]:
+    """All that IAM is asked, in as few calls as there are contexts."""
+    own, account = str(instance["instance_id"]), role.arn.split(":")[4]
+    # A session of a role on EC2 is named after its instance.
+    caller = (("aws:userid", f"{role.id}:{own}"), ("aws:RequestedRegion", region))
+    tags = {key: value for key, value in instance.get("tags", {}).items() if key != HOLD_TAG}
+
+    def stop(about: str, target: str, tags: Mapping[str, str]) -> Question:
+        context = (*caller, ("ec2:InstanceID", target), *_tag_keys("aws", tags), *_tag_keys("ec2", tags))
+        return Question((STOP,), (f"arn:aws:ec2:{region}:{account}:instance/{target}",), context, about)
+
+    alike: dict[tuple[tuple[str, str], ...], list[str]] = {}
+    for queue in queues.values():
+        if queue is not None:
+            alike.setdefault(_tag_keys("aws", queue["tags"]), []).append(queue["arn"])
+    return [
+        stop(ITSELF, own, tags),
+        stop(HELD, own, {**tags, HOLD_TAG: now.strftime(HOLD_FORMAT)}),
+        # A neighbour with the same tags, and a stranger without any.
+        stop(OTHERS, ANOTHER_INSTANCE, tags),
+        stop(OTHERS, ANOTHER_INSTANCE, {}),
+        *(Question(QUEUE_ACTIONS, tuple(arns), (*caller, *tagged), JOBS) for tagged, arns in alike.items()),
+    ]
 
 
-def _decide(seen: Observation, request: Request) -> Decision:
-    if seen.policies is None:
-        return Decision(DENIED, "the instance has no profile with a role")
-    decision = decide(seen.policies, request)
-    if seen.boundary and decision.outcome == ALLOWED:
-        return Decision(UNKNOWN, f"the role's permissions boundary {seen.boundary} is not judged here")
-    return decision
+def _tag_keys(service: str, tags: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    return tuple((f"{service}:ResourceTag/{key}", value) for key, value in sorted(own_tags(tags).items()))
+
+
+def _decided(seen: Observation, about: str) -> list[Decision]:
+    """What IAM says to all of some questions; it does not know what it did not say."""
+    decided = []
+    for question, found in seen.decisions.items():
+        if question.about == about:
+            said = {(decision.action, decision.resource): decision for decision in found}
+            unsaid = question.answered(UNKNOWN, "IAM did not say")
+            decided += [_known(said.get((each.action, each.resource), each)) for each in unsaid]
+    return decided
+
+
+def _known(decision: Decision) -> Decision:
+    """The decision, which is none where it depends on what was not given."""
+    lacking = [key for key in decision.missing if not _is_absent(key.lower(), decision.action)]
+    if not lacking:
+        return decision
+    because = f"it depends on {', '.join(lacking)}, which is not known here; {decision.because}"
+    return decision._replace(outcome=UNKNOWN, because=because)
+
+
+def _is_absent(key: str, action: str) -> bool:
+    """Whether the call is known not to have a condition key: a tag that was not given, or another service's key."""
+    if key.startswith(TAG_KEYS):
+        return not key.partition("/")[2].startswith(RESERVED_PREFIX)
+    return key.partition(":")[0] not in ("aws", action.partition(":")[0])
 
 
 def _role_checks(seen: Observation) -> list[Check]:
-    own = str(seen.instance["instance_id"])
-    tags = {key: value for key, value in seen.instance.get("tags", {}).items() if key != HOLD_TAG}
-    held = {**tags, HOLD_TAG: seen.now.strftime(HOLD_FORMAT)}
-    may = _stop(seen, own, tags)
-    # A neighbour with the same tags, and a stranger without any.
-    others = [_stop(seen, ANOTHER_INSTANCE, tags), _stop(seen, ANOTHER_INSTANCE, {})]
+    (may,) = _decided(seen, ITSELF)
     return [
         Check(
             "role_may_stop",
-            {ALLOWED: PASS, DENIED: FAIL}.get(may.outcome, UNKNOWN),
-            f"ec2:StopInstances on {own}: {may.outcome} ({may.because}){NOT_READ if may.outcome == ALLOWED else ''}",
-            f"The role must be allowed ec2:StopInstances on itself. {MEND_IDENTITY}",
+            {ALLOWED: PASS, UNKNOWN: UNKNOWN}.get(may.outcome, FAIL),
+            f"{STOP} on {seen.instance['instance_id']}: {may.outcome} ({may.because})",
+            f"The role must be allowed {STOP} on itself. {REPAIR_IDENTITY}",
         ),
         _refused(
             "role_stops_only_itself",
-            "ec2:StopInstances on another instance",
-            others,
-            f"Limit it by aws:userid '*:${{ec2:InstanceID}}'. {MEND_IDENTITY}",
+            f"{STOP} on another instance",
+            _decided(seen, OTHERS),
+            f"Limit it by aws:userid '*:${{ec2:InstanceID}}'. {REPAIR_IDENTITY}",
         ),
         _refused(
             "role_respects_hold",
-            f"ec2:StopInstances on itself while tagged {HOLD_TAG}",
-            [_stop(seen, own, held)],
-            f"A deploy could not keep the host awake: demand Null aws:ResourceTag/{HOLD_TAG}. {MEND_IDENTITY}",
+            f"{STOP} on itself while tagged {HOLD_TAG}",
+            _decided(seen, HELD),
+            f"A deploy could not keep the host awake: demand Null aws:ResourceTag/{HOLD_TAG}. {REPAIR_IDENTITY}",
         ),
     ]
 
 
 def _refused(check: str, what: str, decisions: Sequence[Decision], remedy: str) -> Check:
-    outcomes = [decision.outcome for decision in decisions]
-    worst = next((outcome for outcome in (ALLOWED, UNKNOWN) if outcome in outcomes), DENIED)
-    because = decisions[outcomes.index(worst)].because
-    return Check(check, {ALLOWED: FAIL, DENIED: PASS}.get(worst, UNKNOWN), f"{what}: {worst} ({because})", remedy)
+    worst = min(decisions, key=lambda decision: {ALLOWED: 0, UNKNOWN: 1}.get(decision.outcome, 2))
+    status = {ALLOWED: FAIL, UNKNOWN: UNKNOWN}.get(worst.outcome, PASS)
+    return Check(check, status, f"{what}: {worst.outcome} ({worst.because})", remedy)
 
 
 # --- the host and its container -------------------------------------------------------------------------------------
@@ -158,57 +255,47 @@ def _metadata_service(options: Record) -> Check:
     endpoint, tokens = options.get("http_endpoint"), options.get("http_tokens")
     hops = options.get("http_put_response_hop_limit")
     evidence = f"endpoint {endpoint}, tokens {tokens}, hop limit {hops}"
-    remedy = f"Needed: endpoint enabled, tokens required, hop limit {HOP_LIMIT_MIN} or more. {MEND_INSTANCE}"
+    remedy = f"Needed: endpoint enabled, tokens required, hop limit {HOP_LIMIT_MIN} or more. {REPAIR_INSTANCE}"
     if endpoint is None or tokens is None or hops is None:
         return Check("metadata_service", UNKNOWN, evidence, remedy)
     right = endpoint == "enabled" and tokens == "required" and hops >= HOP_LIMIT_MIN
     return Check("metadata_service", PASS if right else FAIL, evidence, remedy)
 
 
-def environment(container: Record) -> dict[str, str]:
-    """What the container was started with."""
-    listed = (container.get("Config") or {}).get("Env") or []
-    return {name: value for name, _, value in (str(entry).partition("=") for entry in listed)}
-
-
-def _container_name(container: Record) -> str:
-    return str(container.get("Name", "?")).lstrip("/")
-
-
-def _is_positive(value: str | None) -> bool:
-    return value is not None and value.isdecimal() and int(value) >= 1
+NOT_READ = "the container was not read"
+READ_LATER = "Judge it while the host is running."
 
 
 def _threshold(seen: Observation) -> Check:
     check, remedy = "threshold", f"Run playbooks/configure.yml on this host; {THRESHOLD_VARIABLE} must be"
-    if seen.container is None:
-        return Check(check, UNKNOWN, "the container was not looked at", "Look at it while the host is running.")
-    name, found = _container_name(seen.container), environment(seen.container).get(THRESHOLD_VARIABLE)
-    evidence = f"{name}: {THRESHOLD_VARIABLE} is {found or 'not set'}"
-    if not (seen.container.get("State") or {}).get("Running", False):
-        return Check(check, FAIL, f"{name} is not running, so nothing counts empty polls", f"Start it. {remedy} set.")
-    if seen.co_tenants and found is None and HEARTBEAT_VARIABLE in environment(seen.container):
-        status = UNKNOWN if seen.arbiter is None else PASS if seen.arbiter else FAIL
-        runs = {UNKNOWN: "was not looked at", PASS: "runs", FAIL: "does not run"}[status]
+    if seen.host is None:
+        return Check(check, UNKNOWN, NOT_READ, READ_LATER)
+    container, wanted = seen.host.container, str(seen.threshold)
+    evidence = f"{container.name}: {THRESHOLD_VARIABLE} is {container.threshold or 'not set'}"
+    if not container.running:
+        evidence = f"{container.name} is not running, so nothing counts empty polls"
+        return Check(check, FAIL, evidence, f"Start it. {remedy} set.")
+    if seen.host.others and container.threshold is None and container.has_heartbeat:
+        runs = seen.host.watchdog_runs
         return Check(
             check,
-            status,
-            f"{evidence}: the host's watchdog decides for all its containers, and {runs}",
+            PASS if runs else FAIL,
+            f"{evidence}: the host's watchdog decides for all its containers, and {'runs' if runs else 'does not run'}",
             "It must run on this host. Run playbooks/configure.yml --tags watchdog.",
         )
-    right = _is_positive(found) and str(found) == str(seen.threshold)
-    return Check(check, PASS if right else FAIL, f"{evidence}, wanted {seen.threshold}", f"{remedy} {seen.threshold}.")
+    right = seen.threshold >= 1 and container.threshold == wanted
+    return Check(check, PASS if right else FAIL, f"{evidence}, wanted {wanted}", f"{remedy} {wanted}.")
 
 
-def _restart_policy(container: Record | None) -> Check:
+def _restart_policy(host: Host | None) -> Check:
     check = "restart_policy"
-    if container is None:
-        return Check(check, UNKNOWN, "the container was not looked at", "Look at it while the host is running.")
-    found = ((container.get("HostConfig") or {}).get("RestartPolicy") or {}).get("Name") or "no"
+    if host is None:
+        return Check(check, UNKNOWN, NOT_READ, READ_LATER)
+    found = host.container.restart_policy
     return Check(
         check,
         PASS if found in RESTART_POLICIES else FAIL,
-        f"{_container_name(container)}: {found}",
+        f"{host.container.name}: {found}",
         "After a start of the host nothing would count empty polls. Run playbooks/configure.yml on this host: "
         f"{' or '.join(RESTART_POLICIES)}.",
     )
@@ -242,54 +329,41 @@ def _market_type(instance: Record) -> Check:
     return Check(check, PASS if right else FAIL, f"Spot, {kind} request ({state}), interruption: {behavior}", remedy)
 
 
-def _co_tenants(seen: Observation) -> Check:
+def _co_tenants(host: Host | None) -> Check:
     check = "co_tenants"
-    if seen.co_tenants is None:
-        return Check(
-            check, UNKNOWN, "the host's other containers were not looked at", "Look while the host is running."
-        )
-    if not seen.co_tenants:
+    if host is None:
+        return Check(check, UNKNOWN, "the host's other containers were not read", READ_LATER)
+    if not host.others:
         return Check(check, PASS, "no other container on the host")
-    everybody = [*([seen.container] if seen.container is not None else []), *seen.co_tenants]
-    counting = [one for one in everybody if THRESHOLD_VARIABLE in environment(one)]
-    silent = [one for one in everybody if HEARTBEAT_VARIABLE not in environment(one)]
-    names = ", ".join(_container_name(one) for one in everybody)
-    if seen.container is not None and not counting and not silent:
-        return _heartbeats(check, [_container_name(one) for one in everybody], seen.heartbeats)
-    if not counting and silent:
-        evidence = f"no heartbeat from {', '.join(_container_name(one) for one in silent)}"
-    elif counting:
-        evidence = f"{', '.join(_container_name(one) for one in counting)} stops the host without asking the others"
-    else:
-        return Check(
-            check, UNKNOWN, f"{names}: the judged container was not looked at", "Look while the host is running."
+    everybody = [host.container, *host.others]
+    names = ", ".join(one.name for one in everybody)
+    counting = [one.name for one in everybody if one.threshold is not None]
+    silent = [one.name for one in everybody if not one.has_heartbeat]
+    if counting or silent:
+        evidence = (
+            f"{', '.join(counting)} stops the host without asking the others"
+            if counting
+            else f"no heartbeat from {', '.join(silent)}"
         )
-    return Check(
-        check,
-        FAIL,
-        f"{names}: {evidence}",
-        f"An idle neighbour would kill a running job. Several containers need {HEARTBEAT_VARIABLE} each and no "
-        f"{THRESHOLD_VARIABLE}, or a host each.",
-    )
-
-
-def _heartbeats(check: str, names: Sequence[str], beating: Collection[str] | None) -> Check:
-    """Whether containers that are told where to write a heartbeat do so: an application may know nothing of it."""
-    evidence = f"{', '.join(names)}: told to write heartbeats, none stops the host by itself"
-    if beating is None:
         return Check(
-            check, UNKNOWN, f"{evidence}; whether they do was not looked at", "Look while the host is running."
+            check,
+            FAIL,
+            f"{names}: {evidence}",
+            f"An idle neighbour would kill a running job. Several containers need {HEARTBEAT_VARIABLE} each and no "
+            f"{THRESHOLD_VARIABLE}, or a host each.",
         )
-    if missing := [name for name in names if name not in beating]:
+    # Whether containers that are told where to write a heartbeat do so: an application may know nothing of it.
+    if missing := [one.name for one in everybody if one.name not in host.beating]:
         return Check(
             check,
             UNKNOWN,
-            f"{evidence}; no fresh heartbeat from {', '.join(missing)}",
-            "It writes none before its first poll: look again a minute later. Without heartbeats the watchdog takes a "
-            f"running container for one that works, and the host never stops: let the application write "
+            f"{names}: told to write heartbeats, none stops the host by itself; no fresh heartbeat from "
+            f"{', '.join(missing)}",
+            "It writes none before its first poll: judge it again a minute later. Without heartbeats the watchdog "
+            "takes a running container for one that works, and the host never stops: let the application write "
             f"{HEARTBEAT_VARIABLE}, or give each worker a host.",
         )
-    return Check(check, PASS, f"{', '.join(names)}: all write heartbeats, none stops the host by itself")
+    return Check(check, PASS, f"{names}: all write heartbeats, none stops the host by itself")
 
 
 # --- the queues -----------------------------------------------------------------------------------------------------
@@ -298,29 +372,39 @@ def _heartbeats(check: str, names: Sequence[str], beating: Collection[str] | Non
 def _queue(name: str, queue: Record | None, seen: Observation) -> Check:
     check = f"queue {name}"
     if queue is None:
-        return Check(check, FAIL, "does not exist", MEND_QUEUES)
+        return Check(check, FAIL, "does not exist", REPAIR_QUEUES)
     attributes, redrive = queue["attributes"], queue["redrive_policy"]
     visibility = int(attributes.get("VisibilityTimeout", 0))
     wait = int(attributes.get("ReceiveMessageWaitTimeSeconds", 0))
-    decisions = {action: _decide(seen, Request(action, str(queue["arn"]), {})) for action in QUEUE_ACTIONS}
-    refused = [action for action, decision in decisions.items() if decision.outcome == DENIED]
-    doubtful = [action for action, decision in decisions.items() if decision.outcome == UNKNOWN]
+    decisions = [decision for decision in _decided(seen, JOBS) if decision.resource == queue["arn"]]
+    refused = [decision for decision in decisions if decision.outcome not in (ALLOWED, UNKNOWN)]
+    doubtful = [decision for decision in decisions if decision.outcome == UNKNOWN]
     evidence = (
         f"visibility {visibility} s, waits {wait} s, {redrive['maxReceiveCount'] if redrive else 'unlimited'} attempts"
     )
     for wrong, problem, remedy in (
-        (refused, f"the role may not {', '.join(refused)}", MEND_IDENTITY),
-        (visibility == 0, "a message is seen again at once", MEND_QUEUES),
-        (wait == 0, "an empty poll takes no time, so the threshold is reached within seconds", MEND_QUEUES),
-        (redrive is None, "a job that always fails would keep the host awake", MEND_QUEUES),
+        (refused, f"the role may not {_listed(refused)}", REPAIR_IDENTITY),
+        (visibility == 0, "a message is seen again at once", REPAIR_QUEUES),
+        (wait == 0, "an empty poll takes no time, so the threshold is reached within seconds", REPAIR_QUEUES),
+        (redrive is None, "a job that always fails would keep the host awake", REPAIR_QUEUES),
     ):
         if wrong:
             return Check(check, FAIL, f"{evidence}: {problem}", remedy)
     if doubtful:
+        problem = f"whether the role may {_listed(doubtful)} cannot be told"
+        return Check(check, UNKNOWN, f"{evidence}: {problem}", REPAIR_IDENTITY)
+    if '"Deny"' in attributes.get("Policy", ""):
+        problem = "its own policy denies something, of which IAM's simulation knows nothing"
         return Check(
-            check, UNKNOWN, f"{evidence}: whether the role may {', '.join(doubtful)} cannot be told", MEND_IDENTITY
+            check, UNKNOWN, f"{evidence}: {problem}", "Read that policy: it must not deny the host's role its jobs."
         )
     return Check(check, PASS, evidence)
+
+
+def _listed(decisions: Sequence[Decision]) -> str:
+    """Actions, and why."""
+    reasons = dict.fromkeys(f"{decision.outcome}: {decision.because}" for decision in decisions)
+    return f"{', '.join(decision.action for decision in decisions)} ({'; '.join(reasons)})"
 
 
 def _hold(seen: Observation) -> Check:
@@ -339,14 +423,3 @@ def _hold(seen: Observation) -> Check:
     return Check(
         check, UNKNOWN, f"held until {tag}, which is over", f"The starter removes it at its next tick; or: {remedy}"
     )
-
-
-def reduced_container(container: Record) -> dict[str, Any]:
-    """What is judged of a container, without the secrets that its environment holds."""
-    kept = {name: value for name, value in environment(container).items() if name in JUDGED_VARIABLES}
-    return {
-        "Name": container.get("Name"),
-        "Config": {"Env": [f"{name}={value}" for name, value in kept.items()]},
-        "HostConfig": {"RestartPolicy": (container.get("HostConfig") or {}).get("RestartPolicy")},
-        "State": {"Running": (container.get("State") or {}).get("Running", False)},
-    }

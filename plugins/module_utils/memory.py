@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .findings import NOT_SHOWN, Finding, Words
+from .host_state import BYTES_PER_MIB
 
 MIB_PER_GIB = 1024
 # For the kernel, Docker and sshd. A limit at or above what is left never bites: the kernel then kills what it likes.
@@ -22,7 +23,7 @@ def instance_memory_mib(total_mib: int) -> int:
 def running_limits_mib(containers: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
     """The limits of the containers that run, from what host_state_info found. Those that do not run hold no memory."""
     return {
-        name: container["memory_limit_mib"]
+        name: container["memory_bytes"] // BYTES_PER_MIB
         for name, container in containers.items()
         if container["running_seconds"] is not None
     }
@@ -58,22 +59,41 @@ def limits_findings(
     ]
 
 
-def memory_problems(
+def container_findings(
     name: str, limit_mib: int, other_limits_mib: Mapping[str, int], total_mib: int, instance_min_mib: int
-) -> list[str]:
+) -> list[Finding]:
     """What is wrong with a container's limit beside the others'. 0 means no limit, and no demand on the instance."""
-    problems = []
+    findings = []
+    larger = Words("give it a larger instance_type", "더 큰 instance_type을 쓰십시오")
     if instance_memory_mib(total_mib) < instance_min_mib:
-        problems.append(
-            f"{name} needs an instance with {instance_min_mib} MiB (container_host_memory_min_mib), "
-            f"but this host has {total_mib} MiB; give it a larger instance_type"
+        findings.append(
+            Finding(
+                "container_host_memory",
+                "container_host_memory_min_mib",
+                NOT_SHOWN,
+                Words(
+                    f"{name} needs an instance with {instance_min_mib} MiB, but this host has {total_mib} MiB",
+                    f"{name}에는 {instance_min_mib} MiB 인스턴스가 필요하지만 이 호스트는 {total_mib} MiB입니다",
+                ),
+                Words(f"{larger.en.capitalize()}.", f"{larger.ko}."),
+            )
         )
     limits = {name: limit_mib, **{other: limit for other, limit in other_limits_mib.items() if other != name}}
     fits = total_mib - RESERVE_MIB
     if limit_mib and sum(limits.values()) > fits:
         listed = ", ".join(f"{container} {limit} MiB" for container, limit in limits.items() if limit)
-        problems.append(
-            f"the memory limits on this host ({listed}) exceed {fits} MiB, which is its {total_mib} MiB less "
-            f"{RESERVE_MIB} MiB for the system; lower container_memory_mib of {name} or give it a larger instance_type"
+        findings.append(
+            Finding(
+                "container_memory",
+                "container_memory_mib",
+                NOT_SHOWN,
+                Words(
+                    f"the memory limits on this host ({listed}) exceed {fits} MiB, which is its {total_mib} MiB less "
+                    f"{RESERVE_MIB} MiB for the system",
+                    f"이 호스트의 메모리 제한({listed})이 {fits} MiB({total_mib} MiB에서 시스템용 {RESERVE_MIB} MiB를 "
+                    "뺀 값)를 넘습니다",
+                ),
+                Words(f"Lower that of {name}, or {larger.en}.", f"{name}의 값을 낮추거나 {larger.ko}."),
+            )
         )
-    return problems
+    return findings

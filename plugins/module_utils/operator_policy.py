@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from .findings import NOT_SHOWN, Finding, Words
+from .simulation import ALLOWED, Decision, Simulation
 
 # What the documents say, and everybody replaces (docs/operator-policy.md).
 EXAMPLE_ACCOUNT = "123456789012"
@@ -28,34 +29,16 @@ PATTERN = "operator-policy-*.json"
 OPTIONAL = ("operator-policy-teardown.json",)
 SUBJECT = "AWS permissions"
 GUIDE = "docs/operator-policy.md"
-ALLOWED = "allowed"
 # As IAM's refusals put it, in every protocol.
 REFUSED = re.compile(r"not authorized to perform: (?P<action>[a-z0-9-]+:\w+)(?: on resource: (?P<resource>\S+))?")
 
 
 @dataclass(frozen=True)
-class Question:
-    """One statement of a document, as IAM's simulation takes it."""
+class Question(Simulation):
+    """One statement of a document, in the context that its conditions want to see."""
 
     document: str
     statement: str
-    actions: tuple[str, ...]
-    resources: tuple[str, ...]
-    context: tuple[tuple[str, str], ...]  # what the statement's conditions want to see
-
-    def parameters(self, principal: str) -> dict[str, Any]:
-        """For iam:SimulatePrincipalPolicy."""
-        entries = [
-            {"ContextKeyName": key, "ContextKeyValues": [value], "ContextKeyType": "string"}
-            for key, value in self.context
-        ]
-        named = [] if self.resources == ("*",) else list(self.resources)
-        return {
-            "PolicySourceArn": principal,
-            "ActionNames": list(self.actions),
-            **({"ResourceArns": named} if named else {}),
-            **({"ContextEntries": entries} if entries else {}),
-        }
 
 
 @dataclass(frozen=True)
@@ -88,8 +71,6 @@ def own_document(text: str, account_id: str, deployment_name: str, region: str) 
 def questions(documents: Mapping[str, Mapping[str, Any]]) -> list[Question]:
     return [
         Question(
-            name,
-            statement["Sid"],
             tuple(_several(statement["Action"])),
             tuple(_several(statement["Resource"])),
             tuple(
@@ -97,6 +78,8 @@ def questions(documents: Mapping[str, Mapping[str, Any]]) -> list[Question]:
                 for tests in statement.get("Condition", {}).values()
                 for key, values in tests.items()
             ),
+            name,
+            statement["Sid"],
         )
         for name, document in documents.items()
         for statement in document["Statement"]
@@ -115,18 +98,13 @@ def principal_of(caller_arn: str) -> str | None:
     return f"arn:{session[1]}:iam::{session[2]}:role/{session[3]}" if session else None
 
 
-def refusals(question: Question, results: Iterable[Mapping[str, Any]]) -> list[Refusal]:
-    """What the simulation's answer denies, by resource; it tells them together or one by one."""
+def refusals(question: Question, decided: Iterable[Decision]) -> list[Refusal]:
+    """What the simulation denies, by resource."""
     denied: dict[str, list[str]] = {}
-    for result in results:
-        by_resource = [
-            (each["EvalResourceName"], each["EvalResourceDecision"])
-            for each in result.get("ResourceSpecificResults", [])
-        ] or [(result.get("EvalResourceName", "*"), result["EvalDecision"])]
-        for resource, decision in by_resource:
-            if decision != ALLOWED:
-                actions = denied.setdefault(resource, [])
-                actions += [result["EvalActionName"]] if result["EvalActionName"] not in actions else []
+    for decision in decided:
+        if decision.outcome != ALLOWED:
+            actions = denied.setdefault(decision.resource, [])
+            actions += [decision.action] if decision.action not in actions else []
     return [Refusal(question, tuple(actions), resource) for resource, actions in denied.items()]
 
 

@@ -8,6 +8,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from .findings import NOT_SHOWN, Finding, Words
+
 # A container that has it stops its host when it alone has nothing to do.
 THRESHOLD = "EC2_IDLE_STOP_THRESHOLD"
 WATCHDOG_SETTINGS = "/etc/academy/watchdog.json"
@@ -25,32 +27,66 @@ class SharedHost:
     found: Mapping[str, Mapping[str, Any]]
     watched: Collection[str]
 
+    @property
+    def remedy(self) -> Words:
+        command = f"playbooks/configure.yml --limit {self.name}"
+        return Words(f"Run {command}, without --tags.", f"--tags 없이 {command}을(를) 실행하십시오.")
 
-def neighbour_refusals(host: SharedHost, container: str, settings: Collection[str]) -> list[str]:
+
+def stop_findings(host: SharedHost, container: str, settings: Collection[str]) -> list[Finding]:
     """Why a worker with these names in its environment may not be run there: one of them could stop the host alone."""
-    if not host.neighbours:
-        return []
+    findings = []
+    if host.neighbours and THRESHOLD in settings:
+        beside = ", ".join(host.neighbours)
+        findings.append(
+            Finding(
+                "threshold",
+                container,
+                NOT_SHOWN,
+                Words(
+                    f"has {THRESHOLD} among its settings, but shares {host.name} with {beside}",
+                    f"설정에 {THRESHOLD}이(가) 있지만 {host.name}을(를) {beside}와(과) 함께 씁니다",
+                ),
+                Words("Take it out.", "빼십시오."),
+            )
+        )
     alone = [
         name
         for service, name in host.neighbours.items()
         if service not in host.followed and THRESHOLD in host.found.get(name, {}).get("environment_names", [])
     ]
-    unknown = [name for name in (container, *host.neighbours.values()) if name not in host.watched]
-    mend = f"Run playbooks/configure.yml --limit {host.name}, without --tags."
-    problems = []
-    if THRESHOLD in settings:
-        problems.append(
-            f"{container} has {THRESHOLD} among its settings, but shares {host.name} with "
-            f"{', '.join(host.neighbours)}: take it out."
-        )
     if alone:
-        problems.append(
-            f"{host.name}: {', '.join(alone)} has {THRESHOLD} from before {container} came, and would stop the host "
-            f"under its jobs. {mend}"
+        listed = ", ".join(alone)
+        findings.append(
+            Finding(
+                "threshold_of_a_neighbour",
+                host.name,
+                NOT_SHOWN,
+                Words(
+                    f"{listed} has {THRESHOLD} from before {container} came, and would stop the host under its jobs",
+                    f"{listed}에 {container} 이전의 {THRESHOLD}이(가) 있어 작업 중인 호스트를 중지합니다",
+                ),
+                host.remedy,
+            )
         )
-    if unknown:
-        problems.append(
-            f"{host.name}: {WATCHDOG_SETTINGS} does not name {', '.join(unknown)}, so nobody would know when all are "
-            f"idle. {mend}"
+    return findings
+
+
+def watchdog_findings(host: SharedHost, container: str) -> list[Finding]:
+    """Whom the watchdog does not know. It is the watchdog's role that tells it."""
+    names = (container, *host.neighbours.values()) if host.neighbours else ()
+    unknown = ", ".join(name for name in names if name not in host.watched)
+    if not unknown:
+        return []
+    return [
+        Finding(
+            "watchdog_unaware",
+            host.name,
+            NOT_SHOWN,
+            Words(
+                f"{WATCHDOG_SETTINGS} does not name {unknown}, so nobody would know when all are idle",
+                f"{WATCHDOG_SETTINGS}에 {unknown}이(가) 없어 모두 쉬고 있는지 알 수 없습니다",
+            ),
+            host.remedy,
         )
-    return problems
+    ]

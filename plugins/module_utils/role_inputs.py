@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from posixpath import normpath
 from typing import Any
 
 from .findings import NOT_SHOWN, Finding, Words
@@ -227,3 +228,14 @@ def range_findings(variable: str, value: int, least: int, most: int, why: Words 
             Words("Leave it as the guide has it.", "가이드의 값을 그대로 두십시오."),
         )
     ]
+
+
+def path_findings(variable: str, path: str) -> list[Finding]:
+    """A path that hosts compare with what they show of themselves, letter by letter."""
+    if path.startswith("/") and not path.startswith("//") and path != "/" and normpath(path) == path:
+        return []
+    rule = Words(
+        "must be an absolute path below /, without a slash at its end and without . or ..",
+        "/ 아래의 절대 경로여야 하며, 끝의 슬래시나 ., ..이 없어야 합니다",
+    )
+    return [Finding(variable, variable, f"'{path}'", rule, Words("Correct it.", "고치십시오."))]

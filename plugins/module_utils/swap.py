@@ -4,11 +4,15 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
-from .fstab import Entry, unescape, with_source
+from .findings import NOT_SHOWN, Finding, Words
+from .fstab import Entry, render, unescape
 from .lines import lines, words
 
 MIB = 1024**2
@@ -29,7 +33,10 @@ MEMORY_RESERVE_BYTES = 64 * MIB
 
 @dataclass(frozen=True)
 class SwapFile:
-    """One swap file. `content` is "swap", "blank" (zeros only) or "other"; `private` means root's own, mode 0600."""
+    """One swap file, and the room around it. `private` means root's own, mode 0600.
+
+    `content` is "swap", "blank" (zeros only) or "other". Where its directory is missing no space is free.
+    """
 
     path: str
     exists: bool = False
@@ -41,6 +48,8 @@ class SwapFile:
     signed_bytes: int = 0
     active: bool = False
     used_bytes: int = 0
+    disk_free_bytes: int | None = None
+    memory_available_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -54,19 +63,11 @@ class Swap:
 
 
 @dataclass(frozen=True)
-class Room:
-    """What the host has left."""
-
-    disk_free_bytes: int
-    memory_available_bytes: int
-
-
-@dataclass(frozen=True)
 class Plan:
-    """The steps that lead to the wanted swap file, in their order; none where a problem stands in the way."""
+    """The steps that lead to the wanted swap file, in their order; none where it is refused."""
 
     steps: tuple[str, ...] = ()
-    problem: str = ""
+    refusals: tuple[Finding, ...] = ()
 
 
 def content_of(head: bytes, page_bytes: int) -> str:
@@ -96,22 +97,23 @@ def parse_swaps(proc_swaps: str) -> tuple[Swap, ...]:
     )
 
 
-def fstab_with(text: str, path: str, size_bytes: int) -> str:
-    """fstab as it turns the file on at every boot, or as it no longer knows it where the size is 0."""
-    return with_source(text, path, Entry(path, "none", "swap", "sw") if size_bytes else None)
+def wanted_entry(path: str, size_bytes: int) -> Entry | None:
+    """The line of fstab that turns the file on at every boot; none where the size is 0."""
+    return Entry(path, "none", "swap", "sw") if size_bytes else None
 
 
-def plan_swap(found: SwapFile, size_bytes: int, room: Room) -> Plan:
-    """What leads from the file as found to an active one of `size_bytes`; 0 removes it."""
+def plan_swap(found: SwapFile, size_bytes: int, fstab: Iterable[Entry]) -> Plan:
+    """What leads from the file as found to an active one of `size_bytes` that is entered in fstab; 0 removes both."""
     written = is_written(found, size_bytes)
     signed = written and found.signed_bytes == size_bytes
-    problem = _content_problem(found)
-    if not problem and found.active and not signed:
-        problem = _memory_problem(found, size_bytes, room)
-    if not problem and size_bytes and not written:
-        problem = _disk_problem(found, size_bytes, room)
-    if problem:
-        return Plan(problem=problem)
+    refusals = _directory_findings(found) or _content_findings(found)
+    if not refusals and found.active and not signed:
+        refusals = _memory_findings(found, size_bytes)
+    if not refusals and size_bytes and not written:
+        refusals = _disk_findings(found, size_bytes)
+    if refusals:
+        return Plan(refusals=tuple(refusals))
+    entry = wanted_entry(found.path, size_bytes)
     wanted = {
         "turn off": found.active and not signed,
         "remove": found.exists and size_bytes == 0,
@@ -119,8 +121,13 @@ def plan_swap(found: SwapFile, size_bytes: int, room: Room) -> Plan:
         "protect": size_bytes > 0 and found.exists and not found.private,
         "sign": size_bytes > 0 and not signed,
         "turn on": size_bytes > 0 and not (found.active and signed),
+        "enter": own_entries(fstab, found.path) != ([entry] if entry else []),
     }
     return Plan(steps=tuple(step for step, needed in wanted.items() if needed))
+
+
+def own_entries(fstab: Iterable[Entry], path: str) -> list[Entry]:
+    return [entry for entry in fstab if entry.source == path]
 
 
 def is_written(found: SwapFile, size_bytes: int) -> bool:
@@ -128,49 +135,131 @@ def is_written(found: SwapFile, size_bytes: int) -> bool:
     return found.exists and found.size_bytes == size_bytes > 0 and found.allocated_bytes >= size_bytes
 
 
-def describe(found: SwapFile) -> str:
-    """One line for --diff and messages."""
-    if not found.exists:
-        return f"{found.path}: absent\n"
-    signature = f"signature over {_mib(found.signed_bytes)}" if found.signed_bytes else "no swap signature"
-    access = "private" if found.private else "open to others"
-    return f"{found.path}: {_mib(found.size_bytes)}, {signature}, {access}, {'on' if found.active else 'off'}\n"
+def describe(found: SwapFile, fstab: Iterable[Entry]) -> dict[str, Any]:
+    """The file and its line in fstab for people, field by field; None for what is not there."""
+    file = {
+        "size_mib": _mib(found.size_bytes),
+        "holes": found.allocated_bytes < found.size_bytes,
+        "signed_mib": _mib(found.signed_bytes),
+        "private": found.private,
+        "on": found.active,
+    }
+    entries = "; ".join(map(render, own_entries(fstab, found.path)))
+    return {**(file if found.exists else dict.fromkeys(file)), "fstab": entries or None}
 
 
-def _content_problem(found: SwapFile) -> str:
-    if not found.exists:
-        return ""
-    if not found.regular:
-        return f"{found.path} is no regular file; name another path in swap_file_path"
-    if found.content == "other":
-        return (
-            f"{found.path} holds data that is no swap space, and it would be overwritten; "
-            "look at it, then move it away or name another path in swap_file_path"
+def describe_wanted(path: str, size_bytes: int) -> dict[str, Any]:
+    """The same of the file as it should be."""
+    entry = wanted_entry(path, size_bytes)
+    if not entry:
+        return describe(SwapFile(path), [])
+    file = SwapFile(
+        path, exists=True, size_bytes=size_bytes, allocated_bytes=size_bytes, signed_bytes=size_bytes, active=True
+    )
+    return describe(file, [entry])
+
+
+def _directory_findings(found: SwapFile) -> list[Finding]:
+    if found.disk_free_bytes is not None:
+        return []
+    directory = os.path.dirname(found.path)
+    return [
+        Finding(
+            "swap_directory",
+            "swap_file_path",
+            NOT_SHOWN,
+            Words(
+                f"there is no directory {directory} for the swap file",
+                f"스왑 파일을 둘 디렉터리 {directory}가 없습니다",
+            ),
+            Words("Create it, or name another path.", "만들거나 다른 경로를 지정하십시오."),
         )
-    return ""
+    ]
 
 
-def _memory_problem(found: SwapFile, size_bytes: int, room: Room) -> str:
-    if found.used_bytes + MEMORY_RESERVE_BYTES <= room.memory_available_bytes:
-        return ""
-    return (
-        f"{found.path} must be turned off to change its size from {_mib(found.size_bytes)} to {_mib(size_bytes)}, "
-        f"but {_mib(found.used_bytes)} of it are in use and only {_mib(room.memory_available_bytes)} of memory are "
-        f"available ({_mib(MEMORY_RESERVE_BYTES)} must stay so); stop a container on this host first, "
-        "or leave swap_size_gib as it is"
-    )
+def _content_findings(found: SwapFile) -> list[Finding]:
+    if not found.exists:
+        return []
+    if not found.regular:
+        return [
+            Finding(
+                "swap_file_kind",
+                "swap_file_path",
+                NOT_SHOWN,
+                Words(f"{found.path} is no regular file", f"{found.path}은(는) 일반 파일이 아닙니다"),
+                Words("Name another path.", "다른 경로를 지정하십시오."),
+            )
+        ]
+    if found.content == "other":
+        return [
+            Finding(
+                "swap_file_content",
+                "swap_file_path",
+                NOT_SHOWN,
+                Words(
+                    f"{found.path} holds data that is no swap space, and it would be overwritten",
+                    f"{found.path}에 스왑이 아닌 데이터가 있어 덮어쓰게 됩니다",
+                ),
+                Words(
+                    "Look at it, then move it away or name another path.",
+                    "확인한 뒤 다른 곳으로 옮기거나 다른 경로를 지정하십시오.",
+                ),
+            )
+        ]
+    return []
 
 
-def _disk_problem(found: SwapFile, size_bytes: int, room: Room) -> str:
+def _memory_findings(found: SwapFile, size_bytes: int) -> list[Finding]:
+    if found.used_bytes + MEMORY_RESERVE_BYTES <= found.memory_available_bytes:
+        return []
+    before, after = _mib(found.size_bytes), _mib(size_bytes)
+    used, available, reserve = map(_whole_mib, (found.used_bytes, found.memory_available_bytes, MEMORY_RESERVE_BYTES))
+    return [
+        Finding(
+            "swap_memory",
+            "swap_size_gib",
+            NOT_SHOWN,
+            Words(
+                f"{found.path} must be turned off to change its size from {before} to {after} MiB, but {used} of it "
+                f"are in use and only {available} of memory are available ({reserve} must stay so)",
+                f"{found.path}의 크기를 {before} MiB에서 {after} MiB로 바꾸려면 꺼야 하지만, 그중 {used}가 사용 중이고 "
+                f"쓸 수 있는 메모리는 {available}뿐입니다({reserve}는 남아야 합니다)",
+            ),
+            Words(
+                "Stop a container on this host first, or leave swap_size_gib as it is.",
+                "먼저 이 호스트의 컨테이너를 멈추거나 swap_size_gib를 그대로 두십시오.",
+            ),
+        )
+    ]
+
+
+def _disk_findings(found: SwapFile, size_bytes: int) -> list[Finding]:
     # Rewriting gives back what the old file holds.
-    free = room.disk_free_bytes + found.allocated_bytes
+    free = (found.disk_free_bytes or 0) + found.allocated_bytes
     if size_bytes + DISK_RESERVE_BYTES <= free:
-        return ""
-    return (
-        f"{found.path} needs {_mib(size_bytes)} and {_mib(DISK_RESERVE_BYTES)} must stay free on its disk, "
-        f"but only {_mib(free)} are free; make room there, enlarge the volume, or lower swap_size_gib"
-    )
+        return []
+    needed, reserve, left = map(_whole_mib, (size_bytes, DISK_RESERVE_BYTES, free))
+    return [
+        Finding(
+            "swap_disk",
+            "swap_size_gib",
+            NOT_SHOWN,
+            Words(
+                f"{found.path} needs {needed} and {reserve} must stay free on its disk, but only {left} are free",
+                f"{found.path}에 {needed}가 필요하고 디스크에 {reserve}가 남아야 하지만, {left}만 비어 있습니다",
+            ),
+            Words(
+                "Do one of these: make room there, enlarge the volume, or lower swap_size_gib.",
+                "공간을 확보하거나, 볼륨을 늘리거나, swap_size_gib를 줄이십시오.",
+            ),
+        )
+    ]
 
 
-def _mib(size: int) -> str:
+def _mib(size: int) -> float:
+    """Exact, so that sizes that differ are told as different."""
+    return size // MIB if size % MIB == 0 else size / MIB
+
+
+def _whole_mib(size: int) -> str:
     return f"{size // MIB} MiB"

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from .disk_content import Found, summary
-from .fstab import Entry, Mount
-from .host_state import path_differences
+from .findings import NOT_SHOWN, Finding, Words
+from .fstab import Mount
 
 GIB = 1024**3
 
@@ -42,6 +42,8 @@ NAMESPACE = uuid.UUID("6f2c8a4e-51d3-4d0b-9f0a-7b1e5c3d2a90")
 
 # Records of the file systems that are being made, on the root disk: they outlive a kill and a reboot.
 RECORDS_DIRECTORY = "/var/lib/academy/volumes"
+# Of the files that lie where a disk belongs.
+ENTRIES_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ class Record:
 
 @dataclass(frozen=True)
 class MountPoint:
-    """The place where the disk belongs: which device is there now, and what lies in the directory if none is."""
+    """The place where the disk belongs: the device that is there now, or some of what lies in the bare directory."""
 
     path: str
     device_number: str = ""
@@ -82,12 +84,38 @@ class MountPoint:
 
 
 @dataclass(frozen=True)
+class Volume:
+    """A volume as a host shows it. One without a disk did not appear while it was waited for."""
+
+    volume_id: str
+    place: MountPoint
+    waited_seconds: int = 0
+    disk: Disk | None = None
+    record: Record = Record()
+
+
+@dataclass(frozen=True)
 class Plan:
-    """What may be done with the disk. Without a problem it is mounted by `filesystem_uuid`."""
+    """What may be done with the disk. Where it is not refused, it is mounted by `filesystem_uuid`."""
 
     steps: tuple[str, ...] = ()
     filesystem_uuid: str = ""
-    problem: str = ""
+    refusals: tuple[Finding, ...] = ()
+
+
+def volume_of(found: Mapping[str, Any]) -> Volume:
+    """What host_state_info says of a volume."""
+    place, disk = found["place"], found["disk"]
+    if disk:
+        lists = {name: tuple(value) for name, value in disk.items() if isinstance(value, list)}
+        disk = Disk(**{**disk, **lists, "contents": tuple(Found(**block) for block in disk["contents"])})
+    return Volume(
+        volume_id=found["volume_id"],
+        place=MountPoint(**{**place, "entries": tuple(place["entries"])}),
+        waited_seconds=found["waited_seconds"],
+        disk=disk,
+        record=Record(**found["record"]),
+    )
 
 
 def device_link(volume_id: str) -> str:
@@ -177,101 +205,161 @@ def worth_reading(disk: Disk) -> bool:
     return not disk.signatures or disk.unfinished
 
 
-def plan_volume(disk: Disk, place: MountPoint, volume_id: str, min_size_gib: int, record: Record) -> Plan:
+def plan_volume(found: Volume, min_size_gib: int) -> Plan:
     """Format only what holds nothing, mount only what is ours to mount, refuse everything else.
 
     A record says that we have begun to make a file system on this disk, and never knew it to end.
     """
-    problem = (
-        _size_problem(disk, volume_id, min_size_gib)
-        or _place_problem(disk, place)
-        or _use_problem(disk, place)
-        or _read_problem(disk, volume_id)
+    disk, record = found.disk, found.record
+    if not disk:
+        return Plan(refusals=(_absence_finding(found),))
+    refusal = (
+        _size_finding(disk, found.volume_id, min_size_gib)
+        or _place_finding(disk, found.place)
+        or _use_finding(disk, found)
+        or _read_finding(disk, found.volume_id)
     )
-    if problem:
-        return Plan(problem=problem)
+    if refusal:
+        return Plan(refusals=(refusal,))
     if set(disk.signatures) == {"xfs"} and not disk.partitions and not disk.unfinished:
         return Plan(steps=("forget",) if record.begun else (), filesystem_uuid=disk.filesystem_uuid)
-    own = filesystem_uuid(volume_id)
+    own = filesystem_uuid(found.volume_id)
     if _holds_nothing(disk):
         return Plan(steps=("record", "format", "forget"), filesystem_uuid=own)
     if record.begun and _holds_only_an_unfinished(disk, own, record):
         return Plan(steps=("note", "clear", "format", "forget"), filesystem_uuid=own)
-    return Plan(problem=_content_problem(disk, volume_id, record))
+    return Plan(refusals=(_content_finding(disk, found.volume_id, record),))
 
 
-def mount_differences(
-    state: Mapping[str, Any], disk: Mapping[str, Any], mount_point: str, options: str, mode: str
-) -> list[str]:
-    """What of the mount is not as wanted: of the disk that volume_filesystem found, on what host_state_info found."""
-    entry = Entry(f"UUID={disk['uuid']}", mount_point, "xfs", options)
-    mounts = tuple(Mount(**found) for found in state["mounts"])
-    opened = {"path": mount_point, "kind": "directory", "mode": mode}
-    unit = state["units"][mount_point]
-    live = mounted_at(mounts, mount_point)
-    wanted = {
-        "mount": live is not None and live.device_number == disk["device_number"],
-        # Whatever fstab says, somebody may have mounted it again in another way.
-        "options": live is None or {"rw", "noexec"} & set(live.options.split(",")) == {"rw"},
-        "fstab": [Entry(**found) for found in state["fstab"] if found["target"] == mount_point] == [entry],
-        "directory": not path_differences(state["paths"], [opened]),
-        # A unit without a file is systemd's own view of what is mounted; it knows no fstab entry for it. One that is
-        # masked mounts nothing at the next boot.
-        "unit": bool(unit["fragment_path"]) and unit["load_state"] == "loaded" and not unit["need_daemon_reload"],
-    }
-    return [name for name, as_wanted in wanted.items() if not as_wanted]
+def describe(found: Volume) -> dict[str, Any]:
+    """What the disk holds, for people, and the record that a file system is being made on it."""
+    holds = _contents(found.disk, Record()) if found.disk else None
+    return {"holds": holds, "record": record_path(found.volume_id) if found.record.begun else None}
 
 
-def describe(disk: Disk) -> str:
-    """One line for --diff."""
-    return f"{disk.path}: {_gib(disk.size_bytes)}, {_contents(disk, Record())}\n"
+def describe_planned(found: Volume, plan: Plan) -> dict[str, Any]:
+    """The same of the disk as the plan's steps leave it."""
+    holds = f"XFS {plan.filesystem_uuid}" if "format" in plan.steps else describe(found)["holds"]
+    return {"holds": holds, "record": None}
 
 
-def _size_problem(disk: Disk, volume_id: str, min_size_gib: int) -> str:
-    if disk.size_bytes >= min_size_gib * GIB:
-        return ""
-    return (
-        f"{disk.path} ({volume_id}) has {_gib(disk.size_bytes)}, but transcode_volume_size_gib asks for "
-        f"{min_size_gib} GiB; enlarge the volume (aws ec2 modify-volume --volume-id {volume_id} --size {min_size_gib}) "
-        "and run again"
+def _absence_finding(found: Volume) -> Finding:
+    link, volume_id = device_link(found.volume_id), found.volume_id
+    return Finding(
+        "volume_absent",
+        volume_id,
+        NOT_SHOWN,
+        Words(
+            f"{link} did not appear within {found.waited_seconds} seconds",
+            f"{link}이(가) {found.waited_seconds}초 안에 나타나지 않았습니다",
+        ),
+        Words(
+            f"See whether {volume_id} is attached to this instance (aws ec2 describe-volumes --volume-ids {volume_id}"
+            "), attach it and run again.",
+            f"이 인스턴스에 연결되어 있는지 보고(aws ec2 describe-volumes --volume-ids {volume_id}) 연결한 뒤 다시 "
+            "실행하십시오.",
+        ),
     )
 
 
-def _place_problem(disk: Disk, place: MountPoint) -> str:
+def _size_finding(disk: Disk, volume_id: str, min_size_gib: int) -> Finding | None:
+    if disk.size_bytes >= min_size_gib * GIB:
+        return None
+    enlarge = f"aws ec2 modify-volume --volume-id {volume_id} --size {min_size_gib}"
+    return Finding(
+        "volume_size",
+        volume_id,
+        NOT_SHOWN,
+        Words(
+            f"{disk.path} has {_gib(disk.size_bytes)}, but transcode_volume_size_gib asks for {min_size_gib} GiB",
+            f"{disk.path}은(는) {_gib(disk.size_bytes)}이지만 transcode_volume_size_gib는 {min_size_gib} GiB입니다",
+        ),
+        Words(f"Enlarge the volume ({enlarge}) and run again.", f"볼륨을 늘리고({enlarge}) 다시 실행하십시오."),
+    )
+
+
+def _place_finding(disk: Disk, place: MountPoint) -> Finding | None:
     if place.device_number and place.device_number != disk.device_number:
-        return (
-            f"another device ({place.device_number}) is mounted at {place.path}, where {disk.path} belongs; "
-            f"see what it is (findmnt {place.path}) and unmount it first"
+        return Finding(
+            "volume_place",
+            "transcode_volume_mount_point",
+            NOT_SHOWN,
+            Words(
+                f"another device ({place.device_number}) is mounted at {place.path}, where {disk.path} belongs",
+                f"{disk.path}이(가) 있어야 할 {place.path}에 다른 장치({place.device_number})가 마운트되어 있습니다",
+            ),
+            Words(
+                f"See what it is (findmnt {place.path}) and unmount it first.",
+                f"무엇인지 보고(findmnt {place.path}) 먼저 마운트를 해제하십시오.",
+            ),
         )
     if not place.device_number and place.entries:
-        return (
-            f"{place.path} is not mounted but holds {', '.join(place.entries[:5])}, which mounting would hide; "
-            "these files lie on the root disk: move them away and run again"
+        names = ", ".join(place.entries)
+        return Finding(
+            "volume_place",
+            "transcode_volume_mount_point",
+            NOT_SHOWN,
+            Words(
+                f"{place.path} is not mounted but holds {names}, which mounting would hide",
+                f"{place.path}은(는) 마운트되어 있지 않은데 {names}이(가) 있어, 마운트하면 가려집니다",
+            ),
+            Words(
+                "These files lie on the root disk: move them away and run again.",
+                "루트 디스크에 있는 파일입니다. 다른 곳으로 옮기고 다시 실행하십시오.",
+            ),
         )
-    return ""
+    return None
 
 
-def _use_problem(disk: Disk, place: MountPoint) -> str:
-    elsewhere = [target for target in disk.mounted_at if target != place.path]
+def _use_finding(disk: Disk, found: Volume) -> Finding | None:
+    place = found.place.path
+    elsewhere = ", ".join(target for target in disk.mounted_at if target != place)
     if elsewhere:
-        return (
-            f"{disk.path} is already mounted at {', '.join(elsewhere)} and belongs at {place.path}; "
-            "unmount it there and take it out of /etc/fstab"
+        return Finding(
+            "volume_use",
+            found.volume_id,
+            NOT_SHOWN,
+            Words(
+                f"{disk.path} is already mounted at {elsewhere} and belongs at {place}",
+                f"{disk.path}은(는) {place}에 있어야 하지만 이미 {elsewhere}에 마운트되어 있습니다",
+            ),
+            Words(
+                "Unmount it there and take it out of /etc/fstab.",
+                "그곳의 마운트를 해제하고 /etc/fstab에서 지우십시오.",
+            ),
         )
     if disk.users:
-        return (
-            f"{disk.path} is in use by {', '.join(disk.users)}; this is not the disk for {place.path}, or free it first"
+        users = ", ".join(disk.users)
+        return Finding(
+            "volume_use",
+            found.volume_id,
+            NOT_SHOWN,
+            Words(f"{disk.path} is in use by {users}", f"{disk.path}을(를) {users}이(가) 사용하고 있습니다"),
+            Words(
+                f"This is not the disk for {place}, or free it first.",
+                f"{place}에 쓸 디스크가 아니거나, 먼저 사용을 끝내야 합니다.",
+            ),
         )
-    return ""
+    return None
 
 
-def _read_problem(disk: Disk, volume_id: str) -> str:
+def _read_finding(disk: Disk, volume_id: str) -> Finding | None:
     if not disk.unreadable:
-        return ""
-    return (
-        f"{disk.path} cannot be read ({disk.unreadable}), so nobody knows what it holds; see the kernel's log (dmesg) "
-        f"and the volume's state (aws ec2 describe-volume-status --volume-ids {volume_id}), repair the volume or "
-        "attach another one, and run again"
+        return None
+    see = f"aws ec2 describe-volume-status --volume-ids {volume_id}"
+    return Finding(
+        "volume_unreadable",
+        volume_id,
+        NOT_SHOWN,
+        Words(
+            f"{disk.path} cannot be read ({disk.unreadable}), so nobody knows what it holds",
+            f"{disk.path}을(를) 읽을 수 없어({disk.unreadable}) 무엇이 들어 있는지 알 수 없습니다",
+        ),
+        Words(
+            f"See the kernel's log (dmesg) and the volume's state ({see}), repair the volume or attach another one, "
+            "and run again.",
+            f"커널 로그(dmesg)와 볼륨 상태({see})를 보고, 볼륨을 고치거나 다른 볼륨을 연결한 뒤 다시 실행하십시오.",
+        ),
     )
 
 
@@ -291,24 +379,39 @@ def _holds_only_an_unfinished(disk: Disk, own: str, record: Record) -> bool:
     return (headless or ours) and not disk.partitions and all(found.own for found in disk.contents)
 
 
-def _content_problem(disk: Disk, volume_id: str, record: Record) -> str:
-    return (
-        f"{disk.path} is left as it is, because it holds {_contents(disk, record)}; only a disk that holds nothing "
-        f"is formatted, and only a single XFS file system is mounted.{_record_note(disk, volume_id, record)}"
-        f"{_look_further(disk, record)} Save what is on it; if it may be lost, make the file system yourself "
-        f"(wipefs --all {disk.path} && mkfs.xfs {disk.path}) and run again"
+def _content_finding(disk: Disk, volume_id: str, record: Record) -> Finding:
+    contents, make = _contents(disk, record), f"wipefs --all {disk.path} && mkfs.xfs {disk.path}"
+    note = _record_note(disk, volume_id, record)
+    commands = [found.look.format(path=disk.path, offset=found.offset) for found in summary(_foreign(disk, record))]
+    shown = "; ".join(dict.fromkeys(commands))
+    look = Words(f"Look further ({shown}). ", f"더 자세히 보십시오({shown}). ") if shown else Words("", "")
+    return Finding(
+        "volume_content",
+        volume_id,
+        NOT_SHOWN,
+        Words(
+            f"{disk.path} is left as it is, because it holds {contents}; only a disk that holds nothing is formatted, "
+            "and only a single XFS file system is mounted",
+            f"{disk.path}에 다음이 있어 그대로 둡니다: {contents}; 아무것도 없는 디스크만 포맷하고, XFS 파일 시스템 "
+            "하나만 있는 디스크만 마운트합니다",
+        ),
+        Words(
+            f"{note.en}{look.en}Save what is on it; if it may be lost, make the file system yourself ({make}) and run "
+            "again.",
+            f"{note.ko}{look.ko}디스크에 있는 것을 보관하십시오. 없어져도 된다면 파일 시스템을 직접 만들고({make}) "
+            "다시 실행하십시오.",
+        ),
     )
 
 
-def _record_note(disk: Disk, volume_id: str, record: Record) -> str:
+def _record_note(disk: Disk, volume_id: str, record: Record) -> Words:
     if record.begun or not disk.unfinished:
-        return ""
-    return f" There is no record ({record_path(volume_id)}) that its mkfs.xfs was ours."
-
-
-def _look_further(disk: Disk, record: Record) -> str:
-    commands = [found.look.format(path=disk.path, offset=found.offset) for found in summary(_foreign(disk, record))]
-    return f" Look further ({'; '.join(dict.fromkeys(commands))})." if commands else ""
+        return Words("", "")
+    path = record_path(volume_id)
+    return Words(
+        f"There is no record ({path}) that its mkfs.xfs was ours. ",
+        f"mkfs.xfs를 우리가 시작했다는 기록({path})이 없습니다. ",
+    )
 
 
 def _foreign(disk: Disk, record: Record) -> list[Found]:
@@ -322,7 +425,8 @@ def _contents(disk: Disk, record: Record) -> str:
     foreign = _foreign(disk, record)
     blocks = [f"{found.kind} at byte {found.offset}" for found in summary(foreign)]
     if blocks:
-        blocks[-1] += f" (without a signature; of the blocks that were read {len(foreign)} are not zeros)"
+        count = sum(found.blocks for found in foreign)
+        blocks[-1] += f" (without a signature; of the blocks that were read {count} are not zeros)"
     return ", ".join(filter(None, [*signatures, *partitions, *blocks])) or "nothing"
 
 

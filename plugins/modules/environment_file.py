@@ -18,7 +18,7 @@ author:
   - academy.deploy contributors (@academy)
 attributes:
   check_mode:
-    description: Says whether the file or its directory would change, also where they do not exist yet.
+    description: Says whether the file would change, also where it does not exist yet.
     support: full
   diff_mode:
     description: Shows names and a hash.
@@ -28,14 +28,9 @@ attributes:
     support: full
 options:
   path:
-    description: Absolute path of the file.
+    description: Absolute path of the file, whose directory exists.
     type: path
     required: true
-  directory_mode:
-    description:
-      - Mode of the directory that the file lies in, which is then made and kept as root's.
-      - When it is left out, the directory must exist and is left as it is.
-    type: str
   settings:
     description: Names and values that are no secrets.
     type: dict
@@ -50,7 +45,6 @@ EXAMPLES = r"""
 - name: Write the environment of the API
   academy.deploy.environment_file:
     path: /etc/academy/academy-api.env
-    directory_mode: "0700"
     settings:
       DB_PORT: 5432
     secrets:

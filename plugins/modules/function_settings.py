@@ -80,7 +80,8 @@ retries:
 import contextlib
 from typing import Any
 
-from ansible_collections.academy.deploy.plugins.module_utils.aws_state import ReadError, read_retries
+from ansible_collections.academy.deploy.plugins.module_utils.aws_calls import ReadError
+from ansible_collections.academy.deploy.plugins.module_utils.aws_state import read_retries
 from ansible_collections.amazon.aws.plugins.module_utils.botocore import is_boto3_error_code
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 from ansible_collections.amazon.aws.plugins.module_utils.retries import AWSRetry

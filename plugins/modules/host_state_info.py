@@ -10,12 +10,14 @@ DOCUMENTATION = r"""
 module: host_state_info
 short_description: See in one pass what a role needs to know about its host
 description:
-  - Reads packages, paths, units, containers and images that are asked for, and always architecture, memory, mounts,
-    swap and C(/etc/fstab), so that a role can act on what differs instead of starting one module for each thing it
-    keeps.
+  - Reads packages, paths, units, swap files, volumes, containers and repositories of images that are asked for, and
+    always architecture, memory, mounts, swap and C(/etc/fstab), so that a role can act on what differs instead of
+    starting one module for each thing it keeps.
   - Reads only. Each kind is read once, however many are asked for, and nothing is started for what is not asked for.
+  - Where signatures do not say whether a volume's disk holds anything, it is read at a few thousand places, which may
+    take some seconds. Of a disk with a finished file system nothing but signatures is read.
   - Never returns the content of a file that is not named in O(contents), or the command of a container or a value of
-    its environment.
+    its environment that is not named in O(variables), but hashes of those.
 version_added: 0.1.0
 author:
   - academy.deploy contributors (@academy)
@@ -42,12 +44,35 @@ options:
     type: list
     elements: str
     default: []
+  swap_files:
+    description: Absolute paths of swap files, which need not be there.
+    type: list
+    elements: path
+    default: []
+  volumes:
+    description: EBS volumes.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      volume_id:
+        description: Id of the volume.
+        type: str
+        required: true
+      mount_point:
+        description: Where its file system belongs.
+        type: path
+        required: true
+      wait_seconds:
+        description: How long to wait for its disk to appear.
+        type: int
+        default: 0
   containers:
-    description: Whether to look at Docker's containers, those that do not run included.
+    description: Whether to read Docker's containers, those that do not run included.
     type: bool
     default: false
-  images:
-    description: Images in Docker, as C(name:tag) or C(name@digest).
+  variables:
+    description: Variables of the containers' environments whose values are told. Name none with secrets.
     type: list
     elements: str
     default: []
@@ -73,6 +98,10 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+now_seconds:
+  description: When this was read, by the host's clock, in seconds since the epoch.
+  type: float
+  returned: success
 architecture:
   description: Of the processor, in the kernel's words.
   type: str
@@ -223,10 +252,116 @@ units:
     active_enter_seconds:
       description: When it became active, in seconds since the epoch. V(null) when it never did.
       type: int
+swap_files:
+  description: What lies at the path of each swap file that was asked for.
+  type: dict
+  returned: success
+  contains:
+    path:
+      description: The path.
+      type: str
+    exists:
+      description: Whether anything lies there. Of what does not, only the room around it is of interest.
+      type: bool
+    regular:
+      description: Whether it is a regular file. Of another one nothing more is told.
+      type: bool
+    private:
+      description: Whether it is root's, with mode 0600.
+      type: bool
+    size_bytes:
+      description: Its size.
+      type: int
+    allocated_bytes:
+      description: How much of it lies on the disk. Less than its size where it has holes.
+      type: int
+    content:
+      description: V(swap), V(blank) where its first page is zeros, or V(other).
+      type: str
+    signed_bytes:
+      description: How much of it its swap signature covers.
+      type: int
+    active:
+      description: Whether it is on.
+      type: bool
+    used_bytes:
+      description: How much of it is in use.
+      type: int
+    disk_free_bytes:
+      description: Free space where it lies. V(null) where its directory does not exist.
+      type: int
+    memory_available_bytes:
+      description: Memory that can be had without swapping.
+      type: int
+volumes:
+  description: Each volume that was asked for, by its id.
+  type: dict
+  returned: success
+  contains:
+    volume_id:
+      description: Id of the volume.
+      type: str
+    waited_seconds:
+      description: How long it was waited for at most.
+      type: int
+    place:
+      description:
+        - The mount point, with C(path), the C(device_number) of what is mounted there, and, where nothing is, the first
+          C(entries) of the directory.
+      type: dict
+    record:
+      description: Whether M(academy.deploy.volume_filesystem) has C(begun) a file system on it and never ended.
+      type: dict
+    disk:
+      description: Its disk, V(null) where it has not appeared.
+      type: dict
+      contains:
+        path:
+          description: Path of the disk at present. It may be another one after the next boot.
+          type: str
+          sample: /dev/nvme1n1
+        device_number:
+          description: Major and minor number.
+          type: str
+          sample: "259:1"
+        size_bytes:
+          description: Its size.
+          type: int
+        signatures:
+          description: Types of its signatures, in the words of C(wipefs).
+          type: list
+          elements: str
+        partitions:
+          description: Its partitions.
+          type: list
+          elements: str
+        filesystem_uuid:
+          description: UUID of its XFS, empty where it has none.
+          type: str
+        unfinished:
+          description: Whether C(mkfs.xfs) never came to its end.
+          type: bool
+        contents:
+          description:
+            - What is no zeros where the disk was read, the first block of each kind, with C(offset), C(kind), how to
+              C(look) further, whether it is our C(own), and how many C(blocks) there are.
+          type: list
+          elements: dict
+        unreadable:
+          description: Where and why it could not be read, empty where it could.
+          type: str
+        users:
+          description: What is built upon it.
+          type: list
+          elements: str
+        mounted_at:
+          description: Where it is mounted as a whole.
+          type: list
+          elements: str
 docker_running:
   description:
     - Whether Docker's daemon runs.
-    - While it does not, containers, images and repositories are unknown, and so empty or V(null).
+    - While it does not, containers and repositories are unknown, and so empty.
   type: bool
   returned: success
 containers:
@@ -248,6 +383,24 @@ containers:
       type: list
       elements: str
       sample: [DEBUG, SECRET_KEY]
+    environment_sha256:
+      description: Hash of all of its environment, that of its image included.
+      type: str
+    command_sha256:
+      description: Hash of its command.
+      type: str
+    health_command_sha256:
+      description: Hash of the command of its health check.
+      type: str
+    image_defaults:
+      description:
+        - What its image has of these where nobody gives it another one, C(command_sha256), C(health_command_sha256) and
+          C(environment), a hash of each variable by its name.
+      type: dict
+    environment:
+      description: The values of those that O(variables) names.
+      type: dict
+      sample: {DEBUG: "0"}
     status:
       description: As Docker says it, V(running) or V(exited) for example.
       type: str
@@ -267,22 +420,44 @@ containers:
       description: When Docker does that.
       type: str
       sample: unless-stopped
-    memory_limit_mib:
+    stop_timeout_seconds:
+      description: Time that it is given to end. V(null) for Docker's own.
+      type: int
+    memory_bytes:
       description: Its memory limit, V(0) for none.
       type: int
+    memory_swap_bytes:
+      description: Its limit of memory and swap together, V(0) for none.
+      type: int
+    published_ports:
+      description: Its published ports.
+      type: list
+      elements: str
+      sample: ["0.0.0.0:8000:8000/tcp"]
+    volumes:
+      description: What of the host is mounted in it.
+      type: list
+      elements: str
+      sample: ["/mnt/transcode:/tmp:rw"]
+    log_driver:
+      description: Who takes what it logs.
+      type: str
+      sample: awslogs
+    log_options_sha256:
+      description: Hash of its options for that.
+      type: str
     running_seconds:
       description: For how long it has been running. V(null) when it is not.
       type: int
+    settled:
+      description: Whether it has been running for 10 seconds, and its health check, if it has one, finds it healthy.
+      type: bool
     stale_mounts:
       description:
         - Where in a running container something is mounted that no longer lies at that path of the host, because a disk
           was mounted there or a directory was made anew since the container was started.
       type: list
       elements: str
-images:
-  description: Id of each image that was asked for, V(null) for one that is not there.
-  type: dict
-  returned: success
 repositories:
   description: The images of each repository that was asked for.
   type: dict
@@ -309,6 +484,7 @@ import platform
 import pwd
 import socket
 import stat
+import time
 from dataclasses import asdict
 from datetime import datetime, timezone
 from typing import Any
@@ -316,17 +492,17 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.fstab import PATH as FSTAB
-from ..module_utils.fstab import parse_fstab, parse_mountinfo
+from ..module_utils.fstab import parse_fstab
 from ..module_utils.host_state import (
     BYTES_PER_MIB,
     UNIT_PROPERTIES,
     meminfo_bytes,
     parse_containers,
-    parse_images,
     parse_packages,
     parse_repository,
     parse_units,
 )
+from ..module_utils.host_storage import read_mounts, read_swap_file, read_text, read_volume
 from ..module_utils.swap import parse_swaps
 
 DOCKER_PID_FILE = "/run/docker.pid"
@@ -358,15 +534,6 @@ class DockerConnection(http.client.HTTPConnection):
         if response.status != http.client.OK:
             raise OSError(f"Docker answers {response.status} to {path}: {body[:200].decode(errors='replace')}")
         return json.loads(body)
-
-
-def read_text(path: str) -> str:
-    try:
-        # As it stands: Python would take a carriage return for the end of a line.
-        with open(path, encoding="utf-8", errors="surrogateescape", newline="") as file:
-            return file.read()
-    except FileNotFoundError:
-        return ""
 
 
 def docker_runs() -> bool:
@@ -441,15 +608,17 @@ def read_units(module: AnsibleModule, names: list[str]) -> dict[str, dict[str, A
 
 
 def read_docker(asked: dict[str, Any]) -> dict[str, Any]:
-    """Containers, images and repositories, as far as they are asked for."""
+    """Containers and repositories, as far as they are asked for."""
     docker = DockerConnection()
     listed = docker.get("/containers/json?all=true") if asked["containers"] else []
     # One that ends and is removed meanwhile is not found any more.
-    inspected = [docker.get(f"/containers/{container['Id']}/json") for container in listed]
-    images = docker.get("/images/json") if asked["images"] or asked["repositories"] else []
+    inspected = [found for container in listed if (found := docker.get(f"/containers/{container['Id']}/json"))]
+    of_containers = {name: docker.get(f"/images/{name}/json") or {} for name in {found["Image"] for found in inspected}}
+    images = docker.get("/images/json") if asked["repositories"] else []
     return {
-        "containers": parse_containers(filter(None, inspected), datetime.now(timezone.utc), identity),
-        "images": parse_images(images, asked["images"]),
+        "containers": parse_containers(
+            inspected, of_containers, datetime.now(timezone.utc), identity, asked["variables"]
+        ),
         "repositories": {name: parse_repository(images, name) for name in asked["repositories"]},
     }
 
@@ -462,32 +631,47 @@ def main() -> None:
             "paths": {**names, "elements": "path"},
             "contents": {**names, "elements": "path"},
             "units": names,
+            "swap_files": {**names, "elements": "path"},
+            "volumes": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {
+                    "volume_id": {"type": "str", "required": True},
+                    "mount_point": {"type": "path", "required": True},
+                    "wait_seconds": {"type": "int", "default": 0},
+                },
+            },
             "containers": {"type": "bool", "default": False},
-            "images": names,
+            "variables": names,
             "repositories": names,
         },
         supports_check_mode=True,
     )
     asked = module.params
     module.run_command_environ_update = {"LC_ALL": "C"}
+
+    def run(command: list[str]) -> str:
+        return str(module.run_command(command, check_rc=True)[1])
+
     running = docker_runs()
-    docker = {
-        "containers": {},
-        "images": dict.fromkeys(asked["images"]),
-        "repositories": {name: [] for name in asked["repositories"]},
-    }
+    docker: dict[str, Any] = {"containers": {}, "repositories": {name: [] for name in asked["repositories"]}}
     try:
         if running and any(asked[name] for name in docker):
             docker = read_docker(asked)
         state = {
+            # Before what is mounted: a disk that is waited for may be mounted when it appears.
+            "volumes": {want["volume_id"]: asdict(read_volume(run, **want)) for want in asked["volumes"]},
+            "now_seconds": time.time(),
             "architecture": platform.machine(),
             "memory_total_mib": meminfo_bytes(read_text("/proc/meminfo"), "MemTotal") // BYTES_PER_MIB,
-            "mounts": [asdict(mount) for mount in parse_mountinfo(read_text("/proc/self/mountinfo"))],
+            "mounts": [asdict(mount) for mount in read_mounts()],
             "swaps": [asdict(swap) for swap in parse_swaps(read_text("/proc/swaps"))],
             "fstab": [asdict(entry) for entry in parse_fstab(read_text(FSTAB))],
             "packages": read_packages(module, asked["packages"]),
             "paths": {path: read_path(path, path in asked["contents"]) for path in asked["paths"]},
             "units": read_units(module, asked["units"]),
+            "swap_files": {path: asdict(read_swap_file(path)) for path in asked["swap_files"]},
             "docker_running": running,
             **docker,
         }

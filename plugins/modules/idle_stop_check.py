@@ -12,14 +12,15 @@ short_description: Judge whether a worker host will stop itself, and watch it ha
 description:
   - Reads what decides whether a host stops itself when there is nothing to do, and judges each of it with its evidence.
     What cannot be told is V(unknown), and unknown is never a pass.
-  - Of a role it judges its own policies and those attached to it. A permissions boundary makes what they allow
-    V(unknown); service control policies are not read, and the evidence says so.
+  - What its role may do is asked of IAM's simulation, which knows inline and attached policies, permissions boundaries
+    and service control policies, and nothing of what a queue's own policy says. Where the caller may not ask, it is
+    V(unknown).
   - With O(watch=true) it then follows the hosts and the queues until they have stopped, and tells when what happened.
     That a step does not come is an answer (RV(watched.ok)), not an error.
   - Changes nothing, and takes no message from any queue. Runs on the control node.
   - Needs the permissions C(ec2:DescribeInstances), C(ec2:DescribeInstanceAttribute), C(ec2:DescribeVolumes),
-    C(ec2:DescribeSpotInstanceRequests), C(iam:Get*), C(iam:List*), C(sqs:GetQueueUrl), C(sqs:GetQueueAttributes) and
-    C(sqs:ListQueueTags).
+    C(ec2:DescribeSpotInstanceRequests), C(iam:GetInstanceProfile), C(iam:SimulatePrincipalPolicy) of the host's role,
+    C(sqs:GetQueueUrl), C(sqs:GetQueueAttributes) and C(sqs:ListQueueTags).
 author:
   - academy.deploy contributors (@academy)
 options:
@@ -39,30 +40,17 @@ options:
       - After how many empty polls the worker is to stop its host.
     type: int
     default: 5
-  container:
+  container_name:
     description:
-      - The worker's container, as RV(community.docker.docker_container_info#module:container) tells it.
-      - Pass it through the filter C(academy.deploy.idle_stop_container), which leaves out the secrets that a
-        container's environment holds.
-      - Without it, what depends on the container is unknown.
+      - The worker's container.
+    type: str
+    required: true
+  host:
+    description:
+      - What M(academy.deploy.host_state_info) told of the host, asked as in the example for the heartbeats of all
+        containers that may have one, each in a directory named after its container.
+      - Without it, or where it tells nothing of the container, what depends on the host's containers is V(unknown).
     type: dict
-  co_tenants:
-    description:
-      - All other containers on the host, told in the same way; an empty list if it is alone there.
-      - Without it, whether a neighbour stops the host in the middle of a job is unknown.
-    type: list
-    elements: dict
-  arbiter:
-    description:
-      - Whether the host's watchdog runs, which decides for several workers on one host.
-      - Without it, whether anything stops such a host is unknown.
-    type: bool
-  heartbeats:
-    description:
-      - The containers on the host that were seen to write their heartbeats.
-      - Without it, whether several workers on one host ever let it stop is unknown.
-    type: list
-    elements: str
   watch:
     description:
       - Follow the hosts until all of them have stopped. Check mode does so too, because it only reads.
@@ -104,13 +92,13 @@ options:
     default: 60
   poll_seconds:
     description:
-      - The pause between two looks.
+      - The pause between two readings.
     type: float
     default: 5
 seealso:
   - module: academy.deploy.sqs_message
   - module: academy.deploy.aws_state_info
-  - module: community.docker.docker_container_info
+  - module: academy.deploy.host_state_info
 extends_documentation_fragment:
   - academy.deploy.attributes.info
   - amazon.aws.common.modules
@@ -119,25 +107,30 @@ extends_documentation_fragment:
 """
 
 EXAMPLES = r"""
-- name: Judge a video worker
+- name: Judge a video worker without its host
   academy.deploy.idle_stop_check:
     instance_id: i-0123456789abcdef0
+    container_name: academy-video-worker
     queue_names: [academy-video-jobs]
   register: judged
   failed_when: judged.verdict == 'fail'
 
-- name: Look at its container
-  community.docker.docker_container_info:
-    name: academy-video-worker
+- name: Read the host
+  academy.deploy.host_state_info:
+    containers: true
+    variables: [EC2_IDLE_STOP_THRESHOLD]
+    units: [academy-watchdog.timer]
+    paths: [/run/academy/academy-video-worker/heartbeat.json]
   delegate_to: academy-video-worker-1
-  register: looked_at
-  no_log: true
+  become: true
+  register: state
 
-- name: Wait until it has stopped itself, for at most a quarter of an hour
+- name: Judge the host and wait until it has stopped itself, for at most a quarter of an hour
   academy.deploy.idle_stop_check:
     instance_id: i-0123456789abcdef0
+    container_name: academy-video-worker
     queue_names: [academy-video-jobs]
-    container: "{{ looked_at.container | academy.deploy.idle_stop_container }}"
+    host: "{{ state }}"
     watch: true
     timeout_seconds: 900
   register: stop
@@ -171,6 +164,11 @@ checks:
     remedy:
       description: What to do where it is no pass; empty where it is one.
       type: str
+problems:
+  description: Each check that failed, as a sentence with what to do.
+  returned: always
+  type: list
+  elements: str
 instance_state:
   description: The state of the instance when it was judged.
   returned: always
@@ -206,28 +204,42 @@ timeline:
 import contextlib
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
+from ansible_collections.academy.deploy.plugins.module_utils.aws_calls import ReadError, ask
 from ansible_collections.academy.deploy.plugins.module_utils.aws_state import (
-    ReadError,
-    read_instance_profile,
+    NO_ENTITY,
+    THREADS,
     read_instances,
     read_queue,
-    read_role,
 )
-from ansible_collections.academy.deploy.plugins.module_utils.idle_course import (
+from ansible_collections.academy.deploy.plugins.module_utils.idle_stop import (
+    NO_ROLE,
+    UNKNOWN,
+    Observation,
+    Question,
+    Role,
+    judge,
+    problems,
+    questions,
+    read_host,
+    verdict,
+)
+from ansible_collections.academy.deploy.plugins.module_utils.idle_timeline import (
     JOB_STEPS,
     STOP_STEPS,
-    Course,
     Limits,
     Sample,
+    Timeline,
     follow,
     parse_iso,
     watched,
 )
-from ansible_collections.academy.deploy.plugins.module_utils.idle_stop import Observation, judge, verdict
+from ansible_collections.academy.deploy.plugins.module_utils.simulation import IMPLICIT_DENY, Decision
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 from ansible_collections.amazon.aws.plugins.module_utils.retries import AWSRetry
 
@@ -242,19 +254,25 @@ NUMBERS = {
 }
 
 
-def read_policies(iam: Client, profile_arn: str | None) -> tuple[dict[str, Any] | None, str | None]:
-    """The documents of the profile's role, its own and the attached ones, and what bounds them."""
-    profile = read_instance_profile(iam, profile_arn.rpartition("/")[2]) if profile_arn else None
-    roles = profile["roles"] if profile else []
-    role = read_role(iam, roles[0]) if roles else None
-    if role is None:
-        return None, None
-    documents = dict(role["inline_policies"])
-    for arn in role["managed_policies"]:
-        version = iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
-        documents[arn] = iam.get_policy_version(PolicyArn=arn, VersionId=version)["PolicyVersion"]["Document"]
-    boundary = iam.get_role(RoleName=roles[0])["Role"].get("PermissionsBoundary", {}).get("PermissionsBoundaryArn")
-    return documents, boundary
+def read_role(iam: Client, profile_arn: str | None) -> Role:
+    """The profile's role; NO_ROLE where there is none."""
+    name = (profile_arn or "").rpartition("/")[2]
+    answer = ask(iam, "get_instance_profile", NO_ENTITY, InstanceProfileName=name) if name else None
+    roles = answer["InstanceProfile"]["Roles"] if answer else []
+    return Role(roles[0]["Arn"], roles[0]["RoleId"]) if roles else NO_ROLE
+
+
+def decide(iam: Client, role: Role, question: Question) -> list[Decision]:
+    """What IAM says; what it does not answer is unknown."""
+    try:
+        decisions: list[Decision] = (
+            question.answered(IMPLICIT_DENY, "the instance has no profile with a role")
+            if role == NO_ROLE
+            else question.ask(iam, role.arn)
+        )
+    except ReadError as error:
+        decisions = question.answered(UNKNOWN, f"{error.action}: {error.cause}")
+    return decisions
 
 
 def observe(module: AnsibleAWSModule) -> Observation:
@@ -267,22 +285,20 @@ def observe(module: AnsibleAWSModule) -> Observation:
             msg=f"instance_id: there must be an instance {asked['instance_id']} in {module.region}, found none. "
             "Take the id from AWS: aws ec2 describe-instances."
         )
-    instance = found[0]
-    profile_arn = (instance.get("iam_instance_profile") or {}).get("arn")
-    policies, boundary = read_policies(iam, profile_arn)
+    instance, now = found[0], datetime.now(UTC)
+    role = read_role(iam, (instance.get("iam_instance_profile") or {}).get("arn"))
+    queues = {name: read_queue(sqs, name) for name in asked["queue_names"]}
+    to_ask = questions(instance, queues, module.region, role, now)
+    with ThreadPoolExecutor(THREADS) as pool:
+        decisions = dict(zip(to_ask, pool.map(partial(decide, iam, role), to_ask), strict=True))
     return Observation(
-        now=datetime.now(UTC),
+        now=now,
         instance=instance,
-        account_id=profile_arn.split(":")[4] if profile_arn else "",
         region=module.region,
-        policies=policies,
-        boundary=boundary,
-        queues={name: read_queue(sqs, name) for name in asked["queue_names"]},
+        decisions=decisions,
+        queues=queues,
         threshold=asked["threshold"],
-        container=asked["container"],
-        co_tenants=asked["co_tenants"],
-        arbiter=asked["arbiter"],
-        heartbeats=asked["heartbeats"],
+        host=read_host(asked["host"], asked["container_name"]),
     )
 
 
@@ -305,7 +321,7 @@ def name_of(instance: Mapping[str, Any]) -> str:
     return str(tags.get("Name", instance["InstanceId"]))
 
 
-def look(ec2: Client, sqs: Client, ids: Sequence[str], urls: Sequence[str], dead: Sequence[str]) -> Sample:
+def read_sample(ec2: Client, sqs: Client, ids: Sequence[str], urls: Sequence[str], dead: Sequence[str]) -> Sample:
     at = time.time()
     reservations = ec2.describe_instances(aws_retry=True, InstanceIds=list(ids))["Reservations"]
     instances = [instance for reservation in reservations for instance in reservation["Instances"]]
@@ -318,8 +334,8 @@ def look(ec2: Client, sqs: Client, ids: Sequence[str], urls: Sequence[str], dead
     )
 
 
-def watch(module: AnsibleAWSModule, seen: Observation, since: float) -> Course:
-    """Look again and again until the course is over; each limit ends it."""
+def watch(module: AnsibleAWSModule, seen: Observation, since: float) -> Timeline:
+    """Read again and again until the timeline is over; each limit ends it."""
     asked = module.params
     retry = AWSRetry.jittered_backoff()
     ec2, sqs = (module.client(service, retry_decorator=retry) for service in ("ec2", "sqs"))
@@ -332,11 +348,11 @@ def watch(module: AnsibleAWSModule, seen: Observation, since: float) -> Course:
         asked["settle_seconds"],
         {step: float(limit) for step, limit in asked["step_timeouts_seconds"].items()},
     )
-    samples = [look(ec2, sqs, ids, urls, dead)]
-    while not (course := follow(samples, steps, limits, since)).over:
+    samples = [read_sample(ec2, sqs, ids, urls, dead)]
+    while not (timeline := follow(samples, steps, limits, since)).over:
         time.sleep(asked["poll_seconds"])
-        samples.append(look(ec2, sqs, ids, urls, dead))
-    return course
+        samples.append(read_sample(ec2, sqs, ids, urls, dead))
+    return timeline
 
 
 def main() -> None:
@@ -345,10 +361,8 @@ def main() -> None:
             "instance_id": {"type": "str", "required": True},
             "queue_names": {"type": "list", "elements": "str", "required": True},
             "threshold": {"type": "int", "default": 5},
-            "container": {"type": "dict"},
-            "co_tenants": {"type": "list", "elements": "dict"},
-            "arbiter": {"type": "bool"},
-            "heartbeats": {"type": "list", "elements": "str"},
+            "container_name": {"type": "str", "required": True},
+            "host": {"type": "dict"},
             "watch": {"type": "bool", "default": False},
             "watch_job": {"type": "bool", "default": False},
             "watch_instance_ids": {"type": "list", "elements": "str"},
@@ -376,6 +390,7 @@ def main() -> None:
         result: dict[str, Any] = {
             "verdict": verdict(checks),
             "checks": [asdict(check) for check in checks],
+            "problems": problems(checks),
             "instance_state": seen.instance["state"]["name"],
         }
         if asked["watch"]:

@@ -13,7 +13,7 @@ description:
   - Takes the inputs of a role as its argument specs and defaults have them, reads once what the role needs to know, and
     decides what has to be changed. Writes nothing.
   - For a role that runs on hosts it reads there, by M(academy.deploy.host_state_info); all else happens on the control
-    node.
+    node, where it also asks AWS if such a role needs to know of it.
   - Fails with everything that is wrong with the inputs, or with everything that the role refuses, in English and in
     Korean, before anything is changed.
   - In check mode it reports RV(ignore:changed) and the differences for the whole role, and RV(changes) is empty, so
@@ -36,8 +36,13 @@ options:
       - instance
       - starter
       - alarms
+      - swap
+      - transcode_volume
       - docker
       - watchdog
+      - ai_worker
+      - container
+      - teardown
   hosts:
     description:
       - The hosts for which the role decides, each by its own variables. Given where the role decides for each host, and
@@ -139,6 +144,11 @@ differences:
       description: Who demands it.
       type: str
       sample: guide §3
+known:
+  description: What else the role's tasks need to know, in check mode too. It holds no secret.
+  returned: always
+  type: dict
+  sample: {}
 refusals:
   description: What the role refuses, as RV(academy.deploy.preflight#module:findings) has it.
   returned: always

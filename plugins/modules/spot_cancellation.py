@@ -66,7 +66,8 @@ instance_ids:
 
 from typing import Any
 
-from ansible_collections.academy.deploy.plugins.module_utils.aws_state import ReadError, ask, ask_all, filters_of
+from ansible_collections.academy.deploy.plugins.module_utils.aws_calls import ReadError, ask, ask_all
+from ansible_collections.academy.deploy.plugins.module_utils.aws_state import filters_of
 from ansible_collections.academy.deploy.plugins.module_utils.spot import LIVING_STATES, STANDING_STATES
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 

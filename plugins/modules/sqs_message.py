@@ -28,7 +28,7 @@ options:
     required: true
 attributes:
   check_mode:
-    description: Looks whether the queue exists, and sends nothing.
+    description: Reads whether the queue exists, and sends nothing.
     support: full
   diff_mode:
     description: Has nothing to compare, because a message sent is not kept.
@@ -80,7 +80,7 @@ import contextlib
 import time
 from typing import Any
 
-from ansible_collections.academy.deploy.plugins.module_utils.idle_course import iso
+from ansible_collections.academy.deploy.plugins.module_utils.idle_timeline import iso
 from ansible_collections.academy.deploy.plugins.module_utils.messages import MessageError, message_text
 from ansible_collections.amazon.aws.plugins.module_utils.botocore import is_boto3_error_code
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule

@@ -21,7 +21,7 @@ attributes:
     description: Says what would be done without doing it.
     support: full
   diff_mode:
-    description: Shows size, signature and use, and C(/etc/fstab), before and after.
+    description: Shows size, signature, use and the file's line in C(/etc/fstab), before and after.
     support: full
   idempotent:
     description: Run again, it changes nothing.
@@ -59,59 +59,15 @@ steps:
 """
 
 import os
-import stat
 import tempfile
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ..module_utils.findings import texts
 from ..module_utils.fstab import PATH as FSTAB
-from ..module_utils.host_state import meminfo_bytes
-from ..module_utils.swap import (
-    MIB,
-    Room,
-    SwapFile,
-    content_of,
-    describe,
-    fstab_with,
-    parse_swaps,
-    plan_swap,
-    signed_bytes,
-)
-
-
-def read_text(path: str) -> str:
-    # As it stands, and so it is written: the other lines of fstab are not ours.
-    with open(path, encoding="utf-8", newline="") as file:
-        return file.read()
-
-
-def read_swap_file(path: str) -> SwapFile:
-    used = {swap.path: swap.used_bytes for swap in parse_swaps(read_text("/proc/swaps"))}
-    try:
-        status = os.lstat(path)
-    except FileNotFoundError:
-        return SwapFile(path)
-    if not stat.S_ISREG(status.st_mode):
-        return SwapFile(path, exists=True, regular=False)
-    page_bytes = os.sysconf("SC_PAGE_SIZE")
-    with open(path, "rb") as file:
-        head = file.read(page_bytes)
-    return SwapFile(
-        path,
-        exists=True,
-        private=status.st_uid == 0 and stat.S_IMODE(status.st_mode) == 0o600,
-        size_bytes=status.st_size,
-        allocated_bytes=status.st_blocks * 512,
-        content=content_of(head, page_bytes),
-        signed_bytes=signed_bytes(head, page_bytes),
-        active=path in used,
-        used_bytes=used.get(path, 0),
-    )
-
-
-def read_room(directory: str) -> Room:
-    disk = os.statvfs(directory)
-    return Room(disk.f_bavail * disk.f_frsize, meminfo_bytes(read_text("/proc/meminfo"), "MemAvailable"))
+from ..module_utils.fstab import parse_fstab, with_source
+from ..module_utils.host_storage import read_swap_file, read_text
+from ..module_utils.swap import MIB, describe, describe_wanted, plan_swap, wanted_entry
 
 
 def apply(module: AnsibleModule, step: str, path: str, size_mib: int) -> None:
@@ -119,6 +75,8 @@ def apply(module: AnsibleModule, step: str, path: str, size_mib: int) -> None:
         os.unlink(path)
     elif step == "protect":
         protect(path)
+    elif step == "enter":
+        write_fstab(module, with_source(read_text(FSTAB), path, wanted_entry(path, size_mib * MIB)))
     else:
         if step == "write":
             # Closed before the first byte: what is swapped out must never be readable by others.
@@ -141,7 +99,7 @@ def protect(path: str) -> None:
 def write_fstab(module: AnsibleModule, text: str) -> None:
     """All at once: a host that is stopped halfway through the file would not boot."""
     descriptor, name = tempfile.mkstemp(dir=module.tmpdir)
-    with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
+    with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
         file.write(text)
     os.chmod(name, 0o644)
     # Keeps mode and owner of a file that is there.
@@ -157,34 +115,17 @@ def main() -> None:
         supports_check_mode=True,
     )
     path, size_mib = module.params["path"], module.params["size_mib"]
-    directory = os.path.dirname(path)
-    if not os.path.isdir(directory):
-        module.fail_json(msg=f"there is no directory {directory} for the swap file; create it or name another path")
-    found = read_swap_file(path)
-    plan = plan_swap(found, size_mib * MIB, read_room(directory))
-    if plan.problem:
-        module.fail_json(msg=plan.problem)
-    wanted = (
-        SwapFile(path)
-        if size_mib == 0
-        else SwapFile(path, exists=True, size_bytes=size_mib * MIB, signed_bytes=size_mib * MIB, active=True)
-    )
-    fstab = read_text(FSTAB) if os.path.exists(FSTAB) else ""
-    wanted_fstab = fstab_with(fstab, path, size_mib * MIB)
-    enter = () if fstab == wanted_fstab else ("enter",)
+    found, fstab = read_swap_file(path), parse_fstab(read_text(FSTAB))
+    plan = plan_swap(found, size_mib * MIB, fstab)
+    if plan.refusals:
+        module.fail_json(msg="\n".join(texts(plan.refusals)))
     if not module.check_mode:
         for step in plan.steps:
             apply(module, step, path, size_mib)
-        if enter:
-            write_fstab(module, wanted_fstab)
-    steps = [*plan.steps, *enter]
     module.exit_json(
-        changed=bool(steps),
-        steps=steps,
-        diff=[
-            {"before": describe(found), "after": describe(wanted if plan.steps else found)},
-            {"before_header": FSTAB, "after_header": FSTAB, "before": fstab, "after": wanted_fstab},
-        ],
+        changed=bool(plan.steps),
+        steps=plan.steps,
+        diff={"before": describe(found, fstab), "after": describe_wanted(path, size_mib * MIB)},
     )
 
 

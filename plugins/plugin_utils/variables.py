@@ -23,6 +23,7 @@ from ..module_utils.tree import read_entries
 TABLE = "application_variables"
 ROLES = Path(__file__).resolve().parents[2] / "roles"
 HOSTS_GROUP = "instances"
+INCLUDE_ROLE, CONTAINER_ROLE = "ansible.builtin.include_role", "academy.deploy.container"
 UNDEFINED = re.compile(r"'(\w+)' is undefined")
 
 
@@ -75,6 +76,13 @@ def role_defaults(role: str, loader: Any) -> dict[str, Any]:
     file = ROLES / role / "defaults" / "main.yml"
     found = loader.load_from_file(str(file), trusted_as_template=True) if file.exists() else None
     return found or {}
+
+
+def container_variables(service: str, variables: Mapping[str, Any], loader: Any) -> dict[str, Any]:
+    """A host's variables as the role container has them where the service's role includes it."""
+    tasks = loader.load_from_file(str(ROLES / service / "tasks" / "main.yml"), trusted_as_template=True)
+    (handed,) = (task["vars"] for task in tasks if task.get(INCLUDE_ROLE, {}).get("name") == CONTAINER_ROLE)
+    return {**role_defaults(service, loader), **variables, **handed}
 
 
 def code_sha256_of(role: str) -> str:

@@ -40,7 +40,7 @@ ANYBODY_S = {
     "ListDatabases",
     "ListRepositories",
     "ListSubnetGroups",
-    "SeeOwnPermissions",
+    "SeePermissions",
     *SEES_ALL,
 }
 # IAM lists all roles or none, and has no region.
@@ -306,6 +306,12 @@ def test_a_call_is_allowed_and_its_twin_is_not(call: Twins) -> None:
     assert may(call.service, call.operation, call.ours)
     assert not may(call.service, call.operation, call.theirs)
     assert call.service == "iam" or not may(call.service, call.operation, call.ours, "us-east-1")
+
+
+def test_iam_tells_an_operator_what_a_host_s_role_may() -> None:
+    role = "arn:aws:iam::123456789012:role/academy-video-worker-role"
+    assert may("iam", "SimulatePrincipalPolicy", {"PolicySourceArn": role})
+    assert not may("iam", "SimulatePrincipalPolicy", {"PolicySourceArn": role.replace("123456789012", "210987654321")})
 
 
 def test_lists_are_the_region_s_own() -> None:

@@ -83,6 +83,9 @@ WRONG: dict[str, list[Any]] = {
 WRONG_AT_A_HOST: dict[str, list[Any]] = {
     "instance_root_volume_size_gib": [0, 7, -8, 16385, "4"],
     "transcode_volume_size_gib": [0, 8, 99, 16385, "50"],
+    "transcode_volume_mount_point": ["", "/", "mnt/transcode", "/mnt/transcode/", "/mnt/../transcode", "//mnt"],
+    "swap_size_gib": [-1, "-2"],
+    "swap_file_path": ["", "/", "swapfile", "/swapfile/", "/./swapfile"],
     "instance_kind": ["", "video", "Video-Worker", "api "],
     "instance_cpu_credits": ["", "none", "Unlimited"],
 }

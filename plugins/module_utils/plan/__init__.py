@@ -30,7 +30,12 @@ class Difference(NamedTuple):
 
     @property
     def text(self) -> str:
-        return f"{self.field}: {_shown(self.before)} -> {_shown(self.after)}"
+        if not isinstance(self.before, Mapping) or not isinstance(self.after, Mapping):
+            return f"{self.field}: {_shown(self.before)} -> {_shown(self.after)}"
+        names = [*self.after, *(name for name in self.before if name not in self.after)]
+        pairs = {name: (self.before.get(name), self.after.get(name)) for name in names}
+        told = (f"{name} {_shown(one)} -> {_shown(other)}" for name, (one, other) in pairs.items() if one != other)
+        return f"{self.field}: {', '.join(told)}"
 
 
 @dataclass(frozen=True)
@@ -69,7 +74,9 @@ class Plan:
 
     `pending` are changes that were begun before and are only waited for. `missing` is what another role has to make
     first: it is refused as well, but not in check mode, in which that role makes nothing. `unsettled` is what has to
-    settle before anything is judged.
+    settle before anything is judged. `expected` is what differs from the inputs and stays: AWS moves it by itself.
+    `known` is what the role's tasks need beside the changes, in check mode too, and `tag` that by which the role is run
+    where it is not its name. Neither holds a secret.
     """
 
     refusals: Sequence[Finding] = ()
@@ -77,6 +84,9 @@ class Plan:
     pending: Sequence[Change] = ()
     missing: Sequence[Finding] = ()
     unsettled: Sequence[Finding] = ()
+    expected: Sequence[Change] = ()
+    known: Values = field(default_factory=dict)
+    tag: str = ""
 
 
 @dataclass(frozen=True)
@@ -94,9 +104,11 @@ class Rule:
 class Role:
     """A role's decision. `applies` names the loops of its tasks, `rules` judge the inputs before anything is read.
 
-    `reads` says what aws_state_info is asked, or, `on_host`, what host_state_info is. Beside the role's own inputs it
-    and `decide` get `texts`, files of the role by their paths, those that end in .j2 rendered; with `has_code` also
-    `code_sha256` of all of the role's files.
+    `reads` says what aws_state_info is asked, or, `on_host`, what host_state_info is, or, `of_deployment`, the
+    Deployment all of which is read. A role on a host that needs to know of AWS too says by `asks` what, and finds it
+    under `aws`. Beside the role's own inputs they and `decide` get `texts`, files of the role by their paths, those
+    that end in .j2 rendered; with `has_code` also `code_sha256` of all of the role's files; and `on_host` the host's
+    `inventory_hostname`.
 
     A role that decides for each of several hosts gets `{"hosts": {host: inputs}, "inventory": [host]}`. The inputs of a
     host hold its `inventory_hostname` and `group_names` too; the second has also the hosts beyond those of the run. Its
@@ -109,6 +121,8 @@ class Role:
     rules: tuple[Rule, ...] = ()
     each_host: bool = False
     on_host: bool = False
+    of_deployment: bool = False
+    asks: Callable[[Values], Values] | None = None
     texts: tuple[str, ...] = ()
     has_code: bool = False
 
@@ -119,6 +133,30 @@ class Role:
 
     def findings(self, values: Values) -> list[Finding]:
         return [finding for rule in self.rules for finding in rule.findings(values)]
+
+
+def merged(reads: Iterable[Values]) -> dict[str, Any]:
+    """What several roles read, to be read at once. Each of them finds all that it asked for, and what others did.
+
+    Raises ValueError where two of them ask for different things by an option that takes one.
+    """
+    together: dict[str, Any] = {}
+    for name, value in (item for asked in reads for item in asked.items() if item[1] is not None):
+        together[name] = _both(name, together[name], value) if name in together else value
+    return together
+
+
+def _both(name: str, one: Any, other: Any) -> Any:
+    if one == other:
+        return one
+    if isinstance(one, (list, tuple)):
+        return [*one, *(value for value in other if value not in one)]
+    if isinstance(one, Mapping):
+        # Filters: what only one of them demands would hide what the other wants to see.
+        return {key: _both(key, one[key], other[key]) for key in one if key in other}
+    if isinstance(one, int):
+        return max(one, other)
+    raise ValueError(f"{name}: {one!r} and {other!r} cannot be read at once")
 
 
 def compare(
@@ -151,11 +189,14 @@ def applied(changes: Iterable[Change], names: Iterable[str]) -> dict[str, list[d
     return items
 
 
-def lines(changes: Iterable[Change], tag: str) -> list[str]:
-    """The changes for people: a line for each that is made or removed, and for each field that is changed."""
+def lines(changes: Iterable[Change], tag: str, host: str = "") -> list[str]:
+    """The changes for people: a line for each that is made or removed, and for each field that is changed.
+
+    `host` is named where it is not part of the change: of what is read on a host.
+    """
     told = []
     for change in changes:
-        begin = f"{MARKS[change.verb]} {change.title}: "
+        begin = f"{MARKS[change.verb]} {host + ': ' if host else ''}{change.title}: "
         texts = [found.text for found in change.differences] if change.verb == "update" else [change.verb]
         told += [f"{begin}{text} ({change.why}; --tags {tag})" for text in texts]
     return told

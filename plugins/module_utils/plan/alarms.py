@@ -12,6 +12,7 @@ from ..names import DEAD_LETTER_SUFFIX, alarm_arn, alarm_topic_name, topic_arn
 from ..policies import as_text
 from ..tags import own_tags, role_tags
 from . import Change, Plan, Role, Rule, Values, compare
+from .instance import STATES
 
 WHY = "guide §11.5"
 SECONDS_PER_HOUR = 3600
@@ -290,11 +291,7 @@ def reads(inputs: Values) -> Values:
     return {
         "alarm_prefix": f"{deployment}-",
         "topic_arns": [_topic_arn(inputs)],
-        "instance_filters": {
-            "tag:Name": inputs["alarms_hosts"],
-            "tag:Project": deployment,
-            "instance-state-name": ["pending", "running", "stopping", "stopped"],
-        },
+        "instance_filters": {"tag:Name": inputs["alarms_hosts"], "instance-state-name": [*STATES]},
     }
 
 
@@ -316,7 +313,11 @@ def host_findings(hosts: Sequence[str], ids: Mapping[str, str]) -> list[Finding]
 
 
 def decide(inputs: Values, found: Values) -> Plan:
-    ids = {instance["tags"]["Name"]: instance["instance_id"] for instance in found["instances"]}
+    ids = {
+        instance["tags"]["Name"]: instance["instance_id"]
+        for instance in found["instances"]
+        if instance["tags"].get("Project") == inputs["deployment_name"]
+    }
     changes = topic_changes(inputs, found["topics"].get(_topic_arn(inputs)))
     for alarm in wanted_alarms(inputs, ids):
         changes += alarm_changes(inputs, alarm, found["alarms"].get(alarm["name"]))

@@ -26,6 +26,9 @@ ALLOW_SHORTER_BACKUPS = "database_allow_shorter_backups"
 CLASS_SIZES = ("nano", "micro", "small", "medium", "large", "xlarge")
 # What RDS changes in the maintenance window unless it is asked to do so at once; backups only where there are none.
 WAITING = {"allocated_storage_gib", "instance_class", "storage_type"}
+# Why RDS may differ from the inventory without any harm.
+GROWN = "RDS enlarges it as needed, up to database_max_allocated_storage_gib"
+UPGRADED = "RDS installs minor versions by itself"
 
 
 def reads(inputs: Values) -> Values:
@@ -338,6 +341,21 @@ def subnet_group_changes(inputs: Values, found: Values) -> list[Change]:
     return compare(inputs["database_subnet_group_name"], group, now, WHY, lambda _: {"subnet_groups": group})
 
 
+def expected_changes(inputs: Values, now: Values | None) -> list[Change]:
+    """What RDS moves by itself: storage that has grown, and the minor version."""
+    if now is None:
+        return []
+    moved = (
+        ("allocated_storage_gib", now["allocated_storage"], inputs["database_allocated_storage_gib"], GROWN),
+        ("engine_version", now["engine_version"], str(inputs["database_engine_major"]), UPGRADED),
+    )
+    return [
+        Change(inputs["database_identifier"], "update", (Difference(name, before, after),), why)
+        for name, before, after, why in moved
+        if before > after
+    ]
+
+
 def decide(inputs: Values, found: Values) -> Plan:
     """Nothing is judged until the instance has settled, and nothing changes where it is broken."""
     now = found["db_instance"]
@@ -349,7 +367,8 @@ def decide(inputs: Values, found: Values) -> Plan:
     if broken:
         return Plan(broken, missing=missing)
     changes = [*subnet_group_changes(inputs, found), *instance_changes(inputs, found)]
-    return Plan(refusals(inputs, now) if now else [], changes, missing=missing)
+    refused = refusals(inputs, now) if now else []
+    return Plan(refused, changes, missing=missing, expected=expected_changes(inputs, now))
 
 
 ROLE = Role(reads, decide, applies=("subnet_groups", "instances"), rules=RULES)

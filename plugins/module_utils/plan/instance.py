@@ -509,16 +509,16 @@ def pending_changes(host: Values, found: Values) -> list[Change]:
 
 def decide(inputs: Values, found: Values) -> Plan:
     hosts, inventory = inputs["hosts"], inputs["inventory"]
-    refused = of_hosts({name: refusals(host, found) for name, host in hosts.items()})
-    if refused:
-        return Plan(refused)
+    refused = {name: refusals(host, found) for name, host in hosts.items()}
+    judged = {name: host for name, host in hosts.items() if not refused[name]}
     return Plan(
-        changes=[
+        of_hosts(refused),
+        [
             replace(change, host=name)
-            for name, host in hosts.items()
+            for name, host in judged.items()
             for change in host_changes(host, found, inventory)
         ],
-        pending=[replace(change, host=name) for name, host in hosts.items() for change in pending_changes(host, found)],
+        [replace(change, host=name) for name, host in judged.items() for change in pending_changes(host, found)],
     )
 
 

@@ -1,6 +1,6 @@
 # Copyright: academy.deploy contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The roles that have a decision here, in the order in which they run."""
+"""The roles that have a decision here."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from collections.abc import Mapping
 
 from . import (
     Role,
+    ai_worker,
     alarms,
+    container,
     database,
     docker,
     identity,
@@ -19,9 +21,13 @@ from . import (
     queues,
     registry,
     starter,
+    swap,
+    teardown,
+    transcode_volume,
     watchdog,
 )
 
+# What a deployment consists of, in the order in which it is made: site.yml runs and the preflight judges all of these.
 ROLES: Mapping[str, Role] = {
     "placement": placement.ROLE,
     "network": network.ROLE,
@@ -33,6 +39,13 @@ ROLES: Mapping[str, Role] = {
     "instance": instance.ROLE,
     "starter": starter.ROLE,
     "alarms": alarms.ROLE,
+    "swap": swap.ROLE,
+    "transcode_volume": transcode_volume.ROLE,
     "docker": docker.ROLE,
     "watchdog": watchdog.ROLE,
+    "ai_worker": ai_worker.ROLE,
+    "container": container.ROLE,
 }
+
+# And what ends it, which nobody but its own playbook asks.
+DECISIONS: Mapping[str, Role] = {**ROLES, "teardown": teardown.ROLE}

@@ -21,6 +21,7 @@ from tests import support
 
 PLAYBOOK = "playbooks/provision.yml"
 TEARDOWN = "playbooks/teardown.yml"
+PLAN = "playbooks/plan.yml"
 LOCAL = "inventories/local"
 # Arguments of a run whom nothing limits.
 OWNER = (
@@ -94,6 +95,17 @@ class Account:
     def provision(self, name: str, *arguments: str, inventory: str = LOCAL) -> support.Run:
         """Run the playbook on the hosts of an inventory, against this account."""
         return support.playbook(*self.arguments(PLAYBOOK, inventory=inventory), *arguments, name=f"provision-{name}")
+
+    def plan(self, name: str, *arguments: str, status: int) -> dict[str, Any]:
+        """What playbooks/plan.yml reports, which ends with that exit status and writes nothing into the account."""
+        before, file = self.writes(), self.operator.with_name(f"plan-{name}.json")
+        run = support.playbook(
+            *self.arguments(PLAN), *arguments, "-e", f"plan_report_file={file}", name=f"plan-{name}"
+        ).expect(status)
+        assert self.writes() == before
+        report: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        assert f"\n{report['summary']}\n" in run.output
+        return report
 
     def teardown(self, name: str, *arguments: str, inventory: str = LOCAL) -> support.Run:
         return support.playbook(*self.arguments(TEARDOWN, inventory=inventory), *arguments, name=f"teardown-{name}")

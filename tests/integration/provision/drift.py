@@ -685,6 +685,144 @@ DRIFTS: dict[str, Change] = {
     "database: tag": _tag_rds("db", "academy-db"),
 }
 
+# What playbooks/plan.yml tells of each of them: how its lines begin, with "volume" for a volume's id.
+TOLD: dict[str, tuple[str, ...]] = {
+    "queue: deleted": ("+ academy-ai-jobs-basic: create",),
+    "dead-letter queue: deleted": ("+ academy-ai-jobs-premium-dlq: create",),
+    "queue: visibility timeout": ("~ academy-video-jobs: visibility_timeout_seconds: 30 -> 10800",),
+    "queue: retention": ("~ academy-messaging-jobs: retention_seconds: 60 -> 345600",),
+    "queue: receive wait": ("~ academy-ai-jobs-lite: receive_wait_seconds: 0 -> 20",),
+    "dead-letter queue: retention": ("~ academy-ai-jobs-lite-dlq: retention_seconds: 60 -> 1209600",),
+    "queue: redrive count": ("~ academy-ai-jobs-lite: redrive_policy: ",),
+    "queue: no redrive": ("~ academy-ai-jobs-premium: redrive_policy: {} -> ",),
+    "queue: tag": ("~ academy-video-jobs: tags: Owner others -> demo",),
+    "dead-letter queue: tag removed": ("~ academy-video-jobs-dlq: tags: Project none -> academy",),
+    "role: trust policy": ("~ role academy-video-worker-role: trust_policy: ",),
+    "role: description": ("~ role academy-ai-worker-role: description: ? -> Hosts of kind ai-worker",),
+    "role: managed policy": (
+        '~ role academy-api-role: managed_policies: ["arn:aws:iam::123456789012:policy/open-door"] -> []',
+    ),
+    "role: tag": ("~ role academy-api-role: tags: Owner others -> demo",),
+    "role: inline policy changed": tuple(
+        f"~ inline policy academy-host of academy-api-role: statement {statement}: "
+        for statement in ("1", "PullImages", "LogInToRegistry", "WriteLogs", "SendJobs")
+    ),
+    "role: inline policy removed": ("+ inline policy academy-host of academy-ai-worker-role: create",),
+    "role: foreign inline policy": ("- inline policy foreign of academy-api-role: remove",),
+    "profile: without its role": ('~ instance profile academy-api-role: roles: [] -> ["academy-api-role"]',),
+    "profile: tag": ("~ instance profile academy-ai-worker-role: tags: Owner others -> demo",),
+    "profile: deleted": ("+ instance profile academy-messaging-worker-role: create",),
+    "role: deleted": (
+        "+ role academy-messaging-worker-role: create",
+        "+ inline policy academy-host of academy-messaging-worker-role: create",
+    ),
+    "repository: mutability": ("~ academy-api: image_tag_mutability: MUTABLE -> IMMUTABLE",),
+    "repository: scan on push": ("~ academy-api: scan_on_push: true -> false",),
+    "repository: lifecycle policy": ("~ academy-video-worker: lifecycle_policy: ",),
+    "repository: no lifecycle policy": ("~ academy-messaging-worker: lifecycle_policy: null -> ",),
+    "repository: tag": ("~ academy-api: tags: Foreign x -> none",),
+    "repository: deleted": ("+ academy-ai-worker-cpu: create",),
+    "security group: rule": ("~ academy-api-sg: ingress tcp 22 0.0.0.0/0: allowed -> none",),
+    "security group: IPv6 rule": ("~ academy-api-sg: ingress tcp 22 ::/0: allowed -> none",),
+    "security group: rule of another protocol": ("~ academy-api-sg: ingress udp 53 10.0.0.0/8: allowed -> none",),
+    "security group: rule of a group": ("~ rds-academy-sg: ingress tcp 5432 sg-",),
+    "security group: rule of a prefix list": ("~ academy-api-sg: ingress tcp 22 pl-",),
+    "security group: rule removed": (
+        "~ academy-worker-sg: ingress tcp 22 172.31.0.1/32 (SSH from the operators): none -> allowed",
+    ),
+    "security group: egress removed": ("~ academy-worker-sg: egress all 0.0.0.0/0: none -> allowed",),
+    "security group: egress added": ("~ academy-api-sg: egress tcp 25 10.0.0.0/8: allowed -> none",),
+    "security group: tag": ("~ rds-academy-sg: tags: Owner others -> demo",),
+    "security group: deleted": ("+ academy-alb-sg: create",),
+    "instance: tag": ("~ academy-video-worker-2: tags: Owner others -> demo",),
+    "volume: tag": ("~ volume (academy-video-worker-2): tags: Owner others -> demo",),
+    "volume: type": ("~ volume (academy-video-worker-2): volume_type: gp2 -> gp3",),
+    "root volume: tag removed": ("~ volume (academy-api-1): tags: Owner none -> demo",),
+    "root volume: type": ("~ volume (academy-api-1): volume_type: gp2 -> gp3",),
+    "instance: other profile": (
+        "~ academy-ai-worker-1: instance_profile: academy-video-worker-role -> academy-ai-worker-role",
+    ),
+    "instance: no profile": ("~ academy-video-worker-1: instance_profile: none -> academy-video-worker-role",),
+    "instance: metadata tokens": ("~ academy-api-1: http_tokens: optional -> required",),
+    "instance: metadata hops": ("~ academy-api-1: http_put_response_hop_limit: 1 -> 2",),
+    "instance: security groups": (
+        '~ academy-messaging-worker-1: security_groups: ["default"] -> ["academy-worker-sg"]',
+    ),
+    "log group: retention": ("~ /academy/academy-api: retention_days: 365 -> 14",),
+    "log group: kept for ever": ("~ /academy/academy-ai-worker-cpu: retention_days: for ever -> 14",),
+    "log group: tag": ("~ /academy/academy-video-worker: tags: Owner others -> demo",),
+    "log group: deleted": ("+ /academy/academy-messaging-worker: create",),
+    "alarm: threshold": ("~ academy-messaging-jobs-dlq-not-empty: threshold: 100.0 -> 1.0",),
+    "alarm: age": ("~ academy-video-jobs-waiting-too-long: threshold: 345600.0 -> 21600.0",),
+    "alarm: comparison": ("~ academy-ai-jobs-lite-dlq-not-empty: comparison: LessThanOrEqualToThreshold -> ",),
+    "alarm: metric": (
+        "~ academy-ai-jobs-basic-dlq-not-empty: metric_name: NumberOfMessagesSent -> ",
+        "~ academy-ai-jobs-basic-dlq-not-empty: description: ? -> ",
+    ),
+    "alarm: nobody is told": tuple(
+        f"~ academy-ai-jobs-premium-dlq-not-empty: {actions}_actions: "
+        for actions in ("alarm", "ok", "insufficient_data")
+    ),
+    "alarm: periods": (
+        "~ academy-video-worker-1-running-too-long: evaluation_periods: 168 -> 12",
+        "~ academy-video-worker-1-running-too-long: datapoints_to_alarm: 1 -> none",
+    ),
+    "alarm: other host": ("~ academy-video-worker-2-running-too-long: dimensions: InstanceId i-gone -> i-",),
+    "alarm: missing data": (
+        f"~ {RUNNING_ALARM}: treat_missing_data: missing -> notBreaching",
+        f"~ {RUNNING_ALARM}: period_seconds: 7200 -> 3600",
+        f"~ {RUNNING_ALARM}: statistic: Average -> SampleCount",
+    ),
+    "alarm: actions disabled": (f"~ {RUNNING_ALARM}: actions_enabled: false -> true",),
+    # Of an alarm that is deleted further down, and not told.
+    "alarm: tag": (),
+    "alarm: tag removed": ("~ academy-ai-jobs-lite-dlq-not-empty: tags: Project none -> academy",),
+    "schedule: tag": ("~ schedule rule academy-starter: tags: Owner others -> demo",),
+    "alarm: deleted": (f"+ {DEAD_LETTER_ALARM}: create",),
+    "topic: policy": ("~ topic academy-alarms: policy: ",),
+    "topic: subscription": ('~ topic academy-alarms: subscriptions: ["email others@example.com"] -> []',),
+    "topic: tag": ("~ topic academy-alarms: tags: Owner others -> demo",),
+    "function: code": ("~ function academy-starter: code_sha256: ",),
+    "function: timeout": ("~ function academy-starter: timeout_seconds: 3 -> 45",),
+    "function: memory": ("~ function academy-starter: memory_mib: 128 -> 256",),
+    "function: environment": ("~ function academy-starter: environment: STARTER {} -> ",),
+    "function: role": ("~ function academy-starter: role: arn:aws:iam::123456789012:role/theirs -> ",),
+    "function: handler": ("~ function academy-starter: handler: theirs.handler -> ",),
+    "function: runtime": ("~ function academy-starter: runtime: python3.12 -> python3.13",),
+    "function: description": ("~ function academy-starter: description: ? -> ",),
+    "function: log group": ("~ function academy-starter: log_group: /academy/academy-api -> /academy/starter",),
+    "function: retries": ("~ function academy-starter: retries: 2 -> 0",),
+    "function: processors": ("~ function academy-starter: architecture: x86_64 -> arm64",),
+    "function: tag": ("~ function academy-starter: tags: Owner others -> demo",),
+    "function: foreign permission": ("- permission theirs of function academy-starter: remove",),
+    "function: wider permission": ("~ permission InvokeBySchedule of function academy-starter: statement: ",),
+    "schedule: rate": (
+        "~ schedule rule academy-starter: schedule: rate(1 hour) -> rate(1 minute)",
+        "~ schedule rule academy-starter: description: ",
+    ),
+    "schedule: disabled": ("~ schedule rule academy-starter: state: DISABLED -> ENABLED",),
+    # Both in one list.
+    "schedule: other target": ("~ schedule rule academy-starter: targets: ",),
+    "schedule: foreign target": (),
+    "starter's log group: retention": ("~ /academy/starter: retention_days: 365 -> 14",),
+    "starter's role: inline policy": tuple(
+        f"~ inline policy academy-starter of academy-starter-role: statement {statement}: "
+        for statement in ("1", "EndHolds", "SeeInstances", "StartWorkers", "WriteLogs", "CountJobs")
+    ),
+    "subnet group: tag": ("~ academy-db-subnets: tags: Owner others -> demo",),
+    "subnet group: subnets": ("~ academy-db-subnets: subnet_ids: ",),
+    "database: backups": ("~ academy-db: backup_retention_days: 1 -> 7",),
+    "database: deletion protection": ("~ academy-db: deletion_protection: false -> true",),
+    "database: public": ("~ academy-db: publicly_accessible: true -> false",),
+    "database: storage maximum": ("~ academy-db: max_allocated_storage_gib: 200 -> 100",),
+    "database: storage type": ("~ academy-db: storage_type: gp2 -> gp3",),
+    "database: class": ("~ academy-db: instance_class: db.t3.micro -> db.t4g.micro",),
+    "database: minor versions": ("~ academy-db: auto_minor_version_upgrade: false -> true",),
+    "database: tags of snapshots": ("~ academy-db: copy_tags_to_snapshot: false -> true",),
+    "database: security groups": ('~ academy-db: security_groups: ["sg-',),
+    "database: tag": ("~ academy-db: tags: Owner others -> demo",),
+}
+
 # By which an operator knows what is the deployment's: who has lost the tag belongs to somebody else.
 TAKEN: dict[str, Change] = {
     "security group": _tag_ec2(lambda account: _group_id(account, "rds-academy-sg"), "Project", "others"),

@@ -144,7 +144,7 @@ def test_a_round_trip_is_followed_on_whichever_host(workers: Account, tmp_path: 
     assert seconds[-1] >= 11
     assert any("1 in flight" in event["event"] for event in told["timeline"])
     assert crew.done == [{"id": told["job_id"], "clip_seconds": 3}]
-    assert told["verdict"] == "unknown"  # nobody looked at a container
+    assert told["verdict"] == "unknown"  # nobody read a host
     assert "호스트가 스스로 정지함" in run.output
 
 
@@ -163,7 +163,7 @@ def test_check_mode_judges_a_host_that_stops_meanwhile_and_sends_nothing(
     assert not report.exists()
 
 
-def test_a_host_on_which_a_look_fails_and_that_runs_on_gets_no_job(
+def test_a_host_that_cannot_be_read_and_runs_on_gets_no_job(
     workers: Account, on_its_way_down: tuple[str, tuple[str, ...]], tmp_path: Path
 ) -> None:
     _, inventory = on_its_way_down

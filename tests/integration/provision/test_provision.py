@@ -24,7 +24,7 @@ import yaml
 from localcloud import demo, settings
 from tests import support
 from tests.integration.provision.conftest import OWNER, Account
-from tests.integration.provision.drift import DRIFTS, TAKEN, TOPIC_ARN, delete_starter, owners, snapshot
+from tests.integration.provision.drift import DRIFTS, TAKEN, TOLD, TOPIC_ARN, delete_starter, owners, snapshot
 
 HOSTS = {
     "academy-api-1": "t4g.small",
@@ -47,6 +47,41 @@ KINDS = {
     "instance": ("instances", "volumes", "keys"),
     "starter": ("functions", "rules"),
     "alarms": ("topics", "alarms"),
+}
+# The calls that create what a plan names, by the names of its resources.
+CREATING = {
+    "ec2.CreateSecurityGroup": r".*-sg",
+    "iam.CreateRole": r"role .*",
+    "iam.PutRolePolicy": r"inline policy .*",
+    "iam.CreateInstanceProfile": r"instance profile .*",
+    "sqs.CreateQueue": r"academy-[\w-]*-jobs(-lite|-basic|-premium)?(-dlq)?",
+    "rds.CreateDBSubnetGroup": r"academy-db-subnets",
+    "rds.CreateDBInstance": r"academy-db",
+    "ecr.CreateRepository": r"academy-(api|messaging-worker|video-worker|ai-worker-cpu)",
+    "logs.CreateLogGroup": r"/academy/.*",
+    "ec2.RunInstances": r"academy-.*-\d",
+    "lambda.CreateFunction": r"function .*",
+    "lambda.AddPermission": r"permission .*",
+    "events.PutRule": r"schedule rule .*",
+    "sns.CreateTopic": r"topic .*",
+    "cloudwatch.PutMetricAlarm": r"academy-.*-(not-empty|too-long)",
+}
+# The calls that give what was created its other properties.
+COMPLETING = {
+    "cloudwatch.TagResource",
+    "ec2.AuthorizeSecurityGroupIngress",
+    "ec2.ImportKeyPair",
+    "ecr.PutLifecyclePolicy",
+    "ecr.TagResource",
+    "events.PutTargets",
+    "events.TagResource",
+    "iam.AddRoleToInstanceProfile",
+    "lambda.PutFunctionEventInvokeConfig",
+    "lambda.UpdateFunctionConfiguration",
+    "logs.PutRetentionPolicy",
+    "sns.SetTopicAttributes",
+    "sqs.SetQueueAttributes",
+    "sqs.TagQueue",
 }
 # Tasks that mend what others change: of hosts one thing each, and of two their volumes' tags and type too.
 MENDED_HOSTS = {**dict.fromkeys(HOSTS, 1), "academy-api-1": 3, "academy-video-worker-2": 3}
@@ -123,12 +158,45 @@ def test_check_mode_of_a_role_on_an_empty_account_predicts_and_writes_nothing(ac
     assert account.writes() == {}
 
 
+@pytest.fixture(scope="module")
+def planned(account: Account) -> dict[str, Any]:
+    """What playbooks/plan.yml tells of an empty account."""
+    return account.plan("empty", status=2)
+
+
+def test_the_plan_of_an_empty_account_creates_all_and_refuses_nothing(planned: dict[str, Any]) -> None:
+    assert planned["status"] == "differs"
+    assert {entry["verb"] for entry in planned["differences"]} == {"create"}
+    assert [planned[name] for name in ("refused", "expected", "unknown", "compared_hosts")] == [[]] * 4
+
+
 @pytest.mark.parametrize("role", KINDS)
 def test_a_role_creates_what_it_owns_once(account: Account, role: str) -> None:
     assert changed_by(account.provision(f"create-{role}", "--tags", role)) == whose(role)
     before = account.writes()
     assert changed_by(account.provision(f"again-{role}", "--tags", role)) == set()
     assert account.writes() == before
+
+
+def test_what_the_plan_wanted_to_create_was_created(account: Account, planned: dict[str, Any]) -> None:
+    """By the calls that the account has seen. Any other one belongs to what is created."""
+    resources = [entry["resource"] for entry in planned["differences"]]
+    calls = {
+        call: len([resource for resource in resources if re.fullmatch(pattern, resource)])
+        for call, pattern in CREATING.items()
+    }
+    writes = account.writes()
+    assert {call: writes.pop(call) for call in CREATING} == calls
+    assert sum(calls.values()) == len(resources)
+    assert writes.keys() <= COMPLETING
+
+
+def test_the_plan_of_what_was_created_is_empty(account: Account) -> None:
+    assert account.plan("shared", "--limit", "localhost", status=0)["status"] == "clean"
+    # Of hosts that run nothing is known here, and that is no pass.
+    report = account.plan("created", status=2)
+    assert (report["status"], report["differences"], report["refused"]) == ("unknown", [], [])
+    assert {entry["host"] for entry in report["unknown"]} == set(HOSTS)
 
 
 def test_instances_are_as_the_guide_and_the_facts_want_them(account: Account) -> None:
@@ -292,14 +360,26 @@ def test_others_change_one_thing(account: Account, looks: list[Any], drift: str)
     assert looks[-1] != looks[-2]
 
 
+def test_the_plan_tells_every_one_of_these_changes_and_nothing_else(account: Account) -> None:
+    report = account.plan("drift", status=2)
+    lines = [re.sub(r"vol-\w+", "volume", line) for entry in report["differences"] for line in entry["lines"]]
+    wanted = [line for drift in DRIFTS for line in TOLD[drift]]
+    assert [line for line in lines if sum(map(line.startswith, wanted)) != 1] == []
+    assert [begin for begin in wanted if sum(line.startswith(begin) for line in lines) != 1] == []
+    assert report["refused"] == []
+
+
+def test_check_mode_names_whom_others_have_changed_and_writes_nothing(account: Account) -> None:
+    before = account.writes()
+    assert changed_by(account.provision("drift-check", "--check")) == {"localhost", *MENDED_HOSTS}
+    assert account.writes() == before
+
+
 @pytest.mark.parametrize("role", KINDS)
 def test_a_role_mends_what_others_changed_of_its_own_and_touches_nothing_else(
     account: Account, looks: list[Any], role: str
 ) -> None:
     wanted = {"localhost": MENDED[role], **(MENDED_HOSTS if role == "instance" else dict.fromkeys(HOSTS, 0))}
-    before = account.writes()
-    assert changed_by(account.provision(f"drift-check-{role}", "--check", "--tags", role)) == changed_hosts(wanted)
-    assert account.writes() == before
     assert account.provision(f"drift-{role}", "--tags", role).expect().changed() == wanted
     looks.append(snapshot(account))
     assert looks[-1] == {**looks[-2], **{kind: looks[0][kind] for kind in KINDS[role]}}

@@ -12,9 +12,9 @@ import pytest
 import yaml
 from ansible.errors import AnsibleActionFail
 from ansible.parsing.dataloader import DataLoader
-from ansible_collections.academy.deploy.plugins.action import aws_state_info, deployment_info, ecr_image_info
+from ansible_collections.academy.deploy.plugins.action import aws_state_info, drill_info, ecr_image_info
 from ansible_collections.academy.deploy.plugins.modules import aws_state_info as aws_state_info_documentation
-from ansible_collections.academy.deploy.plugins.modules import deployment_info as deployment_info_documentation
+from ansible_collections.academy.deploy.plugins.modules import drill_info as drill_info_documentation
 from ansible_collections.academy.deploy.plugins.modules import ecr_image_info as ecr_image_info_documentation
 from botocore import xform_name
 from botocore.stub import Stubber
@@ -24,7 +24,7 @@ from tests.unit import aws_clients
 CONNECTION = {"region": aws_clients.REGION, "access_key": aws_clients.KEY, "secret_key": aws_clients.KEY}
 DOCUMENTATION = [
     (aws_state_info, aws_state_info_documentation),
-    (deployment_info, deployment_info_documentation),
+    (drill_info, drill_info_documentation),
     (ecr_image_info, ecr_image_info_documentation),
 ]
 
@@ -78,7 +78,7 @@ def test_the_connection_is_what_the_task_says() -> None:
     [
         (aws_state_info, {"queue_name": "academy-video-jobs"}, "queue_name"),
         (aws_state_info, {"security_group_names": ["a"]}, "minimum_zones"),
-        (deployment_info, {}, "deployment_name"),
+        (drill_info, {}, "deployment_name, host_names, queue_names"),
         (ecr_image_info, {"repository_name": "a"}, "image_tag, image_digest"),
         (ecr_image_info, {"repository_name": "a", "image_tag": "b", "image_digest": "c"}, "mutually exclusive"),
         (aws_state_info, {"caller": True, "profile": "one"}, "profile and access tokens"),
@@ -120,3 +120,15 @@ def test_a_network_that_does_not_fit_hides_nothing_else(monkeypatch: pytest.Monk
     assert result["failed"] is True
     assert result["msg"].startswith("vpc_id: ")
     assert result["instance_types"] == {}
+
+
+def test_a_drill_s_hosts_and_why_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = action(drill_info, deployment_name="academy", host_names=["one", "two"], queue_names=["jobs"])
+    instance = {"tags": {"Name": "one"}, "instance_id": "i-1"}
+    state = {"instances": [instance], "queues": {"jobs": {"attributes": {}}}}
+    monkeypatch.setattr(drill_info, "observe", lambda asked, client: state)
+    result = made.run(task_vars={})
+    assert result["failed"]
+    assert result["msg"].startswith("two: must have one instance, found 0")
+    state["instances"] = [instance, {"tags": {"Name": "two"}, "instance_id": "i-2"}]
+    assert made.run(task_vars={})["instance_ids"] == {"one": "i-1", "two": "i-2"}

@@ -51,6 +51,14 @@ class Cloud:
         document = {"Version": "2012-10-17", "Statement": [statement]}
         self.api.backends("iam").put_role_policy("host", "only", json.dumps(document))
 
+    def bound(self, **elements: Any) -> None:
+        """Let a permissions boundary say this alone."""
+        iam, arn = self.api.backends("iam"), "arn:aws:iam::123456789012:policy/bound"
+        iam.managed_policies.pop(arn, None)
+        statement = {"Sid": "Bound", "Effect": "Allow", "Resource": "*", **elements}
+        iam.create_policy("", "/", json.dumps({"Version": "2012-10-17", "Statement": [statement]}), "bound", [])
+        iam.get_role("host").permissions_boundary_arn = arn
+
     def key(self) -> str:
         sts = self.api.backends("sts")
         role = self.api.backends("iam").get_role("host")
@@ -105,7 +113,8 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
     api.backends("iam").roles.clear()
     api.backends("iam").users.clear()
     api.backends("iam").groups.clear()
-    api.backends("iam").managed_policies.pop("arn:aws:iam::123456789012:policy/only", None)
+    for name in ("only", "bound"):
+        api.backends("iam").managed_policies.pop(f"arn:aws:iam::123456789012:policy/{name}", None)
     api.backends("sts").assumed_roles.clear()
     api.backends("sqs").reset()
 
@@ -218,13 +227,26 @@ def test_what_is_not_understood_is_said(
 
 
 @pytest.mark.filterwarnings("ignore:Exception.ApiError.")
-def test_a_permissions_boundary_is_not_passed_over(cloud: Cloud) -> None:
+def test_a_permissions_boundary_takes_away_what_policies_allow(cloud: Cloud) -> None:
     cloud.allow("*")
     key = cloud.key()
     cloud.client("iam", key).list_roles()
-    cloud.api.backends("iam").get_role("host").permissions_boundary_arn = "arn:aws:iam::aws:policy/ReadOnlyAccess"
+    cloud.bound(Action="sqs:*")
     code, _, message = cloud.error(CALLS[1], key)
-    assert (code, message) == ("NotImplemented", "host: permissions boundaries are not known here")
+    assert code == "AccessDenied"
+    assert message.endswith("because no permissions boundary allows the iam:ListRoles action")
+    cloud.client("sqs", key).create_queue(QueueName="jobs")
+    cloud.bound(Action="*", Effect="Deny")
+    assert cloud.error(CALLS[1], key)[2].endswith("with an explicit deny in a permissions boundary")
+
+
+@pytest.mark.filterwarnings("ignore:Exception.ApiError.")
+def test_a_permissions_boundary_that_nobody_knows_is_not_passed_over(cloud: Cloud) -> None:
+    cloud.allow("*")
+    arn = "arn:aws:iam::123456789012:policy/gone"
+    cloud.api.backends("iam").get_role("host").permissions_boundary_arn = arn
+    code, _, message = cloud.error(CALLS[1], cloud.key())
+    assert (code, message) == ("NotImplemented", f"host: the permissions boundary {arn} is not known here")
 
 
 def test_the_owner_s_key_has_no_limits(cloud: Cloud) -> None:
@@ -324,33 +346,83 @@ def test_who_is_told_to_whom(cloud: Cloud) -> None:
     assert arns == ["arn:aws:iam::123456789012:root", "arn:aws:iam::123456789012:user/somebody"]
 
 
+HOST = "arn:aws:iam::123456789012:role/host"
+
+
+def simulate(cloud: Cloud, principal: str, *actions: str, resources: list[str], **context: str) -> list[dict[str, Any]]:
+    """What IAM tells of each action; names of context keys have __ for a colon."""
+    answer = cloud.client("iam", settings.OPERATOR_ACCESS_KEY).simulate_principal_policy(
+        PolicySourceArn=principal,
+        ActionNames=actions,
+        ResourceArns=resources,
+        ContextEntries=[
+            {"ContextKeyName": key.replace("__", ":"), "ContextKeyValues": [value], "ContextKeyType": "string"}
+            for key, value in context.items()
+        ],
+    )
+    found: list[dict[str, Any]] = answer["EvaluationResults"]
+    return found
+
+
 @pytest.mark.filterwarnings("ignore:Exception.ApiError.")
 def test_iam_tells_what_somebody_may(cloud: Cloud) -> None:
     cloud.user(Action="iam:PassRole", Condition={"StringEquals": {"iam:PassedToService": "ec2.amazonaws.com"}})
-    iam, user = cloud.client("iam", settings.OPERATOR_ACCESS_KEY), "arn:aws:iam::123456789012:user/somebody"
+    user = "arn:aws:iam::123456789012:user/somebody"
 
     def decisions(service: str) -> list[tuple[str, str, str]]:
-        answer = iam.simulate_principal_policy(
-            PolicySourceArn=user,
-            ActionNames=["iam:PassRole", "iam:GetRole"],
-            ResourceArns=["arn:aws:iam::123456789012:role/host"],
-            ContextEntries=[
-                {"ContextKeyName": "iam:PassedToService", "ContextKeyValues": [service], "ContextKeyType": "string"}
-            ],
-        )
+        found = simulate(cloud, user, "iam:PassRole", "iam:GetRole", resources=[HOST], iam__PassedToService=service)
         return [
-            (found["EvalActionName"], found["EvalResourceName"], found["EvalDecision"])
-            for found in answer["EvaluationResults"]
+            (told["EvalActionName"], each["EvalResourceName"], each["EvalResourceDecision"])
+            for told in found
+            for each in told["ResourceSpecificResults"]
         ]
 
-    role = "arn:aws:iam::123456789012:role/host"
     assert decisions("ec2.amazonaws.com") == [
-        ("iam:PassRole", role, "allowed"),
-        ("iam:GetRole", role, "implicitDeny"),
+        ("iam:PassRole", HOST, "allowed"),
+        ("iam:GetRole", HOST, "implicitDeny"),
     ]
-    assert decisions("lambda.amazonaws.com")[0] == ("iam:PassRole", role, "implicitDeny")
+    assert decisions("lambda.amazonaws.com")[0] == ("iam:PassRole", HOST, "implicitDeny")
     cloud.allow("iam:*", Effect="Deny")
-    answer = iam.simulate_principal_policy(PolicySourceArn=role, ActionNames=["iam:GetRole"])
-    assert [found["EvalDecision"] for found in answer["EvaluationResults"]] == ["explicitDeny"]
+    (told,) = simulate(cloud, HOST, "iam:GetRole", resources=["*"])
+    assert (told["EvalDecision"], told["ResourceSpecificResults"]) == ("explicitDeny", [])
     nobody = {"PolicySourceArn": f"{user}-else", "ActionNames": ["iam:GetRole"]}
     assert cloud.error(("iam", "simulate_principal_policy", nobody), settings.OPERATOR_ACCESS_KEY)[0] == "NoSuchEntity"
+
+
+def test_iam_tells_each_action_once_with_each_of_its_resources(cloud: Cloud) -> None:
+    ours, theirs = (f"arn:aws:sqs:{settings.REGION}:{settings.ACCOUNT_ID}:{name}" for name in ("jobs", "others"))
+    cloud.allow("sqs:SendMessage", Resource=[ours])
+    (told,) = simulate(cloud, HOST, "sqs:SendMessage", resources=[ours, theirs])
+    assert told["EvalDecision"] == "implicitDeny"  # the worst of them
+    each = [
+        (found["EvalResourceName"], found["EvalResourceDecision"], found["MatchedStatements"])
+        for found in told["ResourceSpecificResults"]
+    ]
+    assert each == [(ours, "allowed", [{"SourcePolicyId": "only"}]), (theirs, "implicitDeny", [])]
+
+
+def test_iam_tells_what_it_was_not_told(cloud: Cloud) -> None:
+    condition = {"StringLike": {"aws:userid": "*:${ec2:InstanceID}"}, "Null": {"aws:ResourceTag/HoldUntil": "true"}}
+    cloud.allow("ec2:StopInstances", Condition=condition)
+    (told,) = simulate(cloud, HOST, "ec2:StopInstances", resources=["*"], aws__userid="AROA1:i-1")
+    assert told["EvalDecision"] == "implicitDeny"
+    assert told["MissingContextValues"] == ["aws:resourcetag/holduntil", "ec2:instanceid"]
+    (told,) = simulate(
+        cloud, HOST, "ec2:StopInstances", resources=["*"], aws__userid="AROA1:i-1", ec2__InstanceID="i-1"
+    )
+    assert (told["EvalDecision"], told["MissingContextValues"]) == ("allowed", ["aws:resourcetag/holduntil"])
+    (told,) = simulate(cloud, HOST, "ec2:StartInstances", resources=["*"])
+    assert told["MissingContextValues"] == []
+
+
+def test_iam_tells_what_a_permissions_boundary_takes_away(cloud: Cloud) -> None:
+    cloud.allow("sqs:*", "iam:*")
+    cloud.bound(Action="sqs:*")
+    found = simulate(cloud, HOST, "sqs:ListQueues", "iam:ListRoles", "ec2:StopInstances", resources=["*"])
+    assert [
+        (told["EvalDecision"], told["PermissionsBoundaryDecisionDetail"]["AllowedByPermissionsBoundary"])
+        for told in found
+    ] == [("allowed", True), ("implicitDeny", False), ("implicitDeny", False)]
+    cloud.bound(Action="*", Effect="Deny")
+    (told,) = simulate(cloud, HOST, "ec2:StopInstances", resources=["*"])
+    assert (told["EvalDecision"], told["MatchedStatements"]) == ("explicitDeny", [{"SourcePolicyId": "bound"}])

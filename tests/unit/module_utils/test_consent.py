@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 
-from plugins.module_utils import teardown
 from plugins.module_utils.consent import ConsentError, consented_names
-from plugins.module_utils.plan import database, queues
+from plugins.module_utils.plan import database, queues, teardown
 from plugins.module_utils.plan import instance as instances
 from tests.unit.module_utils.plan.test_plan_database import CURRENT
 from tests.unit.module_utils.plan.test_plan_database import INPUTS as DATABASE
@@ -44,7 +43,7 @@ def test_anything_else_is_refused_by_the_name_of_its_variable(consent: Any) -> N
 
 
 def queue_is_purged(consent: Any) -> bool:
-    return not teardown.queue_refusals([{"name": "academy-db", "messages": 1}], consent)
+    return not teardown.queue_findings([{"name": "academy-db", "messages": 1}], consent)
 
 
 def retention_is_shortened(consent: Any) -> bool:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from plugins.module_utils.database import readiness, settled
+from plugins.module_utils.database import readiness
 
 
 @pytest.mark.parametrize(
@@ -23,9 +23,3 @@ from plugins.module_utils.database import readiness, settled
 )
 def test_readiness(status: str, expected: str) -> None:
     assert readiness(status) == expected
-
-
-def test_there_is_nothing_to_wait_for_where_there_is_nothing() -> None:
-    assert settled([])
-    assert settled([{"db_instance_status": "available"}])
-    assert not settled([{"db_instance_status": "available"}, {"db_instance_status": "creating"}])

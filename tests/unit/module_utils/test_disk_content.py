@@ -11,6 +11,7 @@ import shutil
 import struct
 import subprocess
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,7 @@ from plugins.module_utils.disk_content import (
     Found,
     Range,
     btrfs_places,
+    condensed,
     ext_places,
     inspect,
     merged,
@@ -229,7 +231,14 @@ def test_zeros_are_nothing_and_what_carries_our_uuid_is_ours() -> None:
 
 def test_summary_has_one_of_each_kind_and_data_last() -> None:
     first, second, third = Found(1), Found(2, "swap space"), Found(3, "swap space")
-    assert summary([first, second, third]) == [second, first]
+    assert summary([third, first, second]) == [replace(second, blocks=2), first]
+
+
+def test_of_all_blocks_the_first_of_each_kind_is_kept_ours_apart() -> None:
+    ours, theirs = Found(5, own=True), Found(1)
+    blocks = [theirs, ours, replace(theirs, offset=7), replace(theirs, offset=9), replace(ours, offset=8)]
+    assert condensed(blocks) == [replace(ours, blocks=2), replace(theirs, blocks=3)]
+    assert summary(condensed(blocks)) == [replace(theirs, blocks=5)]
 
 
 def probed(file: Path) -> list[Found]:

@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 from ansible_collections.academy.deploy.plugins.module_utils import ecr_image
+from ansible_collections.academy.deploy.plugins.module_utils.aws_calls import ReadError
+from ansible_collections.academy.deploy.plugins.module_utils.aws_state import observe
 from ansible_collections.academy.deploy.plugins.module_utils.ecr import (
     ACCEPTED_MEDIA_TYPES,
     IMAGE_MEDIA_TYPES,
@@ -166,3 +168,43 @@ def test_an_image_by_its_digest(ecr: Stubber, client: Any) -> None:
     answer_details(ecr)
     options = {"repository_name": "academy-api", "image_digest": DIGEST}
     assert ecr_image.find_image(client, "ap-northeast-2", options) == FOUND | {"platforms": ["linux/amd64"]}
+
+
+NAME = "academy-api:4f1c2d9"
+
+
+def test_the_one_pass_over_aws_downloads_as_its_connection_says(
+    ecr: Stubber, client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer_single(ecr)
+    answer_details(ecr)
+    downloads = []
+
+    def open_url(url: str, **options: Any) -> io.BytesIO:
+        downloads.append((url, options["validate_certs"], options["ca_path"]))
+        return io.BytesIO(CONFIG)
+
+    monkeypatch.setattr(ecr_image, "open_url", open_url)
+    connection = {"validate_certs": False, "aws_ca_bundle": "/ca"}
+    found = observe({"container_images": [NAME], **connection}, lambda _: client)
+    assert found == {"container_images": {NAME: FOUND | {"platforms": ["linux/arm64"]}}}
+    assert downloads == [(URL, False, "/ca")]
+
+
+@pytest.mark.parametrize("code", ["RepositoryNotFoundException", ""], ids=["no repository", "no image"])
+def test_the_one_pass_leaves_out_an_image_that_does_not_exist(ecr: Stubber, client: Any, code: str) -> None:
+    if code:
+        ecr.add_client_error("batch_get_image", code)
+    else:
+        answer(ecr, images=[], failures=[{"imageId": TAG, "failureCode": "ImageNotFound"}])
+    assert observe({"container_images": [NAME]}, lambda _: client) == {"container_images": {}}
+
+
+def test_the_one_pass_says_which_image_cannot_be_read(
+    ecr: Stubber, client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer_single(ecr)
+    serve(monkeypatch, b"no JSON")
+    with pytest.raises(ReadError) as error:
+        observe({"container_images": [NAME]}, lambda _: client)
+    assert error.value.told().startswith(f"Cannot read container_images {NAME} (ecr:BatchGetImage): ")

@@ -29,7 +29,6 @@ from plugins.module_utils.environment_file import (
     sha256,
     still_open,
     value_problems,
-    wanted_paths,
 )
 
 SECRET = "canary-5f0e1a1c7d3c"
@@ -354,10 +353,3 @@ def test_redaction_of_what_other_programs_escape(printed: str) -> None:
 @given(breaking.filter(lambda value: len(value) >= 6))
 def test_redaction_leaves_no_secret_as_it_was(secret: str) -> None:
     assert redact(f"<{secret}>", {"KEY": secret}) == "<[KEY]>"
-
-
-def test_a_directory_is_kept_only_when_asked_for() -> None:
-    file = {"path": "/etc/academy/api.env", "kind": "file", "mode": "0600", "content": "A=1\n"}
-    directory = {"path": "/etc/academy", "kind": "directory", "mode": "0700"}
-    assert wanted_paths("/etc/academy/api.env", "A=1\n", None) == [file]
-    assert wanted_paths("/etc/academy/api.env", "A=1\n", "0700") == [directory, file]

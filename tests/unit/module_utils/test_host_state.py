@@ -12,15 +12,16 @@ from typing import Any
 import pytest
 
 from plugins.module_utils.host_state import (
-    is_settled,
+    environment_hashes,
+    environment_sha256,
     meminfo_bytes,
     outdated_images,
     parse_containers,
-    parse_images,
     parse_packages,
     parse_repository,
     parse_units,
     path_differences,
+    sha256_of,
 )
 
 NOW = datetime(2026, 11, 23, 12, 0, 30, tzinfo=UTC)
@@ -53,8 +54,21 @@ INSPECTED: dict[str, Any] = {
     "Name": "/academy-api",
     "Image": "sha256:1",
     "RestartCount": 2,
-    "Config": {"Image": "registry/academy-api@sha256:2", "Env": [f"DB_PASSWORD={SECRET}"], "Cmd": [SECRET]},
-    "HostConfig": {"Memory": 1400 * 1024**2, "RestartPolicy": {"Name": "unless-stopped"}},
+    "Config": {
+        "Image": "registry/academy-api@sha256:2",
+        "Env": [f"DB_PASSWORD={SECRET}", "PATH=/bin"],
+        "Cmd": [SECRET],
+        "Healthcheck": {"Test": ["CMD", SECRET]},
+        "StopTimeout": 30,
+    },
+    "HostConfig": {
+        "Memory": 1400 * 1024**2,
+        "MemorySwap": 3448 * 1024**2,
+        "RestartPolicy": {"Name": "unless-stopped"},
+        "PortBindings": {"8000/tcp": [{"HostIp": "0.0.0.0", "HostPort": "80"}], "9000/tcp": None},
+        "Binds": ["/run/academy/academy-api:/run/academy:rw", "/mnt/transcode:/tmp:rw"],
+        "LogConfig": {"Type": "splunk", "Config": {"splunk-token": SECRET}},
+    },
     "State": {
         "Status": "running",
         "Running": True,
@@ -75,7 +89,16 @@ LIES_AT = {"/mnt/transcode": 1, "/proc/7/root/tmp": 2, "/run/academy/academy-api
 STOPPED = {
     **INSPECTED,
     "Name": "/once",
-    "HostConfig": {"Memory": 0, "RestartPolicy": {"Name": "no"}},
+    "Image": "sha256:gone",
+    "Config": {"Image": "registry/academy-api@sha256:2", "Env": None, "Cmd": None},
+    "HostConfig": {
+        "Memory": 0,
+        "MemorySwap": 0,
+        "RestartPolicy": {"Name": "no"},
+        "PortBindings": None,
+        "Binds": None,
+        "LogConfig": {"Type": "json-file", "Config": None},
+    },
     "State": {
         "Status": "exited",
         "Running": False,
@@ -85,6 +108,9 @@ STOPPED = {
         "Pid": 0,
     },
 }
+
+IMAGES: dict[str, Any] = {"sha256:1": {"Config": {"Env": ["PATH=/bin"], "Cmd": ["serve"], "Healthcheck": None}}}
+NOTHING = sha256_of([])
 
 FILE = {
     "kind": "file",
@@ -152,41 +178,77 @@ def test_units_that_cannot_be_told_apart_are_refused() -> None:
 
 
 def test_containers() -> None:
-    containers = parse_containers([INSPECTED, STOPPED], NOW, LIES_AT.get)
+    containers = parse_containers([INSPECTED, STOPPED], IMAGES, NOW, LIES_AT.get)
     assert containers == {
         "academy-api": {
             "id": "c1",
             "image": "registry/academy-api@sha256:2",
             "image_id": "sha256:1",
-            "environment_names": ["DB_PASSWORD"],
+            "environment_names": ["DB_PASSWORD", "PATH"],
+            "environment_sha256": environment_sha256(environment_hashes({"DB_PASSWORD": SECRET, "PATH": "/bin"})),
+            "command_sha256": sha256_of([SECRET]),
+            "health_command_sha256": sha256_of(["CMD", SECRET]),
+            "image_defaults": {
+                "environment": environment_hashes({"PATH": "/bin"}),
+                "command_sha256": sha256_of(["serve"]),
+                "health_command_sha256": NOTHING,
+            },
+            "environment": {},
             "status": "running",
             "health": "healthy",
             "exit_code": 0,
             "out_of_memory": False,
             "restart_count": 2,
             "restart_policy": "unless-stopped",
-            "memory_limit_mib": 1400,
+            "stop_timeout_seconds": 30,
+            "memory_bytes": 1400 * 1024**2,
+            "memory_swap_bytes": 3448 * 1024**2,
+            "published_ports": ["0.0.0.0:80:8000/tcp"],
+            "volumes": ["/mnt/transcode:/tmp:rw", "/run/academy/academy-api:/run/academy:rw"],
+            "log_driver": "splunk",
+            "log_options_sha256": sha256_of({"splunk-token": SECRET}),
             "running_seconds": 30,
+            "settled": True,
             "stale_mounts": ["/tmp"],
         },
         "once": {
             "id": "c1",
             "image": "registry/academy-api@sha256:2",
-            "image_id": "sha256:1",
-            "environment_names": ["DB_PASSWORD"],
+            "image_id": "sha256:gone",
+            "environment_names": [],
+            "environment_sha256": environment_sha256({}),
+            "command_sha256": NOTHING,
+            "health_command_sha256": NOTHING,
+            "image_defaults": {"environment": {}, "command_sha256": NOTHING, "health_command_sha256": NOTHING},
+            "environment": {},
             "status": "exited",
             "health": "",
             "exit_code": 137,
             "out_of_memory": True,
             "restart_count": 2,
             "restart_policy": "no",
-            "memory_limit_mib": 0,
+            "stop_timeout_seconds": None,
+            "memory_bytes": 0,
+            "memory_swap_bytes": 0,
+            "published_ports": [],
+            "volumes": [],
+            "log_driver": "json-file",
+            "log_options_sha256": sha256_of({}),
             "running_seconds": None,
+            "settled": False,
             "stale_mounts": [],
         },
     }
     assert SECRET in json.dumps(INSPECTED)
     assert SECRET not in json.dumps(containers)
+
+
+def test_of_a_container_s_environment_only_what_is_asked_for_is_told() -> None:
+    inspected = {**INSPECTED, "Config": {**INSPECTED["Config"], "Env": [f"DB_PASSWORD={SECRET}", "STEPS=a=b", "DEBUG"]}}
+    found = parse_containers([inspected], {}, NOW, LIES_AT.get, ["STEPS", "MISSING"])["academy-api"]
+    assert found["environment_names"] == ["DB_PASSWORD", "DEBUG", "STEPS"]
+    assert found["environment"] == {"STEPS": "a=b"}
+    assert SECRET not in json.dumps(found)
 
 
 @pytest.mark.parametrize(
@@ -200,19 +262,7 @@ def test_containers() -> None:
 )
 def test_what_a_container_holds_on_to(lies_at: dict[str, int | None], stale: list[str]) -> None:
     found = {**LIES_AT, "/proc/7/root/tmp": 1, **lies_at}
-    assert parse_containers([INSPECTED], NOW, found.get)["academy-api"]["stale_mounts"] == stale
-
-
-def test_images() -> None:
-    listed: list[dict[str, Any]] = [
-        {"Id": "sha256:1", "RepoTags": ["api:1"], "RepoDigests": ["registry/api@sha256:a", "registry/api@sha256:b"]},
-        {"Id": "sha256:2", "RepoTags": None, "RepoDigests": None},
-    ]
-    assert parse_images(listed, ["registry/api@sha256:b", "api:1", "api:2"]) == {
-        "registry/api@sha256:b": "sha256:1",
-        "api:1": "sha256:1",
-        "api:2": None,
-    }
+    assert parse_containers([INSPECTED], IMAGES, NOW, found.get)["academy-api"]["stale_mounts"] == stale
 
 
 def test_repository() -> None:
@@ -246,21 +296,28 @@ def test_outdated_images(images: dict[str, int], used: list[str], outdated: list
 
 
 @pytest.mark.parametrize(
-    ("seen", "settled"),
+    ("state", "settled"),
     [
         ({}, True),
-        ({"health": "healthy"}, True),
-        ({"health": "starting"}, False),
-        ({"health": "unhealthy"}, False),
-        ({"status": "restarting"}, False),
-        ({"status": "exited"}, False),
-        ({"running_seconds": 10}, False),
+        ({"Health": None}, True),
+        ({"Health": {"Status": "starting"}}, False),
+        ({"Health": {"Status": "unhealthy"}}, False),
+        ({"Status": "restarting"}, False),
+        ({"Status": "paused"}, False),
+        ({"Status": "exited", "Running": False}, False),
+        ({"StartedAt": "2026-11-23T12:00:20.1Z"}, False),
     ],
 )
-def test_is_settled(seen: dict[str, Any], settled: bool) -> None:
-    found = {"status": "running", "health": "", "running_seconds": 10.5, **seen}
-    assert is_settled({"academy-api": found}, "academy-api", 10) is settled
-    assert not is_settled({"academy-api": found}, "academy-api-once", 10)
+def test_a_container_is_settled_once_it_has_been_running_for_a_while(state: dict[str, Any], settled: bool) -> None:
+    inspected = {**INSPECTED, "State": {**INSPECTED["State"], **state}}
+    assert parse_containers([inspected], {}, NOW, LIES_AT.get)["academy-api"]["settled"] is settled
+
+
+def test_an_environment_is_known_by_its_hash_whatever_its_order() -> None:
+    one, same = {"A": "1", "B": "2"}, {"B": "2", "A": "1"}
+    assert environment_sha256(environment_hashes(one)) == environment_sha256(environment_hashes(same))
+    for other in ({"A": "2", "B": "1"}, {"A": "1"}, {"A": "1", "B": "2", "C": ""}, {"A": "1\nB=2"}):
+        assert environment_sha256(environment_hashes(one)) != environment_sha256(environment_hashes(other))
 
 
 def test_meminfo() -> None:

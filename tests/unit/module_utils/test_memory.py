@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from plugins.module_utils.memory import instance_memory_mib, memory_problems, running_limits_mib
+from plugins.module_utils.memory import container_findings, instance_memory_mib, running_limits_mib
 
 
 @pytest.mark.parametrize(("shown", "nominal"), [(949, 1024), (1904, 2048), (3789, 4096), (4096, 4096)])
@@ -27,7 +27,7 @@ def test_memory_of_the_instance_type(shown: int, nominal: int) -> None:
     ],
 )
 def test_accepted(limit: int, others: dict[str, int], total: int, minimum: int) -> None:
-    assert memory_problems("web", limit, others, total, minimum) == []
+    assert container_findings("web", limit, others, total, minimum) == []
 
 
 @pytest.mark.parametrize(
@@ -42,16 +42,16 @@ def test_accepted(limit: int, others: dict[str, int], total: int, minimum: int) 
     ],
 )
 def test_refused(limit: int, others: dict[str, int], total: int, minimum: int, says: list[str]) -> None:
-    problems = memory_problems("web", limit, others, total, minimum)
-    assert len(problems) == len(says)
-    for problem, expected in zip(problems, says, strict=True):
-        assert expected in problem
+    findings = container_findings("web", limit, others, total, minimum)
+    assert len(findings) == len(says)
+    for finding, expected in zip(findings, says, strict=True):
+        assert expected in finding.text_en
 
 
 def test_only_what_runs_holds_memory() -> None:
     containers: dict[str, dict[str, Any]] = {
-        "api": {"memory_limit_mib": 1400, "running_seconds": 0},
-        "free": {"memory_limit_mib": 0, "running_seconds": 9},
-        "ended": {"memory_limit_mib": 512, "running_seconds": None},
+        "api": {"memory_bytes": 1400 * 1024**2, "running_seconds": 0},
+        "free": {"memory_bytes": 0, "running_seconds": 9},
+        "ended": {"memory_bytes": 512 * 1024**2, "running_seconds": None},
     }
     assert running_limits_mib(containers) == {"api": 1400, "free": 0}

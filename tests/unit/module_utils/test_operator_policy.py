@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import pytest
 from ansible_collections.academy.deploy.plugins.module_utils.operator_policy import (
@@ -20,6 +19,7 @@ from ansible_collections.academy.deploy.plugins.module_utils.operator_policy imp
     refusals,
     unknown_findings,
 )
+from ansible_collections.academy.deploy.plugins.module_utils.simulation import Decision
 
 ROLE = "arn:aws:iam::123456789012:role/academy-*-role"
 DOCUMENT = {
@@ -36,29 +36,14 @@ DOCUMENT = {
 }
 DOCUMENTS = {"operator-policy-x.json": DOCUMENT}
 PASS = Question(
-    "operator-policy-x.json", "Pass", ("iam:PassRole",), (ROLE,), (("iam:PassedToService", "ec2.amazonaws.com"),)
+    ("iam:PassRole",), (ROLE,), (("iam:PassedToService", "ec2.amazonaws.com"),), "operator-policy-x.json", "Pass"
 )
-SEE = Question("operator-policy-x.json", "See", ("ec2:DescribeInstances", "sqs:ListQueues"), ("*",), ())
+SEE = Question(("ec2:DescribeInstances", "sqs:ListQueues"), ("*",), (), "operator-policy-x.json", "See")
 USER = "arn:aws:iam::123456789012:user/somebody"
 
 
 def test_each_statement_is_a_question() -> None:
     assert questions(DOCUMENTS) == [PASS, SEE]
-
-
-def test_a_question_says_what_its_conditions_want_to_see() -> None:
-    entry = {
-        "ContextKeyName": "iam:PassedToService",
-        "ContextKeyValues": ["ec2.amazonaws.com"],
-        "ContextKeyType": "string",
-    }
-    assert PASS.parameters(USER) == {
-        "PolicySourceArn": USER,
-        "ActionNames": ["iam:PassRole"],
-        "ResourceArns": [ROLE],
-        "ContextEntries": [entry],
-    }
-    assert SEE.parameters(USER) == {"PolicySourceArn": USER, "ActionNames": list(SEE.actions)}
 
 
 def test_a_document_becomes_the_operator_s_own() -> None:
@@ -84,39 +69,21 @@ def test_who_can_be_asked_about(caller: str, principal: str | None) -> None:
     assert principal_of(caller) == principal
 
 
-def result(action: str, decision: str, **more: Any) -> dict[str, Any]:
-    return {"EvalActionName": action, "EvalDecision": decision, **more}
-
-
 @pytest.mark.parametrize(
-    ("results", "expected"),
+    ("decided", "expected"),
     [
         ([], []),
-        ([result("a:b", "allowed", EvalResourceName="x")], []),
-        ([result("a:b", "implicitDeny", EvalResourceName="x")], [("x", ("a:b",))]),
-        ([result("a:b", "explicitDeny")], [("*", ("a:b",))]),
+        ([Decision("a:b", "x", "allowed")], []),
+        ([Decision("a:b", "*", "explicitDeny")], [("*", ("a:b",))]),
         (
-            [result(action, "implicitDeny", EvalResourceName="x") for action in ("a:b", "a:c", "a:b")],
+            [Decision(action, "x", "implicitDeny") for action in ("a:b", "a:c", "a:b")],
             [("x", ("a:b", "a:c"))],
         ),
-        # One resource of several.
-        (
-            [
-                result(
-                    "a:b",
-                    "implicitDeny",
-                    ResourceSpecificResults=[
-                        {"EvalResourceName": "x", "EvalResourceDecision": "allowed"},
-                        {"EvalResourceName": "y", "EvalResourceDecision": "implicitDeny"},
-                    ],
-                )
-            ],
-            [("y", ("a:b",))],
-        ),
+        ([Decision("a:b", "x", "allowed"), Decision("a:b", "y", "implicitDeny")], [("y", ("a:b",))]),
     ],
 )
-def test_what_is_denied(results: list[dict[str, Any]], expected: list[tuple[str, tuple[str, ...]]]) -> None:
-    assert refusals(PASS, results) == [Refusal(PASS, actions, resource) for resource, actions in expected]
+def test_what_is_denied(decided: list[Decision], expected: list[tuple[str, tuple[str, ...]]]) -> None:
+    assert refusals(PASS, decided) == [Refusal(PASS, actions, resource) for resource, actions in expected]
 
 
 def test_a_finding_names_action_resource_and_document() -> None:
@@ -127,7 +94,7 @@ def test_a_finding_names_action_resource_and_document() -> None:
 
 
 def test_who_does_not_tear_down_lacks_nothing_that_matters() -> None:
-    question = Question("operator-policy-teardown.json", "End", ("sqs:DeleteQueue",), ("x",), ())
+    question = Question(("sqs:DeleteQueue",), ("x",), (), "operator-policy-teardown.json", "End")
     (finding,) = refusal_findings(USER, [Refusal(question, ("sqs:DeleteQueue",), "x")])
     assert finding.severity == "warning"
 

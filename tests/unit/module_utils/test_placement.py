@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from plugins.module_utils.placement import THRESHOLD, SharedHost, neighbour_refusals
+from plugins.module_utils.placement import THRESHOLD, SharedHost, stop_findings, watchdog_findings
 
 KNOWN = ["academy-video-worker", "academy-ai-worker-cpu"]
 SHARED = SharedHost("h", {"video_worker": "academy-video-worker"}, followed=[], found={}, watched=KNOWN)
@@ -32,7 +32,8 @@ ALONE = {"academy-video-worker": {"environment_names": ["DEBUG", THRESHOLD]}}
 def test_neighbours(change: dict[str, Any], says: list[str]) -> None:
     settings = change.get("settings", ["DEBUG"])
     host = replace(SHARED, **{name: value for name, value in change.items() if name != "settings"})
-    problems = neighbour_refusals(host, "academy-ai-worker-cpu", settings)
-    assert len(problems) == len(says)
-    for problem, expected in zip(problems, says, strict=True):
-        assert expected in problem
+    name = "academy-ai-worker-cpu"
+    findings = [*stop_findings(host, name, settings), *watchdog_findings(host, name)]
+    assert len(findings) == len(says)
+    for finding, expected in zip(findings, says, strict=True):
+        assert expected in finding.text_en

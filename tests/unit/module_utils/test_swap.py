@@ -5,32 +5,33 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
+from plugins.module_utils.findings import texts
+from plugins.module_utils.fstab import Entry, parse_fstab
 from plugins.module_utils.swap import (
     GIB,
     HEADER_OFFSET,
     MIB,
     NATIVE,
     SWAP_SIGNATURE,
-    Room,
     Swap,
     SwapFile,
     content_of,
     describe,
-    fstab_with,
+    describe_wanted,
     parse_swaps,
     plan_swap,
     signed_bytes,
 )
 
 PAGE = 4096
-PLENTY = Room(disk_free_bytes=20 * GIB, memory_available_bytes=GIB)
-ABSENT = SwapFile("/swapfile")
-ON = SwapFile(
-    "/swapfile",
+ABSENT = SwapFile("/swapfile", disk_free_bytes=20 * GIB, memory_available_bytes=GIB)
+ON = replace(
+    ABSENT,
     exists=True,
     size_bytes=2 * GIB,
     allocated_bytes=2 * GIB,
@@ -40,6 +41,7 @@ ON = SwapFile(
 )
 OFF = replace(ON, active=False)
 UNSIGNED = replace(OFF, content="blank", signed_bytes=0)
+ENTRY = Entry("/swapfile", "none", "swap", "sw")
 
 
 def header(pages: int, version: int = 1) -> bytes:
@@ -74,34 +76,57 @@ def header(pages: int, version: int = 1) -> bytes:
     ],
 )
 def test_steps(found: SwapFile, gib: int, steps: tuple[str, ...]) -> None:
-    plan = plan_swap(found, gib * GIB, PLENTY)
-    assert (plan.steps, plan.problem) == (steps, "")
+    plan = plan_swap(found, gib * GIB, [ENTRY] if gib else [])
+    assert (plan.steps, plan.refusals) == (steps, ())
 
 
 @pytest.mark.parametrize(
-    ("found", "gib", "room", "says"),
+    ("fstab", "gib", "steps"),
     [
-        (replace(ABSENT, exists=True, regular=False), 2, PLENTY, "no regular file"),
-        (replace(UNSIGNED, content="other"), 2, PLENTY, "holds data that is no swap space"),
-        (replace(UNSIGNED, content="other"), 0, PLENTY, "holds data that is no swap space"),
-        (ABSENT, 2, replace(PLENTY, disk_free_bytes=2 * GIB), "only 2048 MiB are free"),
-        (replace(ON, used_bytes=GIB), 4, PLENTY, "1024 MiB of it are in use and only 1024 MiB of memory"),
-        (replace(ON, used_bytes=GIB), 0, PLENTY, "stop a container"),
+        pytest.param("", 2, ("enter",), id="no fstab"),
+        pytest.param("# kept\n/swapfile none swap sw 0 0\n", 2, (), id="there"),
+        pytest.param("/swapfile\tnone  swap sw", 2, (), id="there in another spelling"),
+        pytest.param("/swapfile none swap defaults 0 0\n", 2, ("enter",), id="changed by hand"),
+        pytest.param("/swapfile none swap sw\n/swapfile none swap sw\n", 2, ("enter",), id="twice"),
+        pytest.param("#/swapfile none swap sw 0 0", 2, ("enter",), id="off"),
+        pytest.param("/swapfile2 none swap sw 0 0\n", 0, (), id="another file's"),
+        pytest.param("/a /a xfs\n/swapfile none swap sw 0 0\n", 0, ("enter",), id="no longer wanted"),
     ],
 )
-def test_problems(found: SwapFile, gib: int, room: Room, says: str) -> None:
-    plan = plan_swap(found, gib * GIB, room)
+def test_entry(fstab: str, gib: int, steps: tuple[str, ...]) -> None:
+    assert plan_swap(ON if gib else ABSENT, gib * GIB, parse_fstab(fstab)).steps == steps
+
+
+@pytest.mark.parametrize(
+    ("found", "gib", "says"),
+    [
+        (SwapFile("/nowhere/swapfile"), 2, "there is no directory /nowhere for the swap file"),
+        (replace(ABSENT, exists=True, regular=False), 2, "/swapfile is no regular file"),
+        (replace(UNSIGNED, content="other"), 2, "/swapfile holds data that is no swap space"),
+        (replace(UNSIGNED, content="other"), 0, "/swapfile holds data that is no swap space"),
+        (
+            replace(ABSENT, disk_free_bytes=2 * GIB),
+            2,
+            "swap_size_gib: /swapfile needs 2048 MiB and 512 MiB must stay free on its disk, but only 2048 MiB are "
+            "free. Do one of these: make room there, enlarge the volume, or lower swap_size_gib.",
+        ),
+        (replace(ON, used_bytes=GIB), 4, "1024 MiB of it are in use and only 1024 MiB of memory"),
+        (replace(ON, used_bytes=GIB), 0, "Stop a container"),
+    ],
+)
+def test_refusals(found: SwapFile, gib: int, says: str) -> None:
+    plan = plan_swap(found, gib * GIB, [])
     assert plan.steps == ()
-    assert says in plan.problem
-    assert "/swapfile" in plan.problem
+    (text,) = texts(plan.refusals)
+    assert says in text
 
 
 def test_memory_matters_only_when_turning_off() -> None:
-    assert plan_swap(replace(ON, used_bytes=2 * GIB), 2 * GIB, PLENTY).problem == ""
+    assert plan_swap(replace(ON, used_bytes=2 * GIB), 2 * GIB, []).refusals == ()
 
 
 def test_rewriting_counts_what_the_old_file_gives_back() -> None:
-    assert plan_swap(OFF, 2 * GIB + MIB, replace(PLENTY, disk_free_bytes=GIB)).problem == ""
+    assert plan_swap(replace(OFF, disk_free_bytes=GIB), 2 * GIB + MIB, []).refusals == ()
 
 
 @pytest.mark.parametrize(
@@ -139,31 +164,29 @@ def test_proc_swaps_with_a_blank_in_a_name_and_a_deleted_file() -> None:
     )
 
 
+LINE = "/swapfile none swap sw 0 0"
+NOTHING = dict.fromkeys(["size_mib", "holes", "signed_mib", "private", "on", "fstab"])
+WANTED = {"size_mib": 2048, "holes": False, "signed_mib": 2048, "private": True, "on": True, "fstab": LINE}
+
+
 @pytest.mark.parametrize(
-    ("before", "gib", "after"),
+    ("found", "fstab", "told"),
     [
-        pytest.param("", 2, "/swapfile none swap sw 0 0\n", id="no fstab"),
-        pytest.param("# kept\n/swapfile none swap sw 0 0\n", 2, None, id="there"),
-        pytest.param("/swapfile\tnone  swap sw", 2, None, id="there in another spelling"),
-        pytest.param("/swapfile none swap defaults 0 0\n", 2, "/swapfile none swap sw 0 0\n", id="changed by hand"),
-        pytest.param(
-            "#/swapfile none swap sw 0 0", 2, "#/swapfile none swap sw 0 0\n/swapfile none swap sw 0 0\n", id="off"
+        (ABSENT, [], NOTHING),
+        (ABSENT, [ENTRY], {**NOTHING, "fstab": LINE}),
+        (ON, [Entry("UUID=1", "/", "xfs"), ENTRY], WANTED),
+        (ON, [ENTRY, ENTRY], {**WANTED, "fstab": f"{LINE}; {LINE}"}),
+        (
+            replace(UNSIGNED, size_bytes=GIB + 1, allocated_bytes=MIB, private=False),
+            [],
+            {"size_mib": 1024 + 1 / MIB, "holes": True, "signed_mib": 0, "private": False, "on": False, "fstab": None},
         ),
-        pytest.param("/swapfile2 none swap sw 0 0\n", 0, None, id="another file's"),
-        pytest.param("/a /a xfs\n/swapfile none swap sw 0 0\n", 0, "/a /a xfs\n", id="no longer wanted"),
     ],
 )
-def test_fstab(before: str, gib: int, after: str | None) -> None:
-    assert fstab_with(before, "/swapfile", gib * GIB) == (before if after is None else after)
+def test_description(found: SwapFile, fstab: Sequence[Entry], told: dict[str, object]) -> None:
+    assert describe(found, fstab) == told
 
 
-@pytest.mark.parametrize(
-    ("found", "line"),
-    [
-        (ABSENT, "/swapfile: absent\n"),
-        (ON, "/swapfile: 2048 MiB, signature over 2048 MiB, private, on\n"),
-        (replace(UNSIGNED, private=False), "/swapfile: 2048 MiB, no swap signature, open to others, off\n"),
-    ],
-)
-def test_description(found: SwapFile, line: str) -> None:
-    assert describe(found) == line
+def test_what_is_wanted_is_described_in_the_same_way() -> None:
+    assert describe_wanted("/swapfile", 2 * GIB) == WANTED
+    assert describe_wanted("/swapfile", 0) == NOTHING

@@ -4,15 +4,16 @@
 
 from __future__ import annotations
 
+import json
 import struct
 import uuid
 from dataclasses import asdict, replace
-from typing import Any
 
 import pytest
 
 from plugins.module_utils.disk_content import Found
-from plugins.module_utils.fstab import Entry, Mount, parse_mountinfo
+from plugins.module_utils.findings import texts
+from plugins.module_utils.fstab import Mount, parse_mountinfo
 from plugins.module_utils.volume import (
     GIB,
     XFS_HEAD_BYTES,
@@ -22,11 +23,13 @@ from plugins.module_utils.volume import (
     XFS_UUID_OFFSET,
     Disk,
     MountPoint,
+    Plan,
     Record,
+    Volume,
     describe,
+    describe_planned,
     device_link,
     filesystem_uuid,
-    mount_differences,
     mounted_device,
     parse_children,
     parse_record,
@@ -35,6 +38,7 @@ from plugins.module_utils.volume import (
     plan_volume,
     record_path,
     record_text,
+    volume_of,
     worth_reading,
     xfs_state,
 )
@@ -47,12 +51,22 @@ EMPTY = Disk("/dev/nvme1n1", "259:1", 100 * GIB)
 XFS = replace(EMPTY, signatures=("xfs",), filesystem_uuid=FOREIGN)
 MAKE = ("record", "format", "forget")
 RESUME = ("note", "clear", "format", "forget")
-BEGUN, CLEARED = Record(begun=True), Record(begun=True, cleared=True)
+NO_RECORD, BEGUN, CLEARED = Record(), Record(begun=True), Record(begun=True, cleared=True)
 OURS = Found(0, "an XFS superblock", "xfs_repair -n {path}", own=True)
 DATA = Found(9 * GIB)
 # What mkfs.xfs leaves when it is killed: with its superblock, or, killed for the second time, without it.
 KILLED = replace(XFS, filesystem_uuid=OWN, unfinished=True, contents=(OURS, replace(OURS, offset=25 * GIB)))
 KILLED_TWICE = replace(EMPTY, contents=(replace(OURS, offset=25 * GIB),))
+
+
+def planned(disk: Disk, place: MountPoint = PLACE, record: Record = NO_RECORD) -> Plan:
+    return plan_volume(Volume(VOLUME, place, disk=disk, record=record), 100)
+
+
+def refused(plan: Plan) -> str:
+    assert plan.steps == ()
+    (text,) = texts(plan.refusals)
+    return text
 
 
 @pytest.mark.parametrize(
@@ -71,8 +85,8 @@ KILLED_TWICE = replace(EMPTY, contents=(replace(OURS, offset=25 * GIB),))
     ],
 )
 def test_plan(disk: Disk, place: MountPoint, steps: tuple[str, ...], uuid_: str) -> None:
-    plan = plan_volume(disk, place, VOLUME, 100, Record())
-    assert (plan.steps, plan.filesystem_uuid, plan.problem) == (steps, uuid_, "")
+    plan = planned(disk, place)
+    assert (plan.steps, plan.filesystem_uuid, plan.refusals) == (steps, uuid_, ())
 
 
 @pytest.mark.parametrize(
@@ -87,8 +101,8 @@ def test_plan(disk: Disk, place: MountPoint, steps: tuple[str, ...], uuid_: str)
     ],
 )
 def test_plan_with_a_record(disk: Disk, record: Record, steps: tuple[str, ...], uuid_: str) -> None:
-    plan = plan_volume(disk, PLACE, VOLUME, 100, record)
-    assert (plan.steps, plan.filesystem_uuid, plan.problem) == (steps, uuid_, "")
+    plan = planned(disk, record=record)
+    assert (plan.steps, plan.filesystem_uuid, plan.refusals) == (steps, uuid_, ())
 
 
 @pytest.mark.parametrize(
@@ -109,16 +123,14 @@ def test_plan_with_a_record(disk: Disk, record: Record, steps: tuple[str, ...], 
     ],
 )
 def test_refusals_with_a_record(disk: Disk, says: str) -> None:
-    plan = plan_volume(disk, PLACE, VOLUME, 100, CLEARED)
-    assert plan.steps == ()
-    assert says in plan.problem
-    assert "There is no record" not in plan.problem
+    text = refused(planned(disk, record=CLEARED))
+    assert says in text
+    assert "There is no record" not in text
 
 
 def test_a_finished_file_system_of_ours_that_lost_its_head_is_not_taken_for_an_unfinished_one() -> None:
-    plan = plan_volume(KILLED_TWICE, PLACE, VOLUME, 100, BEGUN)
-    assert plan.steps == ()
-    assert "it holds an XFS superblock at byte 26843545600" in plan.problem
+    text = refused(planned(KILLED_TWICE, record=BEGUN))
+    assert "it holds an XFS superblock at byte 26843545600" in text
 
 
 @pytest.mark.parametrize(
@@ -189,9 +201,24 @@ def test_a_finished_file_system_of_ours_that_lost_its_head_is_not_taken_for_an_u
     ],
 )
 def test_refusals(disk: Disk, place: MountPoint, says: str) -> None:
-    plan = plan_volume(disk, place, VOLUME, 100, Record())
-    assert plan.steps == ()
-    assert says in plan.problem
+    assert says in refused(planned(disk, place))
+
+
+def test_a_disk_that_does_not_appear_is_refused() -> None:
+    text = refused(plan_volume(Volume(VOLUME, PLACE, waited_seconds=60), 100))
+    assert "_vol0123456789abcdef0 did not appear within 60 seconds. See whether" in text
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        Volume(VOLUME, replace(PLACE, entries=("a",)), 60),
+        Volume(VOLUME, PLACE, 60, KILLED, CLEARED),
+        Volume(VOLUME, PLACE, 0, replace(EMPTY, users=("lvm data",), partitions=("nvme1n1p1",), mounted_at=("/srv",))),
+    ],
+)
+def test_what_a_host_shows_is_the_same_on_the_control_node(found: Volume) -> None:
+    assert volume_of(json.loads(json.dumps(asdict(found)))) == found
 
 
 def test_names_follow_from_the_volume_id() -> None:
@@ -293,69 +320,24 @@ def test_mounts() -> None:
     assert places(mounts, "259:1") == ("/mnt/transcode",)
 
 
-@pytest.mark.parametrize(
-    ("disk", "line"),
-    [
-        (EMPTY, "/dev/nvme1n1: 100 GiB, nothing\n"),
-        (XFS, "/dev/nvme1n1: 100 GiB, a file system (xfs)\n"),
-        (KILLED, "/dev/nvme1n1: 100 GiB, an unfinished file system (xfs)\n"),
-    ],
-)
-def test_description(disk: Disk, line: str) -> None:
-    assert describe(disk) == line
-
-
-ENTRY = Entry(f"UUID={OWN}", PLACE.path, "xfs", "defaults,nofail")
-UNIT = {
-    "fragment_path": "/run/systemd/generator/mnt-transcode.mount",
-    "load_state": "loaded",
-    "need_daemon_reload": False,
-}
-DIRECTORY = {"kind": "directory", "owner": "root", "group": "root", "mode": "1777"}
-BOOT = Entry("UUID=2", "/boot", "xfs", "defaults")
-LIVE = Mount(PLACE.path, "259:1", options="rw,noatime")
-
-
-def mount_state(
-    entries: tuple[Entry, ...] = (BOOT, ENTRY),
-    directory: dict[str, str] | None = None,
-    unit: dict[str, Any] | None = None,
-    mounts: tuple[Mount, ...] = (Mount("/", "259:0"), LIVE),
-) -> dict[str, Any]:
-    return {
-        "mounts": [asdict(mount) for mount in mounts],
-        "fstab": [asdict(entry) for entry in entries],
-        "paths": {PLACE.path: {**DIRECTORY, **(directory or {})}},
-        "units": {PLACE.path: {**UNIT, **(unit or {})}},
-    }
+RECORD = record_path(VOLUME)
 
 
 @pytest.mark.parametrize(
-    ("state", "differs"),
+    ("disk", "record", "before", "after"),
     [
-        pytest.param(mount_state(), [], id="as wanted"),
-        pytest.param(mount_state(mounts=()), ["mount"], id="not mounted"),
-        pytest.param(mount_state(mounts=(LIVE, replace(LIVE, device_number="8:1"))), ["mount"], id="covered"),
-        pytest.param(mount_state(mounts=(replace(LIVE, options="ro,noatime"),)), ["options"], id="remounted read-only"),
-        pytest.param(
-            mount_state(mounts=(replace(LIVE, options="rw,noexec,noatime"),)), ["options"], id="remounted noexec"
-        ),
-        pytest.param(mount_state(entries=(BOOT,)), ["fstab"], id="lost in fstab"),
-        pytest.param(mount_state(entries=(replace(ENTRY, options="defaults"),)), ["fstab"], id="other options"),
-        pytest.param(mount_state(entries=(replace(ENTRY, source="UUID=2"),)), ["fstab"], id="another disk's UUID"),
-        pytest.param(mount_state(entries=(ENTRY, ENTRY)), ["fstab"], id="twice"),
-        pytest.param(mount_state(directory={"mode": "0755"}), ["directory"], id="closed"),
-        pytest.param(mount_state(directory={"owner": "ec2-user"}), ["directory"], id="somebody else's"),
-        pytest.param(mount_state(unit={"fragment_path": ""}), ["unit"], id="unknown to systemd"),
-        pytest.param(mount_state(unit={"load_state": "masked"}), ["unit"], id="masked"),
-        pytest.param(mount_state(unit={"need_daemon_reload": True}), ["unit"], id="fstab not read again"),
-        pytest.param(
-            mount_state((), {"mode": "0000"}, {"fragment_path": ""}, ()),
-            ["mount", "fstab", "directory", "unit"],
-            id="new host",
+        (EMPTY, Record(), ("nothing", None), (f"XFS {OWN}", None)),
+        (XFS, Record(), ("a file system (xfs)", None), ("a file system (xfs)", None)),
+        (XFS, BEGUN, ("a file system (xfs)", RECORD), ("a file system (xfs)", None)),
+        (
+            replace(KILLED, contents=()),
+            CLEARED,
+            ("an unfinished file system (xfs)", RECORD),
+            (f"XFS {OWN}", None),
         ),
     ],
 )
-def test_mount_differences(state: dict[str, Any], differs: list[str]) -> None:
-    disk = {"uuid": OWN, "device_number": EMPTY.device_number}
-    assert mount_differences(state, disk, PLACE.path, "defaults,nofail", "1777") == differs
+def test_description(disk: Disk, record: Record, before: tuple[str, str | None], after: tuple[str, str | None]) -> None:
+    found = Volume(VOLUME, PLACE, disk=disk, record=record)
+    assert describe(found) == dict(zip(("holds", "record"), before, strict=True))
+    assert describe_planned(found, plan_volume(found, 100)) == dict(zip(("holds", "record"), after, strict=True))

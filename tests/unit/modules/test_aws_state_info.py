@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.academy.deploy.plugins.module_utils.aws_state import SECTIONS, ReadError, observe
+from ansible_collections.academy.deploy.plugins.module_utils.aws_calls import ReadError
+from ansible_collections.academy.deploy.plugins.module_utils.aws_state import SECTIONS, observe
 from ansible_collections.academy.deploy.plugins.module_utils.network import NetworkError
 from ansible_collections.academy.deploy.plugins.modules import aws_state_info
 from botocore import xform_name

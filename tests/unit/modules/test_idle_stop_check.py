@@ -5,34 +5,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
 import yaml
+from ansible_collections.academy.deploy.plugins.module_utils.aws_state import ReadError
+from ansible_collections.academy.deploy.plugins.module_utils.idle_stop import NO_ROLE, UNKNOWN, Question, Role
+from ansible_collections.academy.deploy.plugins.module_utils.simulation import Decision
 from ansible_collections.academy.deploy.plugins.modules import idle_stop_check, sqs_message
 from botocore.stub import Stubber
 
 from tests.unit import aws_clients
 
 MADE = datetime(2026, 1, 31, tzinfo=UTC)
-POLICY: dict[str, Any] = {"Version": "2012-10-17", "Statement": []}
-NAME, ARN = "academy-video-worker-role", "arn:aws:iam::123456789012:role/academy-video-worker-role"
+NAME, ARN = "academy-video-worker-role", "arn:aws:iam::123456789012:role/hosts/academy-video-worker-role"
 PROFILE_ARN = "arn:aws:iam::123456789012:instance-profile/academy-video-worker-role"
-MANAGED = "arn:aws:iam::123456789012:policy/managed"
-
-
-@contextmanager
-def stubbed(service: str) -> Iterator[Stubber]:
-    with Stubber(aws_clients.client(service)) as stub:
-        yield stub
-        stub.assert_no_pending_responses()
-
-
-def role(**more: Any) -> dict[str, Any]:
-    common = {"Path": "/", "RoleName": NAME, "RoleId": "AROA1234567890123456", "Arn": ARN, "CreateDate": MADE}
-    return {**common, "AssumeRolePolicyDocument": json.dumps(POLICY), **more}
+ROLE = Role(ARN, "AROA1234567890123456")
+ASKED = Question(("ec2:StopInstances",), ("arn:aws:ec2:r:1:instance/i-1",), (), "itself")
 
 
 def profile(*roles: dict[str, Any]) -> dict[str, Any]:
@@ -40,30 +30,48 @@ def profile(*roles: dict[str, Any]) -> dict[str, Any]:
     return {"InstanceProfile": {**common, "Arn": PROFILE_ARN, "CreateDate": MADE, "Roles": list(roles)}}
 
 
-def test_policies_of_the_role_and_those_attached_to_it_and_what_bounds_them() -> None:
-    boundary = {"PermissionsBoundaryType": "Policy", "PermissionsBoundaryArn": MANAGED}
-    with stubbed("iam") as iam:
-        iam.add_response("get_instance_profile", profile(role()), {"InstanceProfileName": NAME})
-        iam.add_response("get_role", {"Role": role()}, {"RoleName": NAME})
-        attached = {"AttachedPolicies": [{"PolicyName": "managed", "PolicyArn": MANAGED}]}
-        iam.add_response("list_attached_role_policies", attached, {"RoleName": NAME})
-        iam.add_response("list_role_policies", {"PolicyNames": ["academy-host"]}, {"RoleName": NAME})
-        inline = {"RoleName": NAME, "PolicyName": "academy-host"}
-        iam.add_response("get_role_policy", {**inline, "PolicyDocument": json.dumps(POLICY)}, inline)
-        iam.add_response("get_policy", {"Policy": {"DefaultVersionId": "v3"}}, {"PolicyArn": MANAGED})
-        version = {"PolicyVersion": {"Document": json.dumps(POLICY)}}
-        iam.add_response("get_policy_version", version, {"PolicyArn": MANAGED, "VersionId": "v3"})
-        iam.add_response("get_role", {"Role": role(PermissionsBoundary=boundary)}, {"RoleName": NAME})
-        documents, bound = idle_stop_check.read_policies(iam.client, PROFILE_ARN)
-    assert documents == {"academy-host": POLICY, MANAGED: POLICY}
-    assert bound == MANAGED
+def test_the_role_of_a_profile() -> None:
+    document = json.dumps({"Version": "2012-10-17", "Statement": []})
+    role = {"Path": "/hosts/", "RoleName": NAME, "RoleId": ROLE.id, "Arn": ARN, "CreateDate": MADE}
+    with Stubber(aws_clients.client("iam")) as iam:
+        found = profile({**role, "AssumeRolePolicyDocument": document})
+        iam.add_response("get_instance_profile", found, {"InstanceProfileName": NAME})
+        assert idle_stop_check.read_role(iam.client, PROFILE_ARN) == ROLE
 
 
 def test_an_instance_without_a_profile_and_a_profile_without_a_role() -> None:
-    with stubbed("iam") as iam:
-        assert idle_stop_check.read_policies(iam.client, None) == (None, None)
+    with Stubber(aws_clients.client("iam")) as iam:
+        assert idle_stop_check.read_role(iam.client, None) == NO_ROLE
         iam.add_response("get_instance_profile", profile(), {"InstanceProfileName": NAME})
-        assert idle_stop_check.read_policies(iam.client, PROFILE_ARN) == (None, None)
+        assert idle_stop_check.read_role(iam.client, PROFILE_ARN) == NO_ROLE
+        assert idle_stop_check.decide(iam.client, NO_ROLE, ASKED) == ASKED.answered(
+            "implicitDeny", "the instance has no profile with a role"
+        )
+
+
+def test_iam_is_asked_about_the_role() -> None:
+    result = {"EvalActionName": "ec2:StopInstances", "EvalDecision": "allowed"}
+    with Stubber(aws_clients.client("iam")) as iam:
+        iam.add_response("simulate_principal_policy", {"EvaluationResults": [result]}, ASKED.parameters(ARN))
+        decided = idle_stop_check.decide(iam.client, ROLE, ASKED)
+    assert decided == [Decision("ec2:StopInstances", "*", "allowed", "no statement matches")]
+
+
+def test_who_may_not_ask_knows_nothing() -> None:
+    with Stubber(aws_clients.client("iam")) as iam:
+        iam.add_client_error("simulate_principal_policy", "AccessDenied", "not you")
+        (decided,) = idle_stop_check.decide(iam.client, ROLE, ASKED)
+    assert decided.outcome == UNKNOWN
+    assert decided.because.startswith("iam:SimulatePrincipalPolicy: ")
+    assert "AccessDenied" in decided.because
+
+
+def test_a_profile_that_may_not_be_read_is_an_error_that_names_the_action() -> None:
+    with Stubber(aws_clients.client("iam")) as iam:
+        iam.add_client_error("get_instance_profile", "AccessDenied", "not you")
+        with pytest.raises(ReadError) as refused:
+            idle_stop_check.read_role(iam.client, PROFILE_ARN)
+    assert refused.value.action == "iam:GetInstanceProfile"
 
 
 def test_documentation_can_be_read() -> None:

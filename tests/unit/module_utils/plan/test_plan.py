@@ -10,7 +10,7 @@ import pytest
 
 from plugins.module_utils.findings import Finding, Words
 from plugins.module_utils.plan import Change, Difference, Rule, applied, compare, diff, lines
-from plugins.module_utils.plan.roles import ROLES
+from plugins.module_utils.plan.roles import DECISIONS
 from tests import support
 
 WANTED = {"size_gib": 8, "tags": {"Project": "a"}}
@@ -48,6 +48,11 @@ def test_a_change_is_told_field_by_field(found: dict[str, Any] | None, told: lis
     assert lines(changes, "role") == told
     text = diff(changes[0])
     assert (text["before"], text["after"]) == shown
+
+
+def test_of_a_mapping_only_what_differs_is_told() -> None:
+    (change,) = changed({**WANTED, "tags": {"Project": "b", "Owner": "x", "Same": 1}})
+    assert change.reason == "tags: Project b -> a, Owner x -> none, Same 1 -> none"
 
 
 def test_what_is_removed_is_told_without_its_fields() -> None:
@@ -90,19 +95,18 @@ def test_a_rule_is_asked_where_all_that_it_judges_is_there() -> None:
     assert rule.findings({"a": 2, "b": 1}) == [finding]
 
 
-@pytest.mark.parametrize("role", [name for name, role in ROLES.items() if role.has_code])
+@pytest.mark.parametrize("role", [name for name, role in DECISIONS.items() if role.has_code])
 def test_a_role_with_code_has_files(role: str) -> None:
     """Of a directory that does not exist there would be a digest too."""
     assert list((support.ROOT / "roles" / role / "files").glob("**/*.py"))
 
 
-@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("role", DECISIONS)
 def test_the_tasks_of_a_role_loop_over_what_its_decision_names(role: str) -> None:
-    tasks, prefix = tasks_of(role), "changes."
-    if ROLES[role].on_host:
-        assert "name: academy.deploy.host_configuration" in tasks
-        tasks, prefix = tasks_of("host_configuration"), "host_configuration."
-    assert [name for name in ROLES[role].applies if f"{prefix}{name}" not in tasks] == []
+    tasks = tasks_of(role)
+    passed_on = tasks_of("host_configuration") if "name: academy.deploy.host_configuration" in tasks else ""
+    for name in DECISIONS[role].applies:
+        assert f"changes.{name}" in tasks or f"host_configuration.{name}" in passed_on
 
 
 def tasks_of(role: str) -> str:

@@ -24,7 +24,7 @@ from plugins.module_utils.plan.alarms import (
 TOPIC = "arn:aws:sns:ap-northeast-2:123456789012:academy-alarms"
 HOST = "academy-video-worker-1"
 IDS = {HOST: "i-1"}
-INSTANCES = [{"instance_id": "i-1", "tags": {"Name": HOST}}]
+INSTANCES: list[dict[str, Any]] = [{"instance_id": "i-1", "tags": {"Name": HOST, "Project": "academy"}}]
 JOB = {"name": "academy-video-jobs", "visibility_timeout_seconds": 10800, "max_receive_count": 3}
 INPUTS: dict[str, Any] = {
     "alarms_jobs": [JOB],
@@ -172,16 +172,22 @@ def test_a_host_without_an_instance_is_missing_by_name_and_its_alarms_are_planne
     assert [change.apply["alarms"]["dimensions"] for change in plan.changes] == [{"InstanceId": "not-created-yet"}] * 2
 
 
-def test_the_deployments_own_hosts_are_read_whether_they_run_or_not() -> None:
+def test_hosts_are_read_whether_they_run_or_not() -> None:
     assert ROLE.reads(INPUTS) == {
         "alarm_prefix": "academy-",
         "topic_arns": [TOPIC],
         "instance_filters": {
             "tag:Name": [HOST],
-            "tag:Project": "academy",
             "instance-state-name": ["pending", "running", "stopping", "stopped"],
         },
     }
+
+
+def test_an_instance_of_another_deployment_is_not_watched() -> None:
+    (own,) = INSTANCES
+    foreign = {**own, "instance_id": "i-foreign", "tags": {**own["tags"], "Project": "other"}}
+    assert ROLE.decide(INPUTS, state(instances=[own, foreign])) == ROLE.decide(INPUTS, state())
+    assert [finding.found for finding in ROLE.decide(INPUTS, state(instances=[foreign])).missing] == ["no instance"]
 
 
 @pytest.mark.parametrize(("field", "name"), [*SETTINGS.items(), *FOREIGN.items()])

@@ -217,7 +217,7 @@ def test_each_kind_is_judged_by_its_own_role() -> None:
             {"managed_policies": ["arn:aws:iam::aws:policy/AdministratorAccess"]},
             'managed_policies: ["arn:aws:iam::aws:policy/AdministratorAccess"] -> []',
         ),
-        ({"tags": {"Project": "academy"}}, 'tags: {"Project": "academy"} -> '),
+        ({"tags": {"Project": "academy"}}, "tags: Role none -> api"),
     ],
 )
 def test_a_role_that_differs(change: dict[str, Any], reason: str) -> None:
@@ -231,7 +231,7 @@ def test_a_role_that_differs(change: dict[str, Any], reason: str) -> None:
     [
         ({"roles": []}, 'roles: [] -> ["academy-api-role"]'),
         ({"roles": ["other"]}, 'roles: ["other"] -> ["academy-api-role"]'),
-        ({"tags": {}}, "tags: {} -> "),
+        ({"tags": {}}, "tags: Project none -> academy, Role none -> api"),
     ],
 )
 def test_a_profile_that_differs(change: dict[str, Any], reason: str) -> None:

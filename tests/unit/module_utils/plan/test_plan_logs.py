@@ -28,7 +28,7 @@ INPUTS = {
         ({"/a/xy": GOOD}, ["missing"]),
         ({"/a/x": {**GOOD, "retention_days": 30}}, ["retention_days: 30 -> 14"]),
         ({"/a/x": {**GOOD, "retention_days": None}}, ["retention_days: for ever -> 14"]),
-        ({"/a/x": {**GOOD, "tags": {}}}, ['tags: {} -> {"Project": "a", "Role": "logs"}']),
+        ({"/a/x": {**GOOD, "tags": {}}}, ["tags: Project none -> a, Role none -> logs"]),
         ({"/a/x": {**GOOD, "tags": {**TAGS, "aws:cloudformation:stack-name": "x"}}}, []),
     ],
 )

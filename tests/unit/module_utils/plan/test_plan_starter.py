@@ -126,9 +126,9 @@ def test_on_an_empty_account_everything_is_created() -> None:
         ({"timeout_seconds": 3}, "timeout_seconds: 3 -> 45"),
         ({"memory_mib": 128}, "memory_mib: 128 -> 256"),
         ({"architecture": "x86_64"}, "architecture: x86_64 -> arm64"),
-        ({"environment": {}}, "environment: {} -> "),
+        ({"environment": {}}, "environment: STARTER none -> "),
         ({"code_sha256": "def="}, "code_sha256: def= -> abc="),
-        ({"tags": {}}, 'tags: {} -> {"Project": "academy", "Role": "starter"}'),
+        ({"tags": {}}, "tags: Project none -> academy, Role none -> starter"),
     ],
 )
 def test_a_function_that_differs(change: dict[str, Any], reason: str) -> None:

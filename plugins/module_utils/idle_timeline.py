@@ -1,6 +1,6 @@
 # Copyright: academy.deploy contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Seeing hosts start for a job and stop after it: a course, reduced from samples of hosts and queues."""
+"""Seeing hosts start for a job and stop after it: a timeline, reduced from samples of hosts and queues."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ STOP_STEPS = (STOPPED,)
 
 @dataclass(frozen=True)
 class Sample:
-    """One look: the states of the hosts by name, and the queues' messages, all of them together."""
+    """One reading: the states of the hosts by name, and the queues' messages, all of them together."""
 
     at: float
     states: Mapping[str, str]
@@ -46,7 +46,7 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Course:
+class Timeline:
     """What the samples so far tell. It is over when every step came, or when a reason says that it went wrong."""
 
     steps: Mapping[str, float]
@@ -60,7 +60,7 @@ class Course:
         return not self.missing or bool(self.reason)
 
 
-def follow(samples: Sequence[Sample], steps: Sequence[str], limits: Limits, since: float) -> Course:
+def follow(samples: Sequence[Sample], steps: Sequence[str], limits: Limits, since: float) -> Timeline:
     """Reduce all samples to the steps that came, in their order. A later step says that those before it came too."""
     reached: dict[str, float] = {}
     started: list[str] = []
@@ -83,7 +83,7 @@ def follow(samples: Sequence[Sample], steps: Sequence[str], limits: Limits, sinc
         reason = _failed(sample, samples[0]) or (_late(sample, missing[0], reached, limits, since) if missing else "")
         if reason or not missing:
             break
-    return Course(
+    return Timeline(
         steps=reached,
         events=tuple(_events(samples)),
         missing=tuple(step for step in steps if step not in reached),
@@ -159,16 +159,16 @@ def parse_iso(text: str) -> float:
     return found.timestamp()
 
 
-def watched(course: Course, since: float) -> dict[str, Any]:
-    """The course for machines."""
+def watched(timeline: Timeline, since: float) -> dict[str, Any]:
+    """The timeline for machines."""
 
     def moment(at: float) -> dict[str, Any]:
         return {"at": iso(at), "seconds": round(at - since, 1)}
 
     return {
-        "ok": not course.missing and not course.reason,
-        "reason": course.reason,
-        "hosts": list(course.hosts),
-        "steps": [{"name": name, **moment(at)} for name, at in course.steps.items()],
-        "timeline": [{**moment(at), "event": event} for at, event in course.events],
+        "ok": not timeline.missing and not timeline.reason,
+        "reason": timeline.reason,
+        "hosts": list(timeline.hosts),
+        "steps": [{"name": name, **moment(at)} for name, at in timeline.steps.items()],
+        "timeline": [{**moment(at), "event": event} for at, event in timeline.events],
     }

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 
 import pytest
 
-from plugins.module_utils.idle_course import (
+from plugins.module_utils.idle_timeline import (
     JOB_STEPS,
     STOP_STEPS,
-    Course,
     Limits,
     Sample,
+    Timeline,
     follow,
     iso,
     parse_iso,
@@ -42,27 +42,27 @@ ROUND_TRIP = [
 ]
 
 
-def job(samples: Sequence[Sample], limits: Limits = LIMITS) -> Course:
+def job(samples: Sequence[Sample], limits: Limits = LIMITS) -> Timeline:
     return follow(samples, JOB_STEPS, limits, 0)
 
 
 def test_a_round_trip() -> None:
-    course = job(ROUND_TRIP)
-    assert course.steps == {"starting": 5, "running": 20, "taken": 30, "processed": 40, "stopped": 70}
-    assert (course.missing, course.reason, course.hosts, course.over) == ((), "", ("one",), True)
+    timeline = job(ROUND_TRIP)
+    assert timeline.steps == {"starting": 5, "running": 20, "taken": 30, "processed": 40, "stopped": 70}
+    assert (timeline.missing, timeline.reason, timeline.hosts, timeline.over) == ((), "", ("one",), True)
 
 
 @pytest.mark.parametrize("seen", range(1, len(ROUND_TRIP)))
 def test_it_is_over_only_in_the_end_and_never_takes_back_a_step(seen: int) -> None:
-    course = job(ROUND_TRIP[:seen])
-    assert not course.over
-    assert course.steps.items() <= job(ROUND_TRIP).steps.items()
+    timeline = job(ROUND_TRIP[:seen])
+    assert not timeline.over
+    assert timeline.steps.items() <= job(ROUND_TRIP).steps.items()
 
 
 @pytest.mark.parametrize(
     ("samples", "steps"),
     [
-        # Steps between two looks came no later than those after them.
+        # Steps between two readings came no later than those after them.
         ([sample(0, "stopped", 1), sample(9, "running", 0, 1)], {"starting": 9, "running": 9, "taken": 9}),
         # Before a host runs, a queue that looks empty only does not show its message yet.
         ([sample(0, "stopped"), sample(20, "pending"), sample(40, "running")], {"starting": 20, "running": 40}),
@@ -88,9 +88,9 @@ def test_steps(samples: list[Sample], steps: dict[str, float]) -> None:
 
 
 def test_a_host_that_stopped_with_an_empty_queue_has_done_the_job() -> None:
-    course = job([sample(0, "stopped", 1), sample(9, "running", 1), sample(50, "stopped")])
-    assert course.over
-    assert not course.reason
+    timeline = job([sample(0, "stopped", 1), sample(9, "running", 1), sample(50, "stopped")])
+    assert timeline.over
+    assert not timeline.reason
 
 
 def test_all_hosts_that_started_must_stop() -> None:
@@ -116,9 +116,9 @@ def test_all_hosts_that_started_must_stop() -> None:
     ],
 )
 def test_reasons(samples: list[Sample], words: list[str]) -> None:
-    course = job(samples)
-    assert course.over
-    assert [word for word in words if word not in course.reason] == []
+    timeline = job(samples)
+    assert timeline.over
+    assert [word for word in words if word not in timeline.reason] == []
 
 
 def test_a_step_may_have_a_limit_of_its_own() -> None:
@@ -140,9 +140,9 @@ def test_dead_letters_from_before_are_not_of_this_job() -> None:
     [(["stopped"], True), (["running", "stopping", "stopped"], True), (["running", "stopping"], False)],
 )
 def test_without_a_job_only_the_stop_counts(states: list[str], over: bool) -> None:
-    course = follow([sample(at, state, 1) for at, state in enumerate(states)], STOP_STEPS, LIMITS, 0)
-    assert course.over == over
-    assert set(course.steps) == ({"stopped"} if over else set())
+    timeline = follow([sample(at, state, 1) for at, state in enumerate(states)], STOP_STEPS, LIMITS, 0)
+    assert timeline.over == over
+    assert set(timeline.steps) == ({"stopped"} if over else set())
 
 
 def test_the_timeline_tells_each_change_once() -> None:

@@ -1,0 +1,153 @@
+# Copyright: academy.deploy contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Has several roles decide by one read, and tells everything that they would change or refuse."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from ansible.errors import AnsibleActionFail
+
+from ..module_utils.aws_calls import ReadError
+from ..module_utils.aws_state import UnfitNetworkError
+from ..module_utils.findings import errors
+from ..module_utils.placeholders import unfilled
+from ..module_utils.plan import Plan, merged
+from ..module_utils.plan.report import Entry, account_entries, plan_entries, states_of, unknown_entry
+from ..module_utils.plan.roles import ROLES
+from ..module_utils.preflight import network_findings, placeholder_findings
+from ..plugin_utils.aws_action import advised
+from ..plugin_utils.plan_action import PlanAction
+from ..plugin_utils.variables import container_variables
+
+CONTAINER = "container"
+# The roles of services have no inputs of their own but what they hand to container.
+ON_HOST = [name for name, role in ROLES.items() if role.on_host and name != CONTAINER]
+OPTIONS: Mapping[str, Any] = {
+    "shared": {"type": "bool", "default": False},
+    "hosts": {"type": "list", "elements": "str", "default": []},
+    "roles": {"type": "list", "elements": "str", "choices": ON_HOST},
+    "services": {"type": "list", "elements": "str", "default": []},
+    "aws": {"type": "dict"},
+}
+# What the containers of hosts are told of AWS.
+OF_CONTAINERS = ("container_images", "db_instance")
+# A network that does not fit is its matter.
+NETWORK = "network"
+
+
+class Bound(NamedTuple):
+    """A role against whose inputs nothing was found."""
+
+    role: str
+    inputs: Mapping[str, Any]
+
+
+class ActionModule(PlanAction):
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        options = self.take(
+            self._task.args,
+            OPTIONS,
+            mutually_exclusive=[("shared", "roles"), ("hosts", "roles")],
+            required_together=[("roles", "aws")],
+        )
+        variables = task_vars or {}
+        if options["roles"] is None:
+            return {**result, "changed": False, **self._aws(options["shared"], options["hosts"], variables)}
+        entries = self._host(options["roles"], options["services"], options["aws"], variables)
+        return {**result, "changed": False, "entries": entries}
+
+    def _aws(self, shared: bool, hosts: Sequence[str], variables: Mapping[str, Any]) -> dict[str, Any]:
+        """What the roles that call AWS would do: those of what the hosts share, and those of each host."""
+        nothing: dict[str, Any] = {"states": {}, "aws": {}}
+        raw = {name: self._raw(name, variables) for name in [*(["localhost"] if shared else []), *hosts]}
+        placeholders = {name for values in raw.values() for name in unfilled(values)}
+        if placeholders:
+            return {"entries": plan_entries("", Plan(placeholder_findings(sorted(placeholders)))), **nothing}
+        own = next(iter(raw.values()), variables)
+        entries, bound = self._bound(
+            {
+                name: hosts if role.each_host else None
+                for name, role in ROLES.items()
+                if not role.on_host and (hosts if role.each_host else shared)
+            },
+            own,
+        )
+        asked = merged(
+            [
+                {"caller": True},
+                *(ROLES[role].reads(inputs) for role, inputs in bound),
+                *self._asked_for_containers(hosts, raw),
+            ]
+        )
+        try:
+            found = self.read_aws(asked)
+        except UnfitNetworkError as error:
+            refused = plan_entries(NETWORK, Plan(network_findings(str(error))))
+            return {"entries": [*entries, *refused, unknown_entry("AWS", "its network does not fit")], **nothing}
+        except (ReadError, AnsibleActionFail) as error:
+            why = advised(error.told() if isinstance(error, ReadError) else str(error))
+            return {"entries": [*entries, unknown_entry("AWS", why)], **nothing}
+        foreign = account_entries(found["caller"], own["aws_account_id"])
+        if foreign:
+            return {"entries": [*entries, *foreign], **nothing}
+        return {
+            "entries": [*entries, *self._decided(bound, found)],
+            "states": states_of(dict(bound).get("instance", {}), found),
+            "aws": {name: found[name] for name in OF_CONTAINERS if name in found},
+        }
+
+    def _raw(self, host: str, variables: Mapping[str, Any]) -> dict[str, Any]:
+        raw = variables["hostvars"].raw_get(host)
+        return {**raw, "hostvars": variables["hostvars"], "groups": variables["groups"]}
+
+    def _asked_for_containers(
+        self, hosts: Iterable[str], raw: Mapping[str, Mapping[str, Any]]
+    ) -> Iterable[Mapping[str, Any]]:
+        """What the containers of hosts need to know of AWS. What is wrong with them is told of hosts that run."""
+        ask = ROLES[CONTAINER].asks
+        for host in hosts:
+            for service in self.resolved(raw[host], "host_services"):
+                inputs, findings = self.inputs_of(CONTAINER, None, self._of_service(service, raw[host]))
+                if ask and not errors(findings):
+                    yield ask(inputs)
+
+    def _of_service(self, service: str, variables: Mapping[str, Any]) -> dict[str, Any]:
+        return container_variables(service, variables, self._loader)
+
+    def _host(
+        self, roles: Sequence[str], services: Sequence[str], aws: Mapping[str, Any], variables: dict[str, Any]
+    ) -> list[Entry]:
+        """What the roles would do that run on the task's host, those of its services among them."""
+        host = variables["inventory_hostname"]
+        entries, bound = self._bound(dict.fromkeys(roles), variables, host)
+        for service in services if aws else []:
+            told, one = self._bound({CONTAINER: None}, self._of_service(service, variables), host)
+            entries, bound = [*entries, *told], [*bound, *one]
+        if services and not aws:
+            entries.append(unknown_entry(f"{host}: {', '.join(services)}", "AWS was not read", host))
+        try:
+            found = self.read_host(merged(ROLES[role].reads(inputs) for role, inputs in bound), variables)
+        except AnsibleActionFail as error:
+            return [*entries, unknown_entry(host, str(error), host)]
+        return [*entries, *self._decided(bound, {**found, "aws": aws}, host)]
+
+    def _bound(
+        self, roles: Mapping[str, Sequence[str] | None], variables: Mapping[str, Any], host: str = ""
+    ) -> tuple[list[Entry], list[Bound]]:
+        """The roles of whose inputs nothing is refused, and what is refused of the others."""
+        entries, bound = [], []
+        for name, hosts in roles.items():
+            inputs, findings = self.inputs_of(name, hosts, variables)
+            if errors(findings):
+                entries += plan_entries(name, Plan(findings), host)
+            else:
+                bound.append(Bound(name, inputs))
+        return entries, bound
+
+    def _decided(self, bound: Iterable[Bound], found: Mapping[str, Any], host: str = "") -> list[Entry]:
+        return [
+            entry for role, inputs in bound for entry in plan_entries(role, ROLES[role].decide(inputs, found), host)
+        ]

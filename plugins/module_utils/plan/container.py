@@ -1,0 +1,489 @@
+# Copyright: academy.deploy contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One container of the application: its image, environment and directories, and how it is run.
+
+What is compared is all that docker_container is given, so that it is called only where it would change something.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from ..application_environment import value_findings
+from ..ecr import registry_host
+from ..environment_file import NAME, environment, render, sha256, wanted_path
+from ..findings import NOT_SHOWN, Finding, Words, errors
+from ..hold import is_brought_up
+from ..host_state import BYTES_PER_MIB, environment_hashes, environment_sha256, outdated_images, sha256_of
+from ..memory import container_findings, running_limits_mib
+from ..placement import THRESHOLD, WATCHDOG_SETTINGS, SharedHost, stop_findings, watchdog_findings
+from . import Change, Difference, Plan, Role, Rule, Values, compare, host
+
+WHY = "guide §6.3"
+# Ansible's names of architectures in Docker's words.
+PLATFORMS = {"aarch64": "linux/arm64", "x86_64": "linux/amd64"}
+PORT = re.compile(
+    r"(?:(?P<address>[0-9.]+|\[[0-9a-fA-F:]+\]):)?(?P<host>\d+):(?P<container>\d+)(?:/(?P<protocol>[a-z]+))?"
+)
+VOLUME = re.compile(r"(?P<source>[^:]+):(?P<target>/[^:]*)(?::(?P<mode>[A-Za-z,]+))?")
+DIRECTORY = "/etc/academy"
+# In memory, so that a full root disk does not silence the worker: whoever writes no heartbeat is powered off.
+RUN_DIRECTORY = "/run/academy"
+# What the database's address is in check mode, in which it may not exist yet.
+NO_ADDRESS = "not-created-yet"
+HEALTH_COMMAND, COMMAND = "health_command_sha256", "command_sha256"
+
+
+# --- the inputs -----------------------------------------------------------------------------------------------------
+
+
+def _form_findings(variable: str, texts: Iterable[str], form: re.Pattern[str], rule: Words) -> list[Finding]:
+    return [
+        Finding(variable, variable, f"'{text}'", rule, Words("Write it in that form.", "그 형식으로 쓰십시오."))
+        for text in texts
+        if not form.fullmatch(text)
+    ]
+
+
+def port_findings(ports: list[str]) -> list[Finding]:
+    rule = "[address:]port:container_port[/protocol]"
+    return _form_findings(
+        "container_published_ports", ports, PORT, Words(f"must be {rule}", f"{rule} 형식이어야 합니다")
+    )
+
+
+def volume_findings(volumes: list[str]) -> list[Finding]:
+    rule = "source:/path[:mode]"
+    return _form_findings("container_volumes", volumes, VOLUME, Words(f"must be {rule}", f"{rule} 형식이어야 합니다"))
+
+
+def environment_findings(settings: Values, secrets: Values) -> list[Finding]:
+    """What readers of the environment's file would understand differently. Never tells a value."""
+    rules = [
+        *(
+            (
+                name,
+                bool(NAME.fullmatch(name)),
+                Words(
+                    "a name has letters, digits and underscores and starts with no digit",
+                    "이름은 영문자, 숫자, 밑줄이고 숫자로 시작하지 않습니다",
+                ),
+                Words("Rename it.", "이름을 바꾸십시오."),
+            )
+            for name in [*settings, *secrets]
+        ),
+        *(
+            (
+                name,
+                name not in settings,
+                Words("stands among the settings and among the secrets", "설정과 비밀값에 모두 있습니다"),
+                Words("Take it out of one of them.", "한쪽에서 빼십시오."),
+            )
+            for name in secrets
+        ),
+    ]
+    return [
+        *(
+            Finding("environment_name", name, NOT_SHOWN, rule, remedy)
+            for name, holds, rule, remedy in rules
+            if not holds
+        ),
+        *(found for name, value in settings.items() for found in value_findings(name, {"required": False}, value)),
+        *(found for name, value in secrets.items() for found in value_findings(name, {"secret": True}, value)),
+    ]
+
+
+# --- what is wanted -------------------------------------------------------------------------------------------------
+
+
+def image_name(inputs: Values) -> str:
+    return f"{inputs['container_repository']}:{inputs['container_image_tag']}"
+
+
+def _repository(inputs: Values) -> str:
+    """As Docker calls it."""
+    return f"{registry_host(inputs['aws_account_id'], inputs['aws_region'])}/{inputs['container_repository']}"
+
+
+def environment_file(name: str) -> str:
+    return f"{DIRECTORY}/{name}.env"
+
+
+def _heartbeat_paths(name: str) -> tuple[str, str]:
+    return f"/etc/tmpfiles.d/{name}.conf", f"{RUN_DIRECTORY}/{name}"
+
+
+def paths(inputs: Values) -> list[dict[str, Any]]:
+    """What the role keeps beside the environment's file, all of it root's. A directory stands before what is in it."""
+    name = inputs["container_name"]
+    at_boot, directory = _heartbeat_paths(name)
+    heartbeat = [
+        # Made at boot before Docker, which would make a directory that the image's user may not write.
+        {"path": at_boot, "kind": "file", "mode": "0644", "content": f"d {directory} 1777 root root -\n"},
+        {"path": RUN_DIRECTORY, "kind": "directory", "mode": "0755"},
+        # The image's user is not ours, so the directory is open to every one.
+        {"path": directory, "kind": "directory", "mode": "1777"},
+    ]
+    return [
+        *(
+            {"path": path, "kind": "absent"}
+            for unwanted in inputs["container_unwanted"]
+            for path in (environment_file(unwanted), *_heartbeat_paths(unwanted))
+        ),
+        {"path": DIRECTORY, "kind": "directory", "mode": "0700"},
+        *(heartbeat if inputs["container_heartbeat"] else []),
+    ]
+
+
+def own_settings(inputs: Values, found: Values) -> dict[str, Any]:
+    """What the role itself adds to the environment."""
+    settings: dict[str, Any] = {}
+    if inputs["container_database_identifier"]:
+        settings["DB_HOST"] = _database_address(found) or NO_ADDRESS
+    if inputs["container_idle_stop_threshold"]:
+        settings[THRESHOLD] = inputs["container_idle_stop_threshold"]
+    if inputs["container_heartbeat"]:
+        settings["WORKER_HEARTBEAT_FILE"] = f"{RUN_DIRECTORY}/heartbeat.json"
+    return settings
+
+
+def _database_address(found: Values) -> str:
+    return str((((found["aws"]["db_instance"] or {}).get("endpoint")) or {}).get("address") or "")
+
+
+def _volumes(inputs: Values) -> list[str]:
+    """As Docker tells them."""
+    given = [VOLUME.fullmatch(text) for text in inputs["container_volumes"]]
+    shared = [f"{_heartbeat_paths(inputs['container_name'])[1]}:{RUN_DIRECTORY}:rw"]
+    return sorted(
+        [
+            *(f"{volume['source']}:{volume['target']}:{volume['mode'] or 'rw'}" for volume in given if volume),
+            *(shared if inputs["container_heartbeat"] else []),
+        ]
+    )
+
+
+def _published_ports(inputs: Values) -> list[str]:
+    given = [PORT.fullmatch(text) for text in inputs["container_published_ports"]]
+    return sorted(
+        f"{(port['address'] or '0.0.0.0').strip('[]')}:{port['host']}:{port['container']}/{port['protocol'] or 'tcp'}"
+        for port in given
+        if port
+    )
+
+
+def _log_options(inputs: Values) -> dict[str, str]:
+    return {
+        "awslogs-region": inputs["aws_region"],
+        "awslogs-group": inputs["container_log_group"],
+        "awslogs-stream": inputs["inventory_hostname"],
+        # CloudWatch out of reach must neither keep the container from starting nor stop it in the middle of its work.
+        "mode": "non-blocking",
+        "max-buffer-size": "4m",
+    }
+
+
+def _wanted(inputs: Values, reference: str, values: Mapping[str, str], now: Values | None) -> dict[str, Any]:
+    """The container, as _comparable tells of one. What is not given is the image's own."""
+    defaults = now["image_defaults"] if now else {"environment": {}, COMMAND: None, HEALTH_COMMAND: None}
+    command, health_command = inputs["container_command"], inputs["container_health_command"]
+    hashes = {**defaults["environment"], **environment_hashes(values)}
+    memory, swap = (inputs[f"container_{kind}_mib"] * BYTES_PER_MIB for kind in ("memory", "swap"))
+    return {
+        "image": reference,
+        COMMAND: sha256_of(command) if command else defaults[COMMAND],
+        HEALTH_COMMAND: sha256_of(["CMD", *health_command]) if health_command else defaults[HEALTH_COMMAND],
+        "environment": {
+            "names": sorted(hashes.keys() - set(now["environment_names"] if now else [])),
+            "sha256": environment_sha256(hashes),
+        },
+        "published_ports": _published_ports(inputs),
+        "volumes": _volumes(inputs),
+        "memory_bytes": memory,
+        "memory_swap_bytes": memory + swap if memory else 0,
+        "log_driver": "awslogs",
+        "log_options_sha256": sha256_of(_log_options(inputs)),
+        "restart_policy": "unless-stopped",
+        "stop_timeout_seconds": inputs["container_stop_timeout_seconds"],
+        "state": "running",
+        # Of a bind mount Docker compares the words alone: with a restart a container gets what lies at them now.
+        "stale_mounts": [],
+    }
+
+
+def _comparable(now: Values, names: Collection[str]) -> dict[str, Any]:
+    """A container beside one that is to have variables of these names, of which only those that differ are told."""
+    environment_now = {
+        "names": [
+            name for name in now["environment_names"] if name not in {*names, *now["image_defaults"]["environment"]}
+        ],
+        "sha256": now["environment_sha256"],
+    }
+    # One that Docker is starting again and again is not made to run by being started.
+    state = "running" if now["status"] == "restarting" else now["status"]
+    return {**now, "environment": environment_now, "state": state}
+
+
+# --- what is asked, and what is refused -----------------------------------------------------------------------------
+
+
+def reads(inputs: Values) -> Values:
+    watched = [WATCHDOG_SETTINGS] if inputs["container_stopping_neighbours"] else []
+    asked = host.reads(paths(inputs), environment_file(inputs["container_name"]), *watched)
+    return {
+        **asked,
+        "contents": [*asked["contents"], *watched],
+        "containers": True,
+        "repositories": [_repository(inputs)],
+    }
+
+
+def asks(inputs: Values) -> Values:
+    identifier = inputs["container_database_identifier"]
+    return {"container_images": [image_name(inputs)], **({"db_instance_identifier": identifier} if identifier else {})}
+
+
+def missing_findings(inputs: Values, found: Values) -> list[Finding]:
+    """What other roles have to make first."""
+    name, identifier, on = (
+        inputs["container_name"],
+        inputs["container_database_identifier"],
+        inputs["inventory_hostname"],
+    )
+    image = image_name(inputs)
+    configure, mounted = "playbooks/configure.yml", {mount["target"] for mount in found["mounts"]}
+    rules = [
+        (
+            image in found["aws"]["container_images"],
+            "release",
+            Words(f"ECR has no image {image}", f"ECR에 이미지 {image}이(가) 없습니다"),
+            Words(
+                "Build and push it (playbooks/images.yml), or name a release that exists (-e release=<tag>).",
+                "빌드하고 푸시하거나(playbooks/images.yml) 있는 릴리스를 지정하십시오(-e release=<tag>).",
+            ),
+        ),
+        (
+            not identifier or bool(_database_address(found)),
+            "container_database_identifier",
+            Words(
+                f"RDS has no instance {identifier} with an endpoint",
+                f"RDS에 엔드포인트가 있는 {identifier}이(가) 없습니다",
+            ),
+            Words(
+                "Create it (playbooks/provision.yml --tags database), or wait until it is available.",
+                "만들거나(playbooks/provision.yml --tags database) 사용할 수 있을 때까지 기다리십시오.",
+            ),
+        ),
+        (
+            found["docker_running"],
+            on,
+            Words("Docker does not run", "Docker가 실행되고 있지 않습니다"),
+            Words(
+                f"Run {configure} --limit {on} --tags docker first.",
+                f"먼저 {configure} --limit {on} --tags docker를 실행하십시오.",
+            ),
+        ),
+        *(
+            (
+                mount["path"] in mounted,
+                mount["path"],
+                Words(
+                    f"{name} keeps its files there, but no disk is mounted on {on}, so they would fill the root disk",
+                    f"{name}이(가) 여기에 파일을 두지만 {on}에 디스크가 마운트되지 않아 루트 디스크가 찹니다",
+                ),
+                Words(
+                    f"Run {configure} --limit {on} --tags {mount['role']} first.",
+                    f"먼저 {configure} --limit {on} --tags {mount['role']}을(를) 실행하십시오.",
+                ),
+            )
+            for mount in inputs["container_required_mounts"]
+        ),
+    ]
+    return [
+        Finding("container_needs", subject, NOT_SHOWN, rule, remedy)
+        for holds, subject, rule, remedy in rules
+        if not holds
+    ]
+
+
+def platform_findings(image: str, platforms: Collection[str], on: str, architecture: str) -> list[Finding]:
+    platform, listed = PLATFORMS.get(architecture, "unknown"), ", ".join(platforms)
+    if platform in platforms:
+        return []
+    return [
+        Finding(
+            "container_platform",
+            "release",
+            NOT_SHOWN,
+            Words(
+                f'{image} is built for {listed}, but {on} is {platform}: it would end in "exec format error"',
+                f'{image}은(는) {listed}용이지만 {on}은(는) {platform}이라서 "exec format error"로 끝납니다',
+            ),
+            Words(
+                f"Set image_platform to {platform} and build it under a new release, or choose another instance_type.",
+                f"image_platform을 {platform}으로 하여 새 릴리스로 빌드하거나 다른 instance_type을 고르십시오.",
+            ),
+        )
+    ]
+
+
+def memory_findings(inputs: Values, found: Values) -> list[Finding]:
+    """What a neighbour is meant to have wins over what it has, because its own role changes it. The unwanted go."""
+    meant = {**dict.fromkeys(inputs["container_unwanted"], 0), **inputs["container_expected_limits_mib"]}
+    return container_findings(
+        inputs["container_name"],
+        inputs["container_memory_mib"],
+        {**running_limits_mib(found["containers"]), **{name: int(limit) for name, limit in meant.items()}},
+        found["memory_total_mib"],
+        inputs["container_host_memory_min_mib"],
+    )
+
+
+def _shared_host(inputs: Values, found: Values) -> SharedHost:
+    neighbours = inputs["container_stopping_neighbours"]
+    run = inputs["container_run_tags"], inputs["container_skip_tags"]
+    return SharedHost(
+        inputs["inventory_hostname"],
+        neighbours,
+        [service for service in neighbours if is_brought_up([service], *run)],
+        found["containers"],
+        _watched(found["paths"].get(WATCHDOG_SETTINGS, {}).get("content", "")),
+    )
+
+
+def _watched(settings: str) -> Collection[str]:
+    try:
+        return frozenset(json.loads(settings)["heartbeat_files"])
+    except (ValueError, TypeError, KeyError):
+        return frozenset()
+
+
+# --- the decision ---------------------------------------------------------------------------------------------------
+
+
+def unwanted_changes(inputs: Values, found: Values) -> list[Change]:
+    """Containers of services that the host no longer has: they would go on working with their old release."""
+    return [
+        Change(name, "remove", (Difference("state", found["containers"][name]["status"], None),), WHY, {"unwanted": {}})
+        for name in inputs["container_unwanted"]
+        if name in found["containers"]
+    ]
+
+
+def environment_changes(name: str, text: str, found: Values) -> list[Change]:
+    """The environment's file, whose content only the task that writes it gets."""
+    path = environment_file(name)
+    before = found["paths"][path].get("sha256")
+
+    def told(difference: Difference) -> Difference:
+        return Difference("sha256", before, sha256(text)) if difference.field == "content" else difference
+
+    return [
+        replace(change, differences=tuple(map(told, change.differences)), apply={"environment": {}})
+        for change in host.path_changes(found, [{**wanted_path(path, text), "secret": True}], WHY)
+    ]
+
+
+def container_changes(inputs: Values, reference: str, values: Mapping[str, str], found: Values) -> list[Change]:
+    name = inputs["container_name"]
+    now = found["containers"].get(name)
+    wanted = _wanted(inputs, reference, values, now)
+
+    def apply(fields: frozenset[str]) -> dict[str, Values]:
+        arguments = {
+            **{key: wanted[key] for key in ("image", "volumes", "memory_bytes", "memory_swap_bytes")},
+            "log_options": _log_options(inputs),
+            "restart": "stale_mounts" in fields,
+            # What is left to the image is not compared there.
+            "recreate": bool({COMMAND, HEALTH_COMMAND} & fields),
+        }
+        return {"containers": arguments, **_awaited(inputs)}
+
+    return compare(name, wanted, _comparable(now, values) if now else None, WHY, apply)
+
+
+def _awaited(inputs: Values) -> dict[str, Values]:
+    return {"answers" if inputs["container_health_url"] else "settling": {}}
+
+
+def health_changes(inputs: Values, found: Values) -> list[Change]:
+    """What a container that runs as it should is waited for: its answer, which only asking tells, or its health."""
+    now = found["containers"][inputs["container_name"]]
+    if now["settled"] and not inputs["container_health_url"]:
+        return []
+    # Where only its answer says how it is, nothing is known to differ.
+    health = () if now["settled"] else (Difference("health", now["health"] or now["status"], "healthy"),)
+    return [Change(inputs["container_name"], "update", health, WHY, _awaited(inputs))]
+
+
+def image_changes(inputs: Values, reference: str, found: Values) -> list[Change]:
+    """The image that is not there yet, unless it is in no registry either, and those that nobody needs any more.
+
+    Its own one before stays for whoever goes back: the root disk has room for a few generations.
+    """
+    gone = {*inputs["container_unwanted"], inputs["container_name"]}
+    others = [container for name, container in found["containers"].items() if name not in gone]
+    pulled = (Difference("image", None, reference),)
+    return [
+        *([] if is_here(inputs, reference, found) else [Change(reference, "create", pulled, WHY, {"pulled": {}})]),
+        *(
+            Change(image, "remove", (Difference("image", image, None),), WHY, {"outdated": {}})
+            for image in outdated_images(found["repositories"][_repository(inputs)], reference, others)
+        ),
+    ]
+
+
+def is_here(inputs: Values, reference: str, found: Values) -> bool:
+    """A digest names one image for ever: what is on the host already need not be asked for."""
+    return any(reference in image["references"] for image in found["repositories"][_repository(inputs)])
+
+
+def decide(inputs: Values, found: Values) -> Plan:
+    name, image = inputs["container_name"], found["aws"]["container_images"].get(image_name(inputs))
+    own, secrets, shared = own_settings(inputs, found), inputs["container_secrets"], _shared_host(inputs, found)
+    settings = {**inputs["container_environment"], **own}
+    on = inputs["inventory_hostname"]
+    refusals = [
+        *environment_findings(settings, secrets),
+        *(platform_findings(image_name(inputs), image["platforms"], on, found["architecture"]) if image else []),
+        *memory_findings(inputs, found),
+        *stop_findings(shared, name, settings),
+    ]
+    missing = [*missing_findings(inputs, found), *watchdog_findings(shared, name)]
+    if errors(refusals):
+        return Plan(refusals, missing=missing)
+    reference = image["reference"] if image else f"{_repository(inputs)}:{inputs['container_image_tag']}"
+    values = environment(settings, secrets)
+    containers = container_changes(inputs, reference, values, found)
+    return Plan(
+        changes=[
+            *unwanted_changes(inputs, found),
+            *host.path_changes(found, paths(inputs), WHY),
+            *environment_changes(name, render(values), found),
+            *image_changes(inputs, reference, found),
+            *containers,
+        ],
+        pending=[] if containers else health_changes(inputs, found),
+        missing=missing,
+        known={
+            "image": reference,
+            "is_here": is_here(inputs, reference, found),
+            "environment_file": environment_file(name),
+            "settings": own,
+        },
+        tag=inputs["container_service"],
+    )
+
+
+ROLE = Role(
+    reads,
+    decide,
+    applies=(*host.APPLIES, "unwanted", "environment", "pulled", "containers", "answers", "settling", "outdated"),
+    rules=(Rule(port_findings, ("container_published_ports",)), Rule(volume_findings, ("container_volumes",))),
+    on_host=True,
+    asks=asks,
+)

@@ -1,0 +1,101 @@
+#!/usr/bin/python
+# Copyright: academy.deploy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: plan_info
+short_description: Tell everything that several roles would change or refuse
+version_added: "0.2.0"
+description:
+  - Asks the decisions of several roles, the same that M(academy.deploy.plan) asks for a single role, by one read of AWS
+    or of a host. Writes nothing, and does not fail for what is refused or cannot be read, but tells of it.
+  - The results of several tasks make one report with M(academy.deploy.plan_report).
+options:
+  shared:
+    description: Whether to compare what the hosts share in AWS. The inputs are those of C(localhost).
+    type: bool
+    default: false
+  hosts:
+    description: The hosts to compare as far as they are in AWS, each by its own variables.
+    type: list
+    elements: str
+    default: []
+  roles:
+    description:
+      - Roles whose outcome lies on hosts. They are compared on the task's host, and nothing else is.
+    type: list
+    elements: str
+    choices: [swap, transcode_volume, docker, watchdog, ai_worker]
+  services:
+    description: The services of the task's host, whose containers are compared with O(roles).
+    type: list
+    elements: str
+    default: []
+  aws:
+    description: RV(aws) of the task that has read AWS. Needed with O(roles).
+    type: dict
+extends_documentation_fragment:
+  - academy.deploy.attributes.info
+  - amazon.aws.common.modules
+  - amazon.aws.region.modules
+  - amazon.aws.boto3
+author:
+  - academy.deploy contributors (@academy)
+seealso:
+  - module: academy.deploy.plan
+  - module: academy.deploy.plan_report
+"""
+
+EXAMPLES = r"""
+- name: Compare what AWS holds with the inventory
+  academy.deploy.plan_info:
+    shared: true
+    hosts: "{{ groups.instances }}"
+  register: plan_of_aws
+
+- name: Compare what lies on the host with the inventory
+  academy.deploy.plan_info:
+    roles: [docker]
+  register: plan_of_host
+"""
+
+RETURN = r"""
+entries:
+  description: What the report is made of, in the order of the roles.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    kind:
+      description: V(differs), V(refused), V(missing), V(expected) or V(unknown).
+      type: str
+    role:
+      description: The role that decides it. Empty where none does.
+      type: str
+      sample: queues
+    host:
+      description: Whose it is. Empty for what hosts share.
+      type: str
+    resource:
+      description: What it is about.
+      type: str
+      sample: academy-video-jobs
+    lines:
+      description: How it is told.
+      type: list
+      elements: str
+      sample: ["~ academy-video-jobs: visibility_timeout_seconds: 30 -> 10800 (guide §3; --tags queues)"]
+states:
+  description: What AWS tells of each of O(hosts) that has an instance.
+  returned: without O(roles)
+  type: dict
+  sample: {"academy-api-1": {"state": "running", "instance_id": "i-0123456789abcdef0", "release": "4f1c2d9",
+    "may_be_stopped": false}}
+aws:
+  description: What the containers of O(hosts) need to know of AWS. Empty where AWS could not be read.
+  returned: without O(roles)
+  type: dict
+"""

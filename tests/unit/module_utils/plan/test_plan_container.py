@@ -1,0 +1,542 @@
+# Copyright: academy.deploy contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whatever was changed by hand on a container leads to what brings it back, and one that is as wanted to nothing.
+
+The container is told as Docker tells of one that docker_container has made, so that nothing it compares is left out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from copy import deepcopy
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from plugins.module_utils.environment_file import environment, render
+from plugins.module_utils.host_state import parse_containers
+from plugins.module_utils.plan import Plan, applied, diff, lines
+from plugins.module_utils.plan.container import ROLE, paths
+
+NOW = datetime(2026, 11, 23, 12, 0, 30, tzinfo=UTC)
+MIB = 1024**2
+REPOSITORY = "123456789012.dkr.ecr.ap-northeast-2.amazonaws.com/academy-api"
+REFERENCE = f"{REPOSITORY}@sha256:new"
+SECRET = "a-secret-of-the-application"
+WATCHDOG = "/etc/academy/watchdog.json"
+ENVIRONMENT = "/etc/academy/academy-api.env"
+
+INPUTS: dict[str, Any] = {
+    "inventory_hostname": "academy-api-1",
+    "aws_account_id": "123456789012",
+    "aws_region": "ap-northeast-2",
+    "container_service": "api",
+    "container_name": "academy-api",
+    "container_repository": "academy-api",
+    "container_image_tag": "1a2b3c4",
+    "container_database_identifier": "academy-db",
+    # The image has the second one too, with the same value.
+    "container_environment": {"DEBUG": False, "LANG": "C.UTF-8", "DB_PORT": 5432},
+    "container_secrets": {"SECRET_KEY": SECRET},
+    "container_command": ["python", "serve.py"],
+    "container_health_command": ["true"],
+    "container_published_ports": ["8000:8000"],
+    "container_volumes": ["/mnt/transcode:/tmp"],
+    "container_required_mounts": [{"path": "/mnt/transcode", "role": "transcode_volume"}],
+    "container_idle_stop_threshold": 0,
+    "container_stopping_neighbours": {},
+    "container_run_tags": ["all"],
+    "container_skip_tags": [],
+    "container_heartbeat": True,
+    "container_memory_mib": 1400,
+    "container_swap_mib": 2048,
+    "container_host_memory_min_mib": 2048,
+    "container_expected_limits_mib": {"academy-api": 1400},
+    "container_unwanted": ["academy-video-worker"],
+    "container_stop_timeout_seconds": 30,
+    "container_log_group": "/academy/academy-api",
+    "container_health_url": "",
+}
+VALUES = environment(
+    {**INPUTS["container_environment"], "DB_HOST": "db.local", "WORKER_HEARTBEAT_FILE": "/run/academy/heartbeat.json"},
+    INPUTS["container_secrets"],
+)
+IMAGE = {"Config": {"Env": ["PATH=/bin", "LANG=C.UTF-8"], "Cmd": ["serve"], "Healthcheck": None}}
+INSPECTED: dict[str, Any] = {
+    "Id": "c1",
+    "Name": "/academy-api",
+    "Image": "sha256:1",
+    "RestartCount": 0,
+    "Config": {
+        "Image": REFERENCE,
+        "Env": [*(f"{name}={value}" for name, value in VALUES.items()), "PATH=/bin"],
+        "Cmd": ["python", "serve.py"],
+        "Healthcheck": {"Test": ["CMD", "true"]},
+        "StopTimeout": 30,
+    },
+    "HostConfig": {
+        "Memory": 1400 * MIB,
+        "MemorySwap": 3448 * MIB,
+        "RestartPolicy": {"Name": "unless-stopped"},
+        "PortBindings": {"8000/tcp": [{"HostIp": "0.0.0.0", "HostPort": "8000"}]},
+        "Binds": ["/run/academy/academy-api:/run/academy:rw", "/mnt/transcode:/tmp:rw"],
+        "LogConfig": {
+            "Type": "awslogs",
+            "Config": {
+                "awslogs-region": "ap-northeast-2",
+                "awslogs-group": "/academy/academy-api",
+                "awslogs-stream": "academy-api-1",
+                "mode": "non-blocking",
+                "max-buffer-size": "4m",
+            },
+        },
+    },
+    "State": {
+        "Status": "running",
+        "Running": True,
+        "ExitCode": 0,
+        "OOMKilled": False,
+        "StartedAt": "2026-11-23T12:00:00.123456789Z",
+        "Pid": 7,
+        "Health": {"Status": "healthy"},
+    },
+    "Mounts": [{"Type": "bind", "Source": "/mnt/transcode", "Destination": "/tmp"}],
+}
+
+
+def as_wanted(want: dict[str, Any]) -> dict[str, Any]:
+    found = {"kind": want["kind"], "owner": "root", "group": "root"}
+    if "mode" in want:
+        found["mode"] = want["mode"]
+    if "content" in want:
+        found["sha256"] = hashlib.sha256(want["content"].encode()).hexdigest()
+    return found
+
+
+def image(name: str, made: int, reference: str) -> dict[str, Any]:
+    return {"id": name, "references": [reference], "created_seconds": made}
+
+
+def state(
+    change: Callable[[dict[str, Any]], object] = lambda _: None,
+    *,
+    identity: Callable[[str], object] = lambda _: 1,
+    **others: Any,
+) -> dict[str, Any]:
+    """What is found where everything is as wanted, but for a change of the container as Docker tells of it."""
+    inspected = deepcopy(INSPECTED)
+    change(inspected)
+    file = {"path": ENVIRONMENT, "kind": "file", "mode": "0600", "content": render(VALUES)}
+    return {
+        "architecture": "aarch64",
+        "memory_total_mib": 1904,
+        "mounts": [{"target": "/mnt/transcode"}],
+        "docker_running": True,
+        "paths": {want["path"]: as_wanted(want) for want in [*paths(INPUTS), file]},
+        "containers": parse_containers([inspected], {"sha256:1": IMAGE}, NOW, identity),
+        "repositories": {REPOSITORY: [image("sha256:1", 9, REFERENCE)]},
+        "aws": {
+            "container_images": {"academy-api:1a2b3c4": {"reference": REFERENCE, "platforms": ["linux/arm64"]}},
+            "db_instance": {"endpoint": {"address": "db.local"}},
+        },
+        **others,
+    }
+
+
+NEW = state(
+    containers={},
+    repositories={REPOSITORY: []},
+    paths={path: {"kind": "absent"} for path in state()["paths"]},
+)
+LINUX = {"kind": "file", "owner": "root", "group": "root", "mode": "0600"}
+
+
+def decided(found: dict[str, Any], **inputs: Any) -> Plan:
+    return ROLE.decide({**INPUTS, **inputs}, found)
+
+
+def needed(plan: Plan) -> dict[str, Any]:
+    """What the tasks get, in short."""
+    assert not [*plan.refusals, *plan.missing]
+    items = applied([*plan.changes, *plan.pending], ROLE.applies)
+    return {name: [item["name"] for item in listed] for name, listed in items.items() if listed}
+
+
+RUN = {"containers": ["academy-api"], "settling": ["academy-api"]}
+
+
+def test_what_is_as_wanted_needs_nothing() -> None:
+    assert needed(decided(state())) == {}
+
+
+def test_a_new_host_gets_everything_and_nothing_is_told_of_a_secret() -> None:
+    plan = decided(NEW)
+    assert needed(plan) == {
+        "directories": ["/etc/academy", "/run/academy", "/run/academy/academy-api"],
+        "files": ["/etc/tmpfiles.d/academy-api.conf"],
+        "environment": [ENVIRONMENT],
+        "pulled": [REFERENCE],
+        **RUN,
+    }
+    told = [diff(change) for change in plan.changes], plan.known, applied(plan.changes, ROLE.applies)
+    assert SECRET in str(VALUES)
+    assert SECRET not in str(told)
+    assert "db.local" in str(plan.known)
+
+
+def config(key: str, value: Any) -> Callable[[dict[str, Any]], object]:
+    return lambda found: found["Config"].update({key: value})
+
+
+def host_config(key: str, value: Any) -> Callable[[dict[str, Any]], object]:
+    return lambda found: found["HostConfig"].update({key: value})
+
+
+def log_config(**options: str) -> Callable[[dict[str, Any]], object]:
+    return lambda found: found["HostConfig"]["LogConfig"]["Config"].update(options)
+
+
+def status(**changes: Any) -> Callable[[dict[str, Any]], object]:
+    return lambda found: found["State"].update(changes)
+
+
+def variable(name: str, value: str | None) -> Callable[[dict[str, Any]], object]:
+    kept = [setting for setting in INSPECTED["Config"]["Env"] if not setting.startswith(f"{name}=")]
+    return config("Env", kept if value is None else [*kept, f"{name}={value}"])
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        pytest.param(config("Image", f"{REPOSITORY}@sha256:old"), "image", id="another image"),
+        pytest.param(config("Cmd", ["sleep", "600"]), "command_sha256", id="command"),
+        pytest.param(config("Cmd", None), "command_sha256", id="the image's command"),
+        pytest.param(config("Healthcheck", None), "health_command_sha256", id="no health check"),
+        pytest.param(config("Healthcheck", {"Test": ["CMD", "false"]}), "health_command_sha256", id="health check"),
+        pytest.param(variable("SECRET_KEY", "another"), "environment", id="value"),
+        pytest.param(variable("SECRET_KEY", None), "environment", id="variable gone"),
+        pytest.param(variable("MORE", "1"), "environment", id="another variable"),
+        pytest.param(variable("PATH", "/other"), "environment", id="another value of the image's"),
+        pytest.param(variable("LANG", "ko_KR"), "environment", id="another value of what the image has too"),
+        pytest.param(config("StopTimeout", None), "stop_timeout_seconds", id="stop timeout"),
+        pytest.param(host_config("Memory", 900 * MIB), "memory_bytes", id="memory"),
+        pytest.param(host_config("Memory", 1400 * MIB + 4096), "memory_bytes", id="a page of memory"),
+        pytest.param(host_config("MemorySwap", 1400 * MIB), "memory_swap_bytes", id="no swap"),
+        pytest.param(host_config("RestartPolicy", {"Name": "no"}), "restart_policy", id="restart policy"),
+        pytest.param(host_config("PortBindings", {}), "published_ports", id="no port"),
+        pytest.param(
+            host_config("PortBindings", {"8000/tcp": [{"HostIp": "127.0.0.1", "HostPort": "8000"}]}),
+            "published_ports",
+            id="at another address",
+        ),
+        pytest.param(host_config("Binds", None), "volumes", id="no volume"),
+        pytest.param(
+            host_config("Binds", [*INSPECTED["HostConfig"]["Binds"], "/:/host:rw"]), "volumes", id="another volume"
+        ),
+        pytest.param(host_config("LogConfig", {"Type": "json-file", "Config": {}}), "log_driver", id="log driver"),
+        pytest.param(log_config(mode="blocking"), "log_options_sha256", id="log option"),
+        pytest.param(log_config(tag="more"), "log_options_sha256", id="another log option"),
+        pytest.param(status(Status="exited", Running=False), "state", id="stopped"),
+        pytest.param(status(Status="created", Running=False), "state", id="never started"),
+        pytest.param(status(Status="paused"), "state", id="paused"),
+    ],
+)
+def test_what_differs_is_brought_back(change: Callable[[dict[str, Any]], object], field: str) -> None:
+    plan = decided(state(change))
+    assert needed(plan) == RUN
+    assert field in [found.field for found in plan.changes[0].differences]
+    item = plan.changes[0].apply["containers"]
+    assert item["recreate"] is (field in {"command_sha256", "health_command_sha256"})
+    assert item["restart"] is False
+
+
+def test_a_stale_mount_is_a_restart() -> None:
+    plan = decided(state(identity=str))
+    assert needed(plan) == RUN
+    assert plan.changes[0].apply["containers"]["restart"] is True
+    assert [found.text for found in plan.changes[0].differences] == ['stale_mounts: ["/tmp"] -> []']
+
+
+@pytest.mark.parametrize("key", ["Cmd", "Healthcheck"])
+def test_a_command_that_is_taken_back_leaves_the_images_own(key: str) -> None:
+    inputs: dict[str, Any] = {"container_command": [], "container_health_command": []}
+    own: dict[str, Any] = {"Cmd": ["serve"], "Healthcheck": None}
+
+    def change(found: dict[str, Any]) -> None:
+        found["Config"].update(own)
+
+    assert needed(decided(state(change), **inputs)) == {}
+    kept = own.pop(key)
+    plan = decided(state(change), **inputs)
+    assert needed(plan) == RUN
+    assert plan.changes[0].apply["containers"]["recreate"] is True
+    own[key] = kept
+
+
+@pytest.mark.parametrize(
+    ("inputs", "wanted"),
+    [
+        ({"container_memory_mib": 0}, {"Memory": 0, "MemorySwap": 0}),
+        (
+            {"container_published_ports": ["127.0.0.1:80:8000/udp", "[::1]:81:8000"]},
+            {
+                "PortBindings": {
+                    "8000/udp": [{"HostIp": "127.0.0.1", "HostPort": "80"}],
+                    "8000/tcp": [{"HostIp": "::1", "HostPort": "81"}],
+                }
+            },
+        ),
+        (
+            {"container_volumes": ["/mnt/transcode:/tmp:ro"]},
+            {"Binds": ["/mnt/transcode:/tmp:ro", "/run/academy/academy-api:/run/academy:rw"]},
+        ),
+    ],
+)
+def test_other_inputs_are_other_settings(inputs: dict[str, Any], wanted: dict[str, Any]) -> None:
+    assert needed(decided(state(), **inputs)) == RUN
+    assert needed(decided(state(lambda found: found["HostConfig"].update(wanted)), **inputs)) == {}
+
+
+def test_variables_are_told_by_name_as_far_as_they_came_or_went() -> None:
+    def change(found: dict[str, Any]) -> None:
+        found["Config"]["Env"] = [
+            "OLD=1",
+            "PATH=/bin",
+            *(f"{name}={VALUES[name]}" for name in VALUES if name != "DEBUG"),
+        ]
+
+    (changed,) = decided(state(change)).changes
+    (found,) = changed.differences
+    assert (found.before["names"], found.after["names"]) == (["OLD"], ["DEBUG"])
+
+
+@pytest.mark.parametrize(
+    ("file", "steps"),
+    [
+        ({"kind": "absent"}, {"environment": [ENVIRONMENT]}),
+        ({**LINUX, "sha256": "0"}, {"environment": [ENVIRONMENT]}),
+        ({**as_wanted({"kind": "file", "content": render(VALUES)}), "mode": "0644"}, {"environment": [ENVIRONMENT]}),
+    ],
+    ids=["deleted", "edited", "open to others"],
+)
+def test_the_file_of_the_environment_is_compared_by_itself(file: dict[str, Any], steps: dict[str, Any]) -> None:
+    found = state()
+    found["paths"][ENVIRONMENT] = file
+    plan = decided(found)
+    assert needed(plan) == steps
+    assert SECRET not in str((diff(plan.changes[0]), plan.changes[0].apply))
+    assert ENVIRONMENT in ROLE.reads(INPUTS)["paths"]
+    assert ENVIRONMENT not in ROLE.reads(INPUTS)["contents"]
+
+
+def test_a_directory_that_was_opened_is_closed() -> None:
+    found = state()
+    found["paths"]["/etc/academy"]["mode"] = "0755"
+    assert needed(decided(found)) == {"directories": ["/etc/academy"]}
+
+
+def test_without_a_heartbeat_nothing_is_shared() -> None:
+    names = [want["path"] for want in paths({**INPUTS, "container_heartbeat": False})]
+    assert not [name for name in names if "academy-api" in name]
+    plan = decided(state(), container_heartbeat=False)
+    assert {"volumes", "environment"} == {found.field for found in plan.changes[-1].differences}
+
+
+@pytest.mark.parametrize(
+    ("change", "steps"),
+    [
+        (status(), {}),
+        (status(Health={"Status": "unhealthy"}), {"settling": ["academy-api"]}),
+        (status(Health=None, StartedAt="2026-11-23T12:00:25.1Z"), {"settling": ["academy-api"]}),
+        (status(Status="restarting"), {"settling": ["academy-api"]}),
+    ],
+    ids=["healthy", "unhealthy", "just started", "starting again and again"],
+)
+def test_a_container_that_is_not_healthy_is_waited_for(
+    change: Callable[[dict[str, Any]], object], steps: dict[str, Any]
+) -> None:
+    plan = decided(state(change))
+    assert needed(plan) == steps
+    assert plan.changes == []
+
+
+def test_one_with_a_url_is_asked_each_time_and_only_asked() -> None:
+    plan = decided(state(status(Health={"Status": "starting"})), container_health_url="http://localhost")
+    assert needed(plan) == {"answers": ["academy-api"]}
+    assert plan.changes == []
+    plan = decided(state(status(Status="exited", Running=False)), container_health_url="http://localhost")
+    assert needed(plan) == {"containers": ["academy-api"], "answers": ["academy-api"]}
+
+
+def test_what_the_host_no_longer_runs_goes_with_all_that_is_left_of_it() -> None:
+    found = state()
+    own = found["containers"]["academy-api"]
+    # It counts no more in the memory of the host.
+    found["containers"] |= {"academy-video-worker": own, "other": {**own, "memory_bytes": 0}}
+    for path in ("/etc/academy/academy-video-worker.env", "/run/academy/academy-video-worker"):
+        found["paths"][path] = {**LINUX, "sha256": "0"}
+    plan = decided(found)
+    assert needed(plan) == {
+        "unwanted": ["academy-video-worker"],
+        "absent": ["/etc/academy/academy-video-worker.env", "/run/academy/academy-video-worker"],
+    }
+    assert lines(plan.changes, plan.tag)[0] == "- academy-video-worker: remove (guide §6.3; --tags api)"
+
+
+def test_images_that_nobody_needs_are_removed() -> None:
+    found = state()
+    found["repositories"][REPOSITORY] += [image(f"sha256:{made}", made, f"old@{made}") for made in (7, 6, 5)]
+    found["containers"]["other"] = {**found["containers"]["academy-api"], "memory_bytes": 0, "image_id": "sha256:6"}
+    assert needed(decided(found)) == {"outdated": ["sha256:5"]}
+
+
+def test_an_image_that_is_not_there_is_pulled_and_in_check_mode_preparations_wait_for_it() -> None:
+    found = state(repositories={REPOSITORY: [image("sha256:0", 1, f"{REPOSITORY}@sha256:old")]})
+    plan = decided(found)
+    assert needed(plan) == {"pulled": [REFERENCE]}
+    assert (plan.known["is_here"], decided(state()).known["is_here"]) == (False, True)
+
+
+SHARED: dict[str, Any] = {
+    "container_stopping_neighbours": {"video_worker": "academy-video-worker"},
+    "container_unwanted": [],
+}
+
+
+def shared_host(*known: str, names: tuple[str, ...] = ()) -> dict[str, Any]:
+    found = state()
+    found["paths"][WATCHDOG] = {"kind": "file", "content": json.dumps({"heartbeat_files": dict.fromkeys(known)})}
+    found["containers"]["academy-video-worker"] = {
+        **found["containers"]["academy-api"],
+        "memory_bytes": 0,
+        "environment_names": [*names],
+    }
+    return found
+
+
+BOTH = ("academy-api", "academy-video-worker")
+
+
+@pytest.mark.parametrize(
+    ("found", "inputs", "refused", "missing"),
+    [
+        pytest.param(shared_host(*BOTH), SHARED, [], [], id="known to the watchdog"),
+        pytest.param(
+            shared_host("academy-api"), SHARED, [], ["does not name academy-video-worker, so nobody"], id="unknown"
+        ),
+        pytest.param(
+            shared_host(*BOTH, names=("EC2_IDLE_STOP_THRESHOLD",)),
+            {**SHARED, "container_run_tags": ["api"]},
+            ["academy-video-worker has EC2_IDLE_STOP_THRESHOLD from before academy-api came"],
+            [],
+            id="a neighbour from before",
+        ),
+        pytest.param(
+            shared_host(*BOTH, names=("EC2_IDLE_STOP_THRESHOLD",)), SHARED, [], [], id="whom this run brings up too"
+        ),
+        pytest.param(
+            shared_host(*BOTH, names=("EC2_IDLE_STOP_THRESHOLD",)),
+            {**SHARED, "container_skip_tags": ["video_worker"]},
+            ["would stop the host"],
+            [],
+            id="whom this run leaves out",
+        ),
+        pytest.param(
+            shared_host(*BOTH), {**SHARED, "container_idle_stop_threshold": 5}, ["among its settings"], [], id="itself"
+        ),
+        pytest.param(
+            state(architecture="x86_64"),
+            {},
+            ['is built for linux/arm64, but academy-api-1 is linux/amd64: it would end in "exec format error"'],
+            [],
+            id="another processor",
+        ),
+        pytest.param(
+            state(memory_total_mib=900),
+            {},
+            [
+                "container_host_memory_min_mib: academy-api needs an instance with 2048 MiB",
+                "container_memory_mib: the memory limits on this host (academy-api 1400 MiB) exceed 500 MiB",
+            ],
+            [],
+            id="memory",
+        ),
+        pytest.param(
+            state(),
+            {
+                "container_environment": {"QUOTED": "it's", "1A": "1", "B": "b"},
+                "container_secrets": {"A": "", "B": "b"},
+            },
+            [
+                "1A: a name has letters",
+                "B: stands among the settings and among the secrets",
+                "QUOTED: contains '",
+                "A: is an empty secret",
+            ],
+            [],
+            id="environment",
+        ),
+        pytest.param(
+            state(
+                aws={"container_images": {}, "db_instance": None},
+                mounts=[],
+                docker_running=False,
+                containers={},
+                repositories={REPOSITORY: []},
+            ),
+            {},
+            [],
+            [
+                "release: ECR has no image academy-api:1a2b3c4. Build and push it",
+                "RDS has no instance academy-db with an endpoint",
+                "academy-api-1: Docker does not run. Run playbooks/configure.yml --limit academy-api-1 --tags docker",
+                "/mnt/transcode: academy-api keeps its files there, but no disk is mounted on academy-api-1",
+            ],
+            id="what other roles make",
+        ),
+    ],
+)
+def test_what_is_refused(found: dict[str, Any], inputs: dict[str, Any], refused: list[str], missing: list[str]) -> None:
+    plan = decided(found, **inputs)
+    for findings, says in ((plan.refusals, refused), (plan.missing, missing)):
+        assert len(findings) == len(says)
+        for finding, expected in zip(findings, says, strict=True):
+            assert expected in finding.text_en
+            assert SECRET not in finding.text_en + finding.text_ko
+
+
+def test_in_check_mode_all_is_told_of_a_host_that_has_nothing_yet() -> None:
+    found = {**NEW, "docker_running": False, "aws": {"container_images": {}, "db_instance": None}}
+    plan = decided(found)
+    assert f"+ {REPOSITORY}:1a2b3c4: create (guide §6.3; --tags api)" in lines(plan.changes, plan.tag)
+    assert plan.known["settings"]["DB_HOST"] == "not-created-yet"
+
+
+@pytest.mark.parametrize(
+    ("inputs", "subjects"),
+    [
+        ({}, []),
+        ({"container_published_ports": ["8000"]}, ["container_published_ports"]),
+        ({"container_published_ports": ["1-2:1-2", "localhost:1:1", "::1:1:1"]}, ["container_published_ports"] * 3),
+        ({"container_volumes": ["/data", "/a:b"]}, ["container_volumes"] * 2),
+    ],
+)
+def test_ports_and_volumes_have_one_form(inputs: dict[str, Any], subjects: list[str]) -> None:
+    assert [finding.subject for finding in ROLE.findings({**INPUTS, **inputs})] == subjects
+
+
+def test_what_is_read() -> None:
+    asked = ROLE.reads({**INPUTS, **SHARED})
+    assert asked["containers"] is True
+    assert asked["repositories"] == [REPOSITORY]
+    assert WATCHDOG in asked["paths"]
+    assert WATCHDOG in asked["contents"]
+    assert ROLE.asks is not None
+    assert ROLE.asks(INPUTS) == {
+        "container_images": ["academy-api:1a2b3c4"],
+        "db_instance_identifier": "academy-db",
+    }
+    assert ROLE.asks({**INPUTS, "container_database_identifier": ""}) == {"container_images": ["academy-api:1a2b3c4"]}
