@@ -347,7 +347,7 @@ def test_sqs_gives_no_name_out_at_once(account: Account) -> None:
     with support.background_playbook(*arguments, name="provision-waits") as run:
         run.wait_for_line(support.task("Ask AWS whose credentials these are"), MOMENT_TIMEOUT_SECONDS)
         sqs.delete_queue(QueueUrl=queue_url(account, JOBS))
-        waiting = r"^FAILED - RETRYING: \[localhost\]: Make or mend .* and wait for names that were deleted"
+        waiting = r"^FAILED - RETRYING: \[localhost\]: Create or update the queues"
         run.wait_for_line(waiting, MOMENT_TIMEOUT_SECONDS)
         run.finish().expect()
     assert queue_url(account, JOBS)
