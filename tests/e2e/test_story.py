@@ -49,6 +49,7 @@ CANARY = f"canary{secrets.token_hex(16)}"
 CANARY_FILE = support.ROOT / "build" / "canary.json"
 ROW = "written before the stop"
 TOKEN_FILE = SECRETS_DIR / "worker_token"
+PLAN_OUTPUT = support.ROOT / "build" / "plan.json"
 ENVIRONMENT_FILE = f"/etc/academy/{CONTAINER}.env"
 
 
@@ -100,6 +101,44 @@ def test_second_run_changes_nothing_and_never_leaves_this_machine() -> None:
     assert support.calls()["sts.GetCallerIdentity"] == asked + 1
     warnings = [line for line in second.output.splitlines() if "WARNING]" in line]
     assert [line for line in warnings if not any(known in line for known in FOREIGN_WARNINGS)] == []
+
+
+def plan(name: str, status: int) -> dict[str, Any]:
+    """What playbooks/plan.yml reports of the default inventory, which ends with that exit status."""
+    run = support.playbook("playbooks/plan.yml", name=name).expect(status)
+    assert set(run.changed().values()) == {0}
+    report: dict[str, Any] = json.loads(PLAN_OUTPUT.read_text(encoding="utf-8"))
+    return report
+
+
+def test_the_plan_of_what_is_as_it_should_be_is_clean() -> None:
+    report = plan("plan-clean", 0)
+    assert report["status"] == "clean"
+    assert report["compared_hosts"] == [API_HOST, MESSAGING_HOST]
+    # They are judged by what AWS tells.
+    assert {entry["host"] for entry in report["expected"] if entry["host"]} == set(SLEEPERS)
+
+
+def test_the_plan_tells_what_others_changed_on_hosts_and_their_roles_repair_it() -> None:
+    api, messaging = (support.instance(name)["instance_id"] for name in (API_HOST, MESSAGING_HOST))
+    for host, command in (
+        (api, "echo >> /etc/docker/daemon.json"),
+        (api, f"swapoff /var/swap/{API_HOST}"),
+        (messaging, f"docker stop {MESSAGING_CONTAINER}"),
+    ):
+        assert support.on_host(host, "sh", "-c", command).returncode == 0
+    report = plan("plan-drift", 2)
+    lines = [line for entry in report["differences"] for line in entry["lines"]]
+    told = {
+        f"~ {API_HOST}: /var/swap/{API_HOST}: on: false -> true (guide §8.1; --tags swap)",
+        f"~ {API_HOST}: /etc/docker/daemon.json: content: 9 lines -> 8 lines (guide §6.3; --tags docker)",
+        f"~ {API_HOST}: docker.service: configuration: older -> /etc/docker/daemon.json (guide §6.3; --tags docker)",
+        f"~ {MESSAGING_HOST}: {MESSAGING_CONTAINER}: state: exited -> running (guide §6.3; --tags messaging_worker)",
+    }
+    assert set(lines) == told
+    tags = "swap,docker,messaging_worker"
+    support.playbook("playbooks/configure.yml", "--tags", tags, name="plan-repair").expect()
+    assert plan("plan-repaired", 0)["status"] == "clean"
 
 
 # From here on another deployment comes and goes beside this one, so no test that follows counts everybody's calls.

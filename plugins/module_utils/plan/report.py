@@ -129,7 +129,8 @@ def _change_entry(kind: Kind, role: str, host: str, change: Change) -> Entry:
 def _pending_entry(role: str, host: str, change: Change) -> Entry:
     """What was begun and is not done yet, which is not what it should be, and nothing to do either."""
     entry = _change_entry("unknown", role, host, change)
-    return {**entry, "lines": [f"? {host + ': ' if host else ''}{change.title}: {change.reason}: not done yet"]}
+    what = "being created" if change.verb == "create" else f"{change.reason}, which is not done yet"
+    return {**entry, "lines": [f"? {host + ': ' if host else ''}{change.title}: {what}"]}
 
 
 def _expected_line(change: Change) -> str:

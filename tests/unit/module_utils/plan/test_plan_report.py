@@ -92,8 +92,8 @@ def told(*entries: Entry) -> dict[str, Any]:
             [
                 "",
                 "Could not be compared:",
-                "? queue: missing: not done yet",
-                "? queue: size: 1 -> 2; color: red -> blue: not done yet",
+                "? queue: being created",
+                "? queue: size: 1 -> 2; color: red -> blue, which is not done yet",
                 "",
                 "unknown: 2 not compared",
             ],
