@@ -124,7 +124,7 @@ MOMENTS = (
     Moment("while hosts boot", support.task("Wait until the host answers on SSH")),
     Moment("inside mkswap", host=API_HOST, program="mkswap", playbook=(LAST_PART,)),
     Moment("inside mkfs", host=VIDEO_HOST, program="mkfs.xfs", playbook=(LAST_PART,)),
-    Moment("before the mount", support.task("mount | Mount it now and at every boot"), playbook=(LAST_PART,)),
+    Moment("before the mount", support.task("mount | Mount the disk now and at every boot"), playbook=(LAST_PART,)),
     Moment("inside dnf", support.task("host_configuration : Install packages"), 4, playbook=(LAST_PART,)),
     Moment(
         "while Docker starts", support.task("host_configuration : Start and enable units"), 0.5, playbook=(LAST_PART,)
@@ -135,7 +135,7 @@ MOMENTS = (
         is_so="test -e /etc/systemd/system/academy-watchdog.timer && ! systemctl is-active academy-watchdog.timer",
         playbook=(LAST_PART,),
     ),
-    Moment("inside docker pull", support.task("Pull its image by digest"), 1, playbook=(LAST_PART,)),
+    Moment("inside docker pull", support.task("host | Pull the image by digest"), 1, playbook=(LAST_PART,)),
     Moment(
         "inside the migration",
         support.task("prepare | Do it with the new image, before it takes over"),

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -97,3 +98,16 @@ def places(hosts: str, condition: str) -> set[str]:
         return named
     # Only these stop themselves.
     return {"video_worker", "ai_worker"} if condition == "instance_may_be_stopped" else {hosts.partition(":")[0]}
+
+
+def test_the_tasks_and_plays_that_other_tests_wait_for_have_these_names() -> None:
+    """A test that waits for a line that never comes fails only after minutes."""
+    tests = [file.read_text(encoding="utf-8") for file in (PLAYBOOKS.parent / "tests").rglob("*.py")]
+    places = [*PLAYBOOKS.rglob("*.yml"), *(PLAYBOOKS.parent / "roles").rglob("tasks/*.yml")]
+    named = re.findall(r"^\s*- name: (.+)$", "\n".join(file.read_text(encoding="utf-8") for file in places), re.M)
+    waited = [name for text in tests for name in re.findall(r'support\.task\("(?:\w+ : )?([^"]+)"\)', text)]
+    plays = [name for text in tests for name in re.findall(r'r"\^PLAY \\\[([^"\\]+)', text)]
+    assert len(waited) > 10
+    assert len(plays) > 1
+    assert [name for name in waited if not any(known.endswith(name) for known in named)] == []
+    assert [name for name in plays if not any(known.startswith(name) for known in named)] == []
