@@ -175,12 +175,12 @@ def test_a_finished_file_system_of_ours_that_lost_its_head_is_not_taken_for_an_u
                 contents=(
                     Found(1048576),
                     Found(134217728, "an ext backup superblock", "e2fsck -n -b 32768 -B 4096 {path}"),
-                    Found(4294967296),
+                    Found(4294967296, blocks=2),
                 ),
             ),
             PLACE,
             "it holds an ext backup superblock at byte 134217728, data at byte 1048576 (without a signature; of the "
-            "blocks that were read 3 are not zeros); only a disk that holds nothing is formatted, and only a single "
+            "blocks that were read 4 are not zeros); only a disk that holds nothing is formatted, and only a single "
             "XFS file system is mounted. Look further (e2fsck -n -b 32768 -B 4096 /dev/nvme1n1; "
             "hexdump -C -s 1048576 -n 512 /dev/nvme1n1). Save what is on it; if it may be lost, make the file system "
             "yourself (wipefs --all /dev/nvme1n1 && mkfs.xfs /dev/nvme1n1) and run again",
