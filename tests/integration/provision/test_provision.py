@@ -170,6 +170,15 @@ def test_the_plan_of_an_empty_account_creates_all_and_refuses_nothing(planned: d
     assert [planned[name] for name in ("refused", "expected", "unknown", "compared_hosts")] == [[]] * 4
 
 
+def test_credentials_that_aws_does_not_take_are_no_difference_and_no_pass(account: Account) -> None:
+    keys = ("-e", "aws_access_key=AKIAEXPIREDEXPIRED00", "-e", "aws_secret_key=a-key-that-nobody-knows")
+    report = account.plan("expired", *keys, status=2)
+    assert (report["status"], report["differences"], report["refused"]) == ("unknown", [], [])
+    (entry,) = report["unknown"]
+    assert entry["resource"] == "AWS"
+    assert "InvalidClientTokenId" in entry["lines"][0]
+
+
 @pytest.mark.parametrize("role", KINDS)
 def test_a_role_creates_what_it_owns_once(account: Account, role: str) -> None:
     assert changed_by(account.provision(f"create-{role}", "--tags", role)) == whose(role)
