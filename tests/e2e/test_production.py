@@ -138,7 +138,7 @@ MOMENTS = (
     Moment("inside docker pull", support.task("host | Pull the image by digest"), 1, playbook=(LAST_PART,)),
     Moment(
         "inside the migration",
-        support.task("prepare | Do it with the new image, before it takes over"),
+        support.task("prepare | Run the preparation with the new image, before the container takes over"),
         host=API_HOST,
         is_so="docker top academy-api-once | grep --quiet -- --no-input",
         playbook=(LAST_PART,),
