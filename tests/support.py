@@ -259,7 +259,7 @@ def wait_until(condition: Callable[[], bool], what: str, timeout_seconds: int = 
     deadline = time.monotonic() + timeout_seconds
     while not condition():
         assert time.monotonic() < deadline, f"not within {timeout_seconds} s: {what}"
-        time.sleep(0.5)
+        time.sleep(0.2)
 
 
 def stdout_of(*command: str) -> Iterator[bytes]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from localcloud.schedules import Agenda, Schedules, interval_seconds, may_invoke, scheduled_event
+from tests.support import wait_until
 from tests.unit.localcloud.test_functions import Cloud, cloud  # noqa: F401 (the fixture)
 
 RULE = "arn:aws:events:ap-northeast-2:123456789012:rule/every-minute"
@@ -130,31 +131,24 @@ def invocations(cloud: Cloud) -> list[Any]:  # noqa: F811
     return [json.loads(line.removeprefix("event ")) for line in cloud.log() if line.startswith("event ")]
 
 
-def wait_until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not holds():
-        assert time.monotonic() < deadline, "not within 20 s"
-        time.sleep(0.05)
-
-
 def test_an_enabled_rule_invokes_its_function_again_and_again(cloud: Cloud) -> None:  # noqa: F811
     make_rule(cloud)
     with schedules(cloud):
-        wait_until(lambda: len(invocations(cloud)) >= 3)
+        wait_until(lambda: len(invocations(cloud)) >= 3, "three invocations")
         cloud.client("events").disable_rule(Name="every-minute")
         time.sleep(1.5)
         seen = len(invocations(cloud))
         time.sleep(1.5)
         assert len(invocations(cloud)) == seen
         cloud.client("events").enable_rule(Name="every-minute")
-        wait_until(lambda: len(invocations(cloud)) > seen)
+        wait_until(lambda: len(invocations(cloud)) > seen, "another invocation")
     assert invocations(cloud)[0]["resources"] == [RULE]
 
 
 def test_a_target_s_own_input_is_the_event(cloud: Cloud) -> None:  # noqa: F811
     make_rule(cloud, Input='{"hello": "world"}')
     with schedules(cloud):
-        wait_until(lambda: invocations(cloud) != [])
+        wait_until(lambda: invocations(cloud) != [], "an invocation")
     assert invocations(cloud)[0] == {"hello": "world"}
 
 
@@ -164,7 +158,7 @@ def test_a_rule_without_permission_is_refused_and_that_is_logged(
 ) -> None:
     make_rule(cloud, allowed=False)
     with caplog.at_level(logging.WARNING), schedules(cloud):
-        wait_until(lambda: f"{RULE} may not invoke tried" in caplog.text)
+        wait_until(lambda: f"{RULE} may not invoke tried" in caplog.text, "the log says so")
     assert cloud.log() == []
 
 
@@ -175,11 +169,11 @@ def test_a_rule_whose_function_is_gone_goes_on(
     make_rule(cloud)
     code = "def handler(event, context): raise ValueError('on purpose')"
     with caplog.at_level(logging.WARNING), schedules(cloud):
-        wait_until(lambda: invocations(cloud) != [])
+        wait_until(lambda: invocations(cloud) != [], "an invocation")
         cloud.client("lambda").delete_function(FunctionName="tried")
-        wait_until(lambda: "may not invoke tried" in caplog.text)
+        wait_until(lambda: "may not invoke tried" in caplog.text, "the log says so")
         cloud.create(code)
         cloud.client("lambda").add_permission(
             FunctionName="tried", StatementId="x", Action="lambda:InvokeFunction", Principal="events.amazonaws.com"
         )
-        wait_until(lambda: "on purpose" in caplog.text)
+        wait_until(lambda: "on purpose" in caplog.text, "the log says so")
