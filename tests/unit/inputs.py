@@ -17,10 +17,9 @@ from ansible.vars.hostvars import HostVars
 from ansible.vars.manager import VariableManager
 
 from plugins.action.preflight import subjects
-from plugins.filter.identity import identity_kinds
 from plugins.module_utils.findings import Finding
 from plugins.module_utils.preflight import Subject, judge
-from plugins.plugin_utils.variables import Variables, table_rows
+from plugins.plugin_utils.variables import table_rows
 from tests import support
 
 ROLES = yaml.safe_load((support.ROOT / "roles/preflight/vars/main.yml").read_text(encoding="utf-8"))[
@@ -44,15 +43,9 @@ def collected() -> tuple[Subject, dict[str, Subject], dict[str, Any], dict[str, 
     variables |= {
         "release": "1a2b3c4",
         "database_password": PASSWORD,
-        "starter_workers": {},
         "ansible_check_mode": True,
     }
-    services = Variables(variables, "localhost", loader).take(["services"]).values["services"]
-    variables["identity_kinds"] = identity_kinds(services, inventory.get_groups_dict(), hostvars)
-    raw = {
-        host: {**hostvars.raw_get(host), "host_memory_limits_mib": {}, "placement_environments": {}}
-        for host in inventory.get_groups_dict()["instances"]
-    }
+    raw = {host: hostvars.raw_get(host) for host in inventory.get_groups_dict()["instances"]}
     control, hosts = subjects(ROLES, variables, raw, loader)
     rows, values = table_rows(variables["application_variables"], variables, loader)
     return control, hosts, rows, values.values
