@@ -115,10 +115,12 @@ class ActionModule(AwsAction):
         control, hosts = subjects(options["roles"], variables, raw_hosts, self._loader)
         placeholders = {name for raw in (variables, *raw_hosts.values()) for name in unfilled(raw)}
         findings, values, complete = judge(control, hosts, placeholders)
-        services = values.get("services", {})
+        # Of rows that cannot be resolved the names are known all the same, to which the application's table refers.
+        named = variables.get("services", ())
+        services = values.get("services", dict.fromkeys(named if isinstance(named, Mapping) else ()))
         groups = {group for raw in raw_hosts.values() for group in raw["group_names"]}
         findings += role_findings(services, ALL_ROLES)
-        findings += self._environment(variables, services, hosts)
+        findings += self._environment(variables, services, hosts) if services else []
         findings += self._public_keys(hosts, raw_hosts)
         sources = [] if "images_source_dir" in placeholders else self._sources(values)
         # What cannot be resolved is a finding like any other, which it would not be in the play's module_defaults.

@@ -382,9 +382,8 @@ def with_services(subject: Subject, services: dict[str, Any]) -> Subject:
 
 
 def test_every_role_is_judged() -> None:
-    on_hosts = {
-        role for _, host in collected()[1].items() for role in roles_of_host(SERVICES, host.groups, host.values)
-    }
+    hosts = collected()[1].values()
+    on_hosts = {role for host in hosts for role in roles_of_host(SERVICES, host.groups, host.values)}
     named = {role for roles in ROLES.values() for role in roles} | on_hosts | {"worker"}
     # Given values by others or by AWS, this one itself, or the one that asks for itself: the last.
     others = {"container", "hold", "host_configuration", "preflight", "reachability", "teardown"}

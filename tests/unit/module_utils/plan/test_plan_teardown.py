@@ -83,7 +83,7 @@ def test_what_an_interrupted_run_leaves_without_tags_is_known_by_name() -> None:
         "untagged": {
             "queues": ["jobs", "jobs-dlq"],
             "repositories": ["images"],
-            "log_groups": ["/academy/api"],
+            "log_groups": ["/academy/api", "/academy/starter"],
             "topics": ["academy-alarms"],
             "rules": ["academy-starter"],
             "functions": ["academy-starter"],

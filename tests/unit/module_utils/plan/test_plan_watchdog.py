@@ -152,5 +152,6 @@ def test_what_makes_no_sense_is_refused(changes: dict[str, Any], says: list[str]
 
 def test_a_host_that_nothing_stops_is_refused() -> None:
     plan = ROLE.decide({**INPUTS, "group_names": ["api"]}, STATE)
-    assert [finding.text_en for finding in plan.refusals][0].startswith("services: no service of this host stops it")
+    (finding,) = plan.refusals
+    assert finding.text_en.startswith("services: no service of this host stops it")
     assert plan.changes == ()
