@@ -8,6 +8,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -29,13 +30,18 @@ ROLES = yaml.safe_load((support.ROOT / "roles/preflight/vars/main.yml").read_tex
 PASSWORD = "AcaDmY.x~y-z_12"
 
 
-@cache
 def collected() -> tuple[Subject, dict[str, Subject], dict[str, Any], dict[str, Any]]:
     """The control node, the hosts, and the application's table: rows and values."""
+    return collected_of(support.ROOT / "inventories/local/hosts.yml")
+
+
+@cache
+def collected_of(hosts_file: Path) -> tuple[Subject, dict[str, Subject], dict[str, Any], dict[str, Any]]:
+    """The same of another inventory."""
     os.environ.pop("ANSIBLE_INVENTORY", None)
     loader = DataLoader()
     loader.set_basedir(str(support.ROOT))
-    inventory = InventoryManager(loader, sources=[str(support.ROOT / "inventories/local/hosts.yml")])
+    inventory = InventoryManager(loader, sources=[str(hosts_file)])
     manager = VariableManager(loader, inventory)
     hostvars = HostVars(inventory, manager, loader)
     variables = {**manager.get_vars(host=inventory.get_host("localhost")), "hostvars": hostvars}
