@@ -25,6 +25,7 @@ from botocore.exceptions import ClientError
 from localcloud import demo, settings
 from localcloud.grants import EXERCISE_MARK
 from plugins.module_utils.plan.identity import wanted_roles
+from plugins.module_utils.services import kinds_of_hosts
 from tests import support
 
 KINDS = ("api", "messaging-worker", "video-worker", "ai-worker")
@@ -121,11 +122,9 @@ def starter_policy() -> Policy:
 @cache
 def all_policies() -> dict[str, Policy]:
     """The policies as the identity role writes them from the local inventory."""
-    names = (
-        "identity_kinds", "identity_starter_log_group", "deployment_name", "deployment_tags", "aws_region",
-        "aws_account_id",
-    )  # fmt: skip
-    shown = f"dict({', '.join(f'{name}={name}' for name in names)})"
+    names = ("services", "starter_log_group", "deployment_name", "deployment_tags", "aws_region", "aws_account_id")
+    kinds = "kinds=dict(groups.instances | zip(groups.instances | map('extract', hostvars, 'instance_kind')))"
+    shown = f"dict({', '.join(f'{name}={name}' for name in names)}, groups=groups, {kinds})"
     done = subprocess.run(
         [
             Path(sys.executable).with_name("ansible"), "academy-api-1", "-i", "inventories/local/hosts.yml",
@@ -139,9 +138,10 @@ def all_policies() -> dict[str, Policy]:
     )  # fmt: skip
     inputs = json.loads(json.loads(done.stdout.partition("=>")[2])["msg"])
     roles = wanted_roles(inputs)
+    of_hosts = kinds_of_hosts(inputs["services"], inputs["groups"], inputs["kinds"])
     return {
         kind: Policy(role.name, role.policy, role.document)
-        for kind, role in zip([*inputs["identity_kinds"], STARTER], roles, strict=True)
+        for kind, role in zip([*of_hosts, STARTER], roles, strict=True)
     }
 
 

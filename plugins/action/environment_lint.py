@@ -48,11 +48,11 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 "overwrite": {"type": "list", "elements": "str", "default": []},
             }
         )
-        table = variables.get(TABLE)
+        table, services = variables.get(TABLE), [*(variables.get("services") or ())]
         if not isinstance(table, Mapping):
-            raise AnsibleActionFail("\n".join(report(table_findings(table))))
+            raise AnsibleActionFail("\n".join(report(table_findings(table, services))))
         rows, resolved = table_rows(table, variables, self._loader)
-        malformed = table_findings(rows)
+        malformed = table_findings(rows, services)
         if malformed:
             raise AnsibleActionFail("\n".join(report(malformed)))
         values, findings = lint(self._read(arguments["path"]), rows, filled(resolved.values))

@@ -17,18 +17,15 @@ from ..module_utils.plan import Plan, merged
 from ..module_utils.plan.report import Entry, account_entries, plan_entries, states_of, unknown_entry
 from ..module_utils.plan.roles import ROLES
 from ..module_utils.preflight import network_findings, placeholder_findings
+from ..module_utils.services import on_host, roles_of_host
 from ..plugin_utils.aws_action import advised
 from ..plugin_utils.plan_action import PlanAction
 from ..plugin_utils.variables import container_variables
 
 CONTAINER = "container"
-# The roles of services have no inputs of their own but what they hand to container.
-ON_HOST = [name for name, role in ROLES.items() if role.on_host and name != CONTAINER]
 OPTIONS: Mapping[str, Any] = {
     "shared": {"type": "bool", "default": False},
     "hosts": {"type": "list", "elements": "str", "default": []},
-    "roles": {"type": "list", "elements": "str", "choices": ON_HOST},
-    "services": {"type": "list", "elements": "str", "default": []},
     "aws": {"type": "dict"},
 }
 # What the containers of hosts are told of AWS.
@@ -50,14 +47,12 @@ class ActionModule(PlanAction):
         options = self.take(
             self._task.args,
             OPTIONS,
-            mutually_exclusive=[("shared", "roles"), ("hosts", "roles")],
-            required_together=[("roles", "aws")],
+            mutually_exclusive=[("shared", "aws"), ("hosts", "aws")],
         )
         variables = task_vars or {}
-        if options["roles"] is None:
+        if options["aws"] is None:
             return {**result, "changed": False, **self._aws(options["shared"], options["hosts"], variables)}
-        entries = self._host(options["roles"], options["services"], options["aws"], variables)
-        return {**result, "changed": False, "entries": entries}
+        return {**result, "changed": False, "entries": self._host(options["aws"], variables)}
 
     def _aws(self, shared: bool, hosts: Sequence[str], variables: Mapping[str, Any]) -> dict[str, Any]:
         """What the roles that call AWS would do: those of what the hosts share, and those of each host."""
@@ -109,25 +104,29 @@ class ActionModule(PlanAction):
         """What the containers of hosts need to know of AWS. What is wrong with them is told of hosts that run."""
         ask = ROLES[CONTAINER].asks
         for host in hosts:
-            for service in self.resolved(raw[host], "host_services"):
-                inputs, findings = self.inputs_of(CONTAINER, None, self._of_service(service, raw[host]))
+            for variables in self._of_services(raw[host]):
+                inputs, findings = self.inputs_of(CONTAINER, None, variables)
                 if ask and not errors(findings):
                     yield ask(inputs)
 
-    def _of_service(self, service: str, variables: Mapping[str, Any]) -> dict[str, Any]:
-        return container_variables(service, variables, self._loader)
+    def _of_services(self, variables: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """The variables of each service of a host."""
+        found = on_host(self.resolved(variables, "services"), variables["group_names"])
+        return [container_variables(row.role, service, variables, self._loader) for service, row in found.items()]
 
-    def _host(
-        self, roles: Sequence[str], services: Sequence[str], aws: Mapping[str, Any], variables: dict[str, Any]
-    ) -> list[Entry]:
+    def _host(self, aws: Mapping[str, Any], variables: dict[str, Any]) -> list[Entry]:
         """What the roles would do that run on the task's host, those of its services among them."""
         host = variables["inventory_hostname"]
-        entries, bound = self._bound(dict.fromkeys(roles), variables, host)
-        for service in services if aws else []:
-            told, one = self._bound({CONTAINER: None}, self._of_service(service, variables), host)
+        roles = roles_of_host(self.resolved(variables, "services"), variables["group_names"], variables)
+        # The roles of services have no inputs of their own but what they hand to container.
+        entries, bound = self._bound({name: None for name in roles if name in ROLES}, variables, host)
+        services = self._of_services(variables)
+        for of_service in services if aws else []:
+            told, one = self._bound({CONTAINER: None}, of_service, host)
             entries, bound = [*entries, *told], [*bound, *one]
         if services and not aws:
-            entries.append(unknown_entry(f"{host}: {', '.join(services)}", "AWS was not read", host))
+            names = ", ".join(found["container_service"] for found in services)
+            entries.append(unknown_entry(f"{host}: {names}", "AWS was not read", host))
         try:
             found = self.read_host(merged(ROLES[role].reads(inputs) for role, inputs in bound), variables)
         except AnsibleActionFail as error:

@@ -12,7 +12,7 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
-from ..module_utils.application_environment import SERVICES, table_findings
+from ..module_utils.application_environment import table_findings
 from ..module_utils.aws_calls import ReadError
 from ..module_utils.aws_state import THREADS, UnfitNetworkError, observe
 from ..module_utils.ecr_image import ImageError, find_image
@@ -48,16 +48,18 @@ from ..module_utils.preflight import (
     unreachable_findings,
 )
 from ..module_utils.reachability import changed_address_findings
+from ..module_utils.services import HOSTS_GROUP, image_definitions, on_host, role_findings, roles_of_host
 from ..plugin_utils.aws_action import AwsAction, advised
 from ..plugin_utils.operator_address import ask_address
-from ..plugin_utils.variables import HOSTS_GROUP, TABLE, Variables, role_defaults, role_options, table_rows
+from ..plugin_utils.variables import ROLES, TABLE, Variables, role_defaults, role_options, table_rows
 
 # Without these AWS cannot be asked, or must not.
 CALLER_VARIABLES = ("aws_region", "aws_account_id")
 ADDRESS_VARIABLES = ("operator_address_url", "operator_cidrs")
 PERMISSION_VARIABLES = (*CALLER_VARIABLES, "deployment_name")
-IMAGE_VARIABLES = ("release", "image_platform", "container_names")
+IMAGE_VARIABLES = ("release", "image_platform", "services")
 KEY_BYTES = 16 * 1024
+ALL_ROLES = {path.name for path in ROLES.iterdir()}
 # Whose roles call AWS from the control node.
 CONTROL = "control"
 
@@ -78,23 +80,27 @@ def subjects(
     roles: Mapping[str, Any], variables: Mapping[str, Any], raw_hosts: Mapping[str, Mapping[str, Any]], loader: Any
 ) -> tuple[Subject, dict[str, Subject]]:
     """The control node and the hosts, with all that the roles take and the rules judge."""
-    options = {group: options_of(names, loader) for group, names in roles.items()}
-    control = Variables(variables, "localhost", loader).take({**options[CONTROL], **CONTROL_OPTIONS})
+    options = options_of(roles[CONTROL], loader)
+    control = Variables(variables, "localhost", loader).take({**options, **CONTROL_OPTIONS})
     # Only where a decision is asked here: other roles' defaults need what is known when they run.
     defaults = {
         name: value
-        for role in roles.get(HOSTS_GROUP, [])
+        for role in roles[HOSTS_GROUP]
         if role in DECISIONS
         for name, value in role_defaults(role, loader).items()
     }
+    services = control.values.get("services")
+    services = services if isinstance(services, Mapping) else {}
     hosts = {}
     for host, raw in raw_hosts.items():
         groups = raw["group_names"]
-        wanted = {name: spec for group in groups for name, spec in options.get(group, {}).items()}
+        # What the role container takes is given by the roles that call it.
+        here = [role for role in roles_of_host(services, groups, raw) if role in ALL_ROLES]
+        wanted = options_of([*roles[HOSTS_GROUP], *here], loader)
         known = {**defaults, **raw, "hostvars": variables["hostvars"]}
         found = Variables(known, host, loader).take(wanted)
         hosts[host] = Subject(found.values, wanted, found.unresolved, groups)
-    return Subject(control.values, options[CONTROL], control.unresolved), hosts
+    return Subject(control.values, options, control.unresolved), hosts
 
 
 class ActionModule(AwsAction):
@@ -109,8 +115,12 @@ class ActionModule(AwsAction):
         control, hosts = subjects(options["roles"], variables, raw_hosts, self._loader)
         placeholders = {name for raw in (variables, *raw_hosts.values()) for name in unfilled(raw)}
         findings, values, complete = judge(control, hosts, placeholders)
-        services = sorted({group for raw in raw_hosts.values() for group in raw["group_names"]} & set(SERVICES))
-        findings += self._environment(variables, services, hosts)
+        # Of rows that cannot be resolved the names are known all the same, to which the application's table refers.
+        named = variables.get("services", ())
+        services = values.get("services", dict.fromkeys(named if isinstance(named, Mapping) else ()))
+        groups = {group for raw in raw_hosts.values() for group in raw["group_names"]}
+        findings += role_findings(services, ALL_ROLES)
+        findings += self._environment(variables, services, hosts) if services else []
         findings += self._public_keys(hosts, raw_hosts)
         sources = [] if "images_source_dir" in placeholders else self._sources(values)
         # What cannot be resolved is a finding like any other, which it would not be in the play's module_defaults.
@@ -127,7 +137,7 @@ class ActionModule(AwsAction):
             if options["permissions"] and answered and self._are_right(PERMISSION_VARIABLES, values, wrong):
                 findings += self._ask_permissions(values, caller)
             if (options["images"] or sources) and answered and self._are_right(IMAGE_VARIABLES, values, wrong):
-                images = self._ask_images(values, services)
+                images = self._ask_images(values, [row.name for row in on_host(services, groups).values()])
                 findings += images if options["images"] else []
                 # Nothing is built where nothing is missing.
                 sources = sources if images else []
@@ -164,14 +174,14 @@ class ActionModule(AwsAction):
         return parameters
 
     def _environment(
-        self, variables: Mapping[str, Any], services: list[str], hosts: Mapping[str, Subject]
+        self, variables: Mapping[str, Any], services: Mapping[str, Any], hosts: Mapping[str, Subject]
     ) -> list[Finding]:
         """The application's table, row by row: a row whose value is missing must not hide the others."""
         table = variables.get(TABLE)
         if not isinstance(table, Mapping):
-            return table_findings(table)
-        rows, resolved = table_rows(table, variables, self._loader)
-        return environment_findings(rows, services, resolved.values, resolved.unresolved, own_settings(hosts))
+            return table_findings(table, services)
+        found, resolved = table_rows(table, variables, self._loader)
+        return environment_findings(found, services, resolved.values, resolved.unresolved, own_settings(hosts))
 
     def _are_right(self, names: Iterable[str], values: Mapping[str, Any], wrong: Collection[str]) -> bool:
         return all(name in values and name not in wrong for name in names)
@@ -198,13 +208,14 @@ class ActionModule(AwsAction):
         return findings
 
     def _sources(self, values: Mapping[str, Any]) -> list[Finding]:
-        if not all(values.get(name) for name in ("images_source_dir", "images_definitions")):
+        definitions = values.get("images_definitions") or image_definitions(values.get("services", {}))
+        directory = values.get("images_source_dir")
+        if not directory or not definitions:
             return []
-        directory = values["images_source_dir"]
         root = Path(directory).expanduser()
         if not root.is_dir():
             return source_findings(directory, ["such directory"])
-        files = [definition["dockerfile"] for definition in values["images_definitions"]]
+        files = [definition["dockerfile"] for definition in definitions]
         return source_findings(directory, [file for file in files if not (root / file).is_file()])
 
     def _ask_aws(self, values: Mapping[str, Any], hosts: Sequence[Mapping[str, Any]]) -> tuple[list[Finding], str]:
@@ -251,10 +262,9 @@ class ActionModule(AwsAction):
             return unknown_findings(caller, str(error.cause))
         return refusal_findings(caller, found)
 
-    def _ask_images(self, values: Mapping[str, Any], services: list[str]) -> list[Finding]:
+    def _ask_images(self, values: Mapping[str, Any], repositories: list[str]) -> list[Finding]:
         connection, client = self.get_options(), self.client("ecr")
         region, tag = client.meta.region_name, values["release"]
-        repositories = [values["container_names"][service] for service in services]
         try:
             images = {
                 name: find_image(client, region, {**connection, "repository_name": name, "image_tag": tag})

@@ -13,6 +13,7 @@ from ansible.plugins.action import ActionBase
 from ..module_utils.hold import hold_time
 from ..module_utils.reachability import answer_seconds
 from ..module_utils.rollout import API, VARIABLES, Host, Run, decide, nobody_report, unreached
+from ..module_utils.services import rows
 from ..plugin_utils.operator_address import ask_address
 from ..plugin_utils.variables import plain
 
@@ -21,7 +22,7 @@ OPTIONS: Mapping[str, Any] = {
     "hosts": NAMES,
     "asked": NAMES,
     "release": {"type": "str", "default": ""},
-    "containers": {"type": "dict", "default": {}},
+    "services": {"type": "dict", "default": {}},
     "wake_workers": {"type": "bool", "default": False},
     "interrupts_jobs": {"type": "bool", "default": False},
     "hold_minutes": {"type": "int", "default": 60},
@@ -54,7 +55,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             variables["ansible_run_tags"],
             variables["ansible_skip_tags"],
             groups,
-            options["containers"],
+            rows(options["services"]),
         )
         hosts = [see(name, variables["hostvars"]) for name in options["hosts"]]
         # Also those beyond the run: their tags tell what the database knows.

@@ -9,24 +9,33 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
+from ..module_utils import services as rows_of
 from ..module_utils.application_environment import ServiceEnvironmentError, Table, checked_environment
+from ..module_utils.findings import texts
 
 
 def _environment(
-    table: Table, service: str, host: str, own: Mapping[str, Any]
+    table: Table, service: str, host: str, own: Mapping[str, Any], services: rows_of.Table
 ) -> tuple[dict[str, Any], dict[str, Any]]:
+    problems = texts(rows_of.row_findings(services))
+    if problems:
+        raise AnsibleFilterError("\n".join(problems))
     try:
-        return checked_environment(table, service, host, own)
+        return checked_environment(table, service, host, own, rows_of.rows(services))
     except ServiceEnvironmentError as error:
         raise AnsibleFilterError(f"the environment of {service} is not right:\n{error}") from error
 
 
-def service_settings(table: Table, service: str, host: str, own: Mapping[str, Any]) -> dict[str, Any]:
-    return _environment(table, service, host, own)[0]
+def service_settings(
+    table: Table, service: str, host: str, own: Mapping[str, Any], services: rows_of.Table
+) -> dict[str, Any]:
+    return _environment(table, service, host, own, services)[0]
 
 
-def service_secrets(table: Table, service: str, host: str, own: Mapping[str, Any]) -> dict[str, Any]:
-    return _environment(table, service, host, own)[1]
+def service_secrets(
+    table: Table, service: str, host: str, own: Mapping[str, Any], services: rows_of.Table
+) -> dict[str, Any]:
+    return _environment(table, service, host, own, services)[1]
 
 
 class FilterModule:

@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The application's variables as one table: who gets which, what it may be, and what each service's environment is.
 
-A row has `services` (all without it), `required` (true), `secret` (false), `source` (who knows the value: the
-inventory, the service's role, or AWS once it exists), `value`, `variable` (where an operator sets it) and its rule:
-`type`, `choices`, `minimum`, `maximum`, `per_host`. A value is looked at only where it is needed: others may not be
-there yet.
+A row has `services` (all without it; `workers` are those that take jobs from a queue), `required` (true), `secret`
+(false), `source` (who knows the value: the inventory, the service's own row or role, or AWS once it exists), `value`,
+`variable` (where an operator sets it) and its rule: `type`, `choices`, `minimum`, `maximum`, `per_host`. A value is
+looked at only where it is needed: others may not be there yet.
 """
 
 from __future__ import annotations
@@ -18,8 +18,10 @@ from urllib.parse import urlsplit
 
 from .environment_file import NAME, scalar_text, value_problems
 from .findings import NOT_SHOWN, Finding, Words, texts
+from .services import Service
 
-SERVICES = ("api", "messaging_worker", "video_worker", "ai_worker")
+# Of `services`: all that take jobs from a queue.
+WORKERS = "workers"
 SOURCES = ("inventory", "role", "aws")
 TYPES = ("text", "integer", "boolean", "url", "api_url", "bucket", "queue", "username", "password")
 ROW_KEYS = {
@@ -46,27 +48,18 @@ PATTERNS = {
     "integer": (re.compile(r"-?\d{1,9}"), Words("must be a whole number", "정수여야 합니다")),
 }
 
-# What environment_file.value_problems says, by how it begins.
-VALUE_KOREAN = {
-    "must be a string": "문자열, 숫자 또는 참/거짓이어야 합니다",
-    "is an empty secret": "비밀값이 비어 있습니다",
-    "contains a #": "주석으로 읽히는 #이 있습니다",
-    "contains a line break": "줄바꿈이나 제어 문자가 있습니다",
-    "contains": "env 파일을 읽는 프로그램마다 따옴표나 변수로 다르게 읽는 글자가 있습니다",
-    "starts or ends": "앞이나 뒤에 공백이 있습니다",
-    "is not UTF-8": "UTF-8이 아닙니다",
-}
-
 Row = Mapping[str, Any]
 Table = Mapping[str, Row]
+Services = Mapping[str, Service]
 
 
 class ServiceEnvironmentError(ValueError):
     """Everything that is wrong with a service's environment, one line each."""
 
 
-def gets(row: Row, service: str) -> bool:
-    return service in row.get("services", SERVICES)
+def gets(row: Row, service: str, services: Services) -> bool:
+    named = row.get("services", [service])
+    return service in named or (WORKERS in named and service in services and bool(services[service].receives_from))
 
 
 def is_secret(row: Row) -> bool:
@@ -82,8 +75,9 @@ def where(name: str, row: Row) -> str:
     return f"{name} ({row['variable']})" if row.get("variable") else name
 
 
-def table_findings(table: Any) -> list[Finding]:
-    """What is wrong with the table itself. No value is looked at."""
+def table_findings(table: Any, services: Collection[str]) -> list[Finding]:
+    """What is wrong with the table itself, where these are the services. No value is looked at."""
+    allowed = [*services, WORKERS]
     if not isinstance(table, Mapping) or not table:
         return [_malformed("application_variables", "must be a mapping of variables", "변수의 매핑이어야 합니다")]
     findings = []
@@ -103,9 +97,9 @@ def table_findings(table: Any) -> list[Finding]:
             ),
             (not set(row) - ROW_KEYS, Words("its keys are {}", "키는 {}입니다"), sorted(ROW_KEYS)),
             (
-                _within(row.get("services", SERVICES), SERVICES),
+                _within(row.get("services", allowed), allowed),
                 Words("services are {}", "services는 {}입니다"),
-                SERVICES,
+                allowed,
             ),
             *(
                 (
@@ -265,13 +259,6 @@ def _type_rules(row: Row, text: str, host: str) -> list[tuple[bool, Words, Words
     return rules
 
 
-def _korean(rule: str) -> str:
-    """The same, with the code points that it names."""
-    korean = next((korean for begin, korean in VALUE_KOREAN.items() if rule.startswith(begin)), rule)
-    named = re.search(r" \(U\+[^)]*\)$", rule)
-    return korean + (named[0] if named else "")
-
-
 def value_findings(name: str, row: Row, value: object, host: str = "") -> list[Finding]:
     """What is wrong with one value. Never tells a secret."""
     subject, secret = where(name, row), is_secret(row)
@@ -297,12 +284,10 @@ def value_findings(name: str, row: Row, value: object, host: str = "") -> list[F
             "environment_value",
             subject,
             NOT_SHOWN,
-            Words(rule, _korean(rule)),
-            Words(f"{remedy[:1].upper()}{remedy[1:]}." if remedy else "Choose another.", "다른 값을 고르십시오."),
+            problem.rule,
+            problem.remedy,
         )
-        for rule, _, remedy in (
-            problem.partition("; ") for problem in value_problems(text, secret=secret and is_required(row))
-        )
+        for problem in value_problems(text, secret=secret and is_required(row))
     ]
     if findings or text is None:
         return findings
@@ -313,15 +298,22 @@ def value_findings(name: str, row: Row, value: object, host: str = "") -> list[F
     ]
 
 
-def own_findings(table: Table, own: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> list[Finding]:
+def _own_row(table: Table, name: str, service: str, services: Services) -> Row | None:
+    """The row of what a service is given beside the table: the table's, or, of what its own row names, any value's."""
+    if name in table:
+        return table[name] if gets(table[name], service, services) else None
+    return {} if service in services and name in services[service].environment else None
+
+
+def own_findings(table: Table, own: Mapping[str, Mapping[str, Mapping[str, Any]]], services: Services) -> list[Finding]:
     """What is wrong with what the hosts give their services themselves: settings by host and service."""
     findings = []
     holders: dict[tuple[str, str], list[str]] = {}
-    for host, services in own.items():
-        for service, settings in services.items():
+    for host, given in own.items():
+        for service, settings in given.items():
             for name, value in settings.items():
-                row = table.get(name)
-                if row is None or not gets(row, service):
+                row = _own_row(table, name, service, services)
+                if row is None:
                     findings.append(_unknown(name, service))
                     continue
                 findings += value_findings(name, row, value, host)
@@ -347,27 +339,32 @@ def _unknown(name: str, service: str) -> Finding:
         name,
         NOT_SHOWN,
         Words(f"{service} does not get it by application_variables", f"{service}에 주는 변수가 아닙니다"),
-        Words("Declare it there, or take it out.", "application_variables에 선언하거나 빼십시오."),
+        Words(
+            "Declare it there or in the environment of the service's row, or take it out.",
+            "application_variables나 서비스 행의 environment에 선언하거나 빼십시오.",
+        ),
     )
 
 
 def service_environment(
-    table: Table, service: str, host: str, own: Mapping[str, Any]
+    table: Table, service: str, host: str, own: Mapping[str, Any], services: Services
 ) -> tuple[dict[str, Any], dict[str, Any], list[Finding]]:
-    """Settings, secrets and all that is wrong with them. `own` is what the service's role knows itself."""
+    """Settings, secrets and all that is wrong with them. `own` is what the service is given beside the table."""
     settings: dict[str, Any] = {}
     secrets: dict[str, Any] = {}
-    findings = table_findings(table)
+    findings = table_findings(table, services)
     if findings:
         return settings, secrets, findings
     for name, value in own.items():
-        row = table.get(name)
-        if row is None or not gets(row, service):
+        own_row = _own_row(table, name, service, services)
+        if own_row is None:
             findings.append(_unknown(name, service))
         else:
             settings[name] = value
+            if name not in table:
+                findings += value_findings(name, own_row, value, host)
     for name, row in table.items():
-        if not gets(row, service):
+        if not gets(row, service, services):
             continue
         if name in own:
             findings += value_findings(name, row, own[name], host)
@@ -382,10 +379,10 @@ def service_environment(
 
 
 def checked_environment(
-    table: Table, service: str, host: str, own: Mapping[str, Any]
+    table: Table, service: str, host: str, own: Mapping[str, Any], services: Services
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Settings and secrets of a service on a host. Raises with everything that is wrong."""
-    settings, secrets, findings = service_environment(table, service, host, own)
+    settings, secrets, findings = service_environment(table, service, host, own, services)
     problems = texts(findings)
     if problems:
         raise ServiceEnvironmentError("\n".join(problems))

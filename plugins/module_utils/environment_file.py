@@ -14,8 +14,10 @@ import json
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 from urllib.parse import quote, quote_plus
 
+from .findings import Words
 from .lines import breaks_in, lines, pieces
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -63,7 +65,7 @@ def environment(settings: Mapping[str, object], secrets: Mapping[str, object]) -
     for name, value in {**settings, **secrets}.items():
         text = scalar_text(value)
         texts[name] = text or ""
-        problems += [f"{name}: {problem}" for problem in value_problems(text, secret=name in secrets)]
+        problems += [f"{name}: {problem.text}" for problem in value_problems(text, secret=name in secrets)]
     if problems:
         raise EnvironmentFileError("\n".join(problems))
     return dict(sorted(texts.items()))
@@ -248,26 +250,61 @@ def _name_problems(settings: Mapping[str, object], secrets: Mapping[str, object]
     return problems
 
 
-def value_problems(text: str | None, *, secret: bool) -> list[str]:
+class Problem(NamedTuple):
+    """What is wrong with a value, which is never told."""
+
+    rule: Words
+    remedy: Words
+
+    @property
+    def text(self) -> str:
+        return f"{self.rule.en}; {self.remedy.en[0].lower()}{self.remedy.en[1:].rstrip('.')}"
+
+
+def value_problems(text: str | None, *, secret: bool) -> list[Problem]:
     """What is wrong with a value. Never says the value itself, only the character that is in the way."""
     if text is None:
-        return ["must be a string, a number or a boolean; quote it or render it to one"]
-    found = sorted({character for character in text if character in SPECIAL})
+        rule = Words("must be a string, a number or a boolean", "문자열, 숫자 또는 참/거짓이어야 합니다")
+        return [Problem(rule, Words("Quote it or render it to one.", "따옴표로 묶거나 그렇게 만드십시오."))]
+    found = " ".join(sorted({character for character in text if character in SPECIAL}))
     # A blank at an end has a rule of its own.
-    breaks = breaks_in(text.strip(" \t"))
+    breaks = ", ".join(breaks_in(text.strip(" \t")))
+    remove, another = Words("Remove it.", "지우십시오."), Words("Choose another.", "다른 값을 고르십시오.")
     rules = [
-        (secret and not text, "is an empty secret; set it in the vault"),
+        (
+            secret and not text,
+            Words("is an empty secret", "비밀값이 비어 있습니다"),
+            Words("Set it in the vault.", "볼트에 설정하십시오."),
+        ),
         (
             bool(found),
-            f"contains {' '.join(found)}, which readers of environment files unquote or expand; choose another",
+            Words(
+                f"contains {found}, which readers of environment files unquote or expand",
+                f"env 파일을 읽는 프로그램마다 따옴표나 변수로 다르게 읽는 글자({found})가 있습니다",
+            ),
+            another,
         ),
-        (text != text.strip(), "starts or ends with a blank; remove it"),
-        (text.startswith("#") or " #" in text, "contains a # where a reader takes the rest for a comment; remove it"),
+        (text != text.strip(), Words("starts or ends with a blank", "앞이나 뒤에 공백이 있습니다"), remove),
+        (
+            text.startswith("#") or " #" in text,
+            Words("contains a # where a reader takes the rest for a comment", "주석으로 읽히는 #이 있습니다"),
+            remove,
+        ),
         (
             bool(breaks),
-            f"contains a line break, control character or noncharacter ({', '.join(breaks)}); a value is one line: "
-            "take it out (encode a key in base64)",
+            Words(
+                f"contains a line break, control character or noncharacter ({breaks})",
+                f"줄바꿈이나 제어 문자({breaks})가 있습니다",
+            ),
+            Words(
+                "A value is one line: take it out (encode a key in base64).",
+                "값은 한 줄입니다. 빼십시오(키는 base64로 인코딩하십시오).",
+            ),
         ),
-        (any("\ud800" <= character <= "\udfff" for character in text), "is not UTF-8; save the variables as UTF-8"),
+        (
+            any("\ud800" <= character <= "\udfff" for character in text),
+            Words("is not UTF-8", "UTF-8이 아닙니다"),
+            Words("Save the variables as UTF-8.", "변수를 UTF-8로 저장하십시오."),
+        ),
     ]
-    return [problem for broken, problem in rules if broken]
+    return [Problem(rule, remedy) for broken, rule, remedy in rules if broken]

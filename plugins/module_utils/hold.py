@@ -45,6 +45,6 @@ def heartbeats(found: str) -> dict[str, bool]:
     return {directory.rpartition("/")[2]: directory in busy for _, _, directory in findings}
 
 
-def is_brought_up(services: Sequence[str], run_tags: Sequence[str], skip_tags: Sequence[str]) -> bool:
-    """Whether a run with these tags brings up all of a host's services, each of which is the tag of its role."""
-    return not set(services) & set(skip_tags) and ("all" in run_tags or set(services) <= set(run_tags))
+def is_brought_up(roles: Sequence[str], run_tags: Sequence[str], skip_tags: Sequence[str]) -> bool:
+    """Whether a run with these tags runs all of the roles of a host's services."""
+    return not set(roles) & set(skip_tags) and ("all" in run_tags or set(roles) <= set(run_tags))

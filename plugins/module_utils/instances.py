@@ -9,6 +9,7 @@ from typing import Any
 
 from .findings import Finding, Words
 from .memory import limits_findings
+from .services import memory_limits_mib
 
 # The image's own size, what the guide demands instead (§6.1: several images and their layers), and gp3's largest.
 SMALLEST_ROOT_GIB = 8
@@ -27,9 +28,9 @@ JUDGED_BY_AWS = (
     "inventory_hostname",
     "group_names",
     "instance_ami_parameter",
-    "instance_memory_limits_mib",
     "instance_memory_min_mib",
     "instance_type",
+    "services",
 )
 
 
@@ -170,7 +171,7 @@ def memory_findings(host: Mapping[str, Any], found: Mapping[str, Any]) -> list[F
     memory_mib = offer(host, found)["memory_mib"]
     if not memory_mib:
         return []
-    limits = limits_findings(name, host["instance_memory_limits_mib"], instance_type, memory_mib)
+    limits = limits_findings(name, memory_limits_mib(host["services"], host["group_names"]), instance_type, memory_mib)
     least = max(host["instance_memory_min_mib"], VIDEO_MEMORY_MIB if VIDEO_GROUP in host["group_names"] else 0)
     if memory_mib >= least:
         return limits

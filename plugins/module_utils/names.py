@@ -16,6 +16,11 @@ def alarm_topic_name(deployment_name: str) -> str:
     return f"{deployment_name}-alarms"
 
 
+def role_name(deployment_name: str, kind: str) -> str:
+    """The role of a kind of host; its instance profile carries the same name."""
+    return f"{deployment_name}-{kind}-role"
+
+
 def queue_arn(name: str, region: str, account_id: str) -> str:
     return f"arn:aws:sqs:{region}:{account_id}:{name}"
 

@@ -9,7 +9,7 @@ is there and of its type: what is not has a finding of its own.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -29,31 +29,33 @@ from .plan import Rule
 from .plan.queues import LONGEST_WAIT_SECONDS
 from .plan.roles import ROLES
 from .role_inputs import judge_inputs, range_findings, unresolved_findings
+from .services import kinds_of_hosts, on_host, rows
 
 Options = Mapping[str, Mapping[str, Any]]
 Values = Mapping[str, Any]
 
 # How AWS is called.
 CONNECTION = "aws_module_defaults"
+KIND = "instance_kind"
 # What the rules here judge beyond the inputs of roles.
 CONTROL_OPTIONS: Options = {
     "aws_expected_region": {"type": "str", "required": True},
     "aws_account_id": {"type": "str", "required": True},
     CONNECTION: {"type": "dict"},
     "aws_region": {"type": "str", "required": True},
-    "container_names": {"type": "dict", "required": True},
     "deployment_name": {"type": "str", "required": True},
     "environment_name": {"type": "str", "required": True},
     "image_platform": {"type": "str", "required": True},
     "operator_address_url": {"type": "str"},
     "owner": {"type": "str", "required": True},
     "release": {"type": "str", "required": True},
+    "services": {"type": "dict", "required": True},
     "stage": {"type": "str", "required": True, "choices": ["test", "open"]},
     "worker_wait_seconds": {"type": "int", "required": True},
 }
 
 # <deployment_name>-<kind>-role has 64 characters at most.
-KIND = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+KIND_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 LONGEST_KIND = 34
 # What EC2 takes as a key pair.
 PUBLIC_KEY = re.compile(r"(ssh-rsa|ssh-ed25519) [A-Za-z0-9+/]{60}")
@@ -142,13 +144,13 @@ def control_findings(values: Values) -> list[Finding]:
     return [*own, *role_findings(values, of_host=False)]
 
 
-def kind_findings(kind: str, kinds: Mapping[str, Any] | None) -> list[Finding]:
-    """The kinds are those of the hosts, so each has to be a name as well; none are given where they are unknown."""
-    if not (KIND.fullmatch(kind) and len(kind) <= LONGEST_KIND):
+def kind_findings(kind: str, kinds: Collection[str] | None) -> list[Finding]:
+    """Only a kind whose hosts run a service has a role; none are given where the services are unknown."""
+    if not (KIND_NAME.fullmatch(kind) and len(kind) <= LONGEST_KIND):
         return [
             Finding(
                 "instance_kind_name",
-                "instance_kind",
+                KIND,
                 f"'{kind}'",
                 Words(
                     "becomes a part of a role's name, so it must be lower-case letters, digits and single hyphens, "
@@ -166,37 +168,45 @@ def kind_findings(kind: str, kinds: Mapping[str, Any] | None) -> list[Finding]:
             "instance_kind",
             f"'{kind}'",
             Words(
-                f"must be one of identity_kinds: {', '.join(kinds)}",
-                f"identity_kinds({', '.join(kinds)}) 중 하나여야 합니다",
+                f"must be the kind of a host that runs a service: {', '.join(kinds)}",
+                f"서비스를 실행하는 호스트의 종류({', '.join(kinds)}) 중 하나여야 합니다",
             ),
-            Words("Correct it, or describe it in identity.yml.", "고치거나 identity.yml에 추가하십시오."),
+            Words(
+                "Correct it, or put the host into the group of a service in hosts.yml.",
+                "고치거나 hosts.yml에서 호스트를 서비스의 그룹에 넣으십시오.",
+            ),
         )
     ]
 
 
 def own_settings(hosts: Mapping[str, Subject]) -> dict[str, dict[str, Mapping[str, Any]]]:
-    """What the inventory gives single services on a host, instead of what their roles would."""
-    given = {
-        host: {group: subject.values.get(f"{group}_environment") for group in subject.groups}
-        for host, subject in hosts.items()
-    }
-    return {
-        host: {service: settings for service, settings in found.items() if isinstance(settings, Mapping)}
-        for host, found in given.items()
-    }
+    """What the rows give the services of each host, of themselves and as workers."""
+    own: dict[str, dict[str, Mapping[str, Any]]] = {}
+    for host, subject in hosts.items():
+        services, shared = subject.values.get("services"), subject.values.get("worker_environment")
+        found = on_host(services, subject.groups) if isinstance(services, Mapping) else {}
+        own[host] = {
+            service: {**(shared if row.receives_from and isinstance(shared, Mapping) else {}), **row.environment}
+            for service, row in found.items()
+        }
+    return own
 
 
 def environment_findings(
     table: Mapping[str, Any],
-    services: Sequence[str],
+    services: Mapping[str, Any],
     values: Values,
     unresolved: Mapping[str, str],
     own: Mapping[str, Mapping[str, Mapping[str, Any]]],
 ) -> list[Finding]:
-    """The application's values that some service here gets. Master user and password have rules of their own."""
-    malformed = table_findings(table)
+    """The application's values that some service here gets. Master user and password have rules of their own.
+
+    `own` is what services are given beside the table, by host and service: of all that have a host.
+    """
+    malformed = table_findings(table, services)
     if malformed:
         return malformed
+    known = rows(services)
     elsewhere = {name for name, row in table.items() if row.get("type") in {"username", "password"}}
     findings = unresolved_findings({name: why for name, why in unresolved.items() if name not in elsewhere})
     for name, row in table.items():
@@ -204,9 +214,9 @@ def environment_findings(
         # What AWS gives may not be there yet. A load balancer's name is what somebody chose.
         chosen = row.get("type") == "api_url" and row.get("stage") == "open"
         pending = row.get("source") == "aws" and values.get(name) == "" and not chosen
-        if not judged and not pending and any(gets(row, service) for service in services):
+        if not judged and not pending and any(gets(row, service, known) for given in own.values() for service in given):
             findings += value_findings(name, row, values[name])
-    return findings + own_findings(table, own)
+    return findings + own_findings(table, own, known)
 
 
 def aws_findings(state: Mapping[str, Any], account_id: str, hosts: Iterable[Values]) -> list[Finding]:
@@ -332,6 +342,15 @@ def once(findings: Iterable[Finding]) -> list[Finding]:
     return list(dict.fromkeys(findings))
 
 
+def groups_of(hosts: Mapping[str, Subject]) -> dict[str, list[str]]:
+    """The groups of the inventory, as far as these hosts are in them."""
+    groups: dict[str, list[str]] = {}
+    for host, subject in hosts.items():
+        for group in subject.groups:
+            groups.setdefault(group, []).append(host)
+    return groups
+
+
 def judge(
     control: Subject, hosts: Mapping[str, Subject], placeholders: Iterable[str]
 ) -> tuple[list[Finding], Values, list[Values]]:
@@ -340,19 +359,25 @@ def judge(
     values = judged.values
     by_host: dict[str, list[Finding]] = {}
     complete: list[Values] = []
-    for host, subject in hosts.items():
-        found = judge_subject(subject)
+    judged_hosts = {host: judge_subject(subject) for host, subject in hosts.items()}
+    inventory = {
+        "groups": groups_of(hosts),
+        "kinds": {host: found.values[KIND] for host, found in judged_hosts.items() if KIND in found.values},
+    }
+    kinds = kinds_of_hosts(values["services"], **inventory) if "services" in values else None
+    for host, found in judged_hosts.items():
+        subject = hosts[host]
         own = {**found.values, "inventory_hostname": host, "group_names": subject.groups}
         by_host[host] = [*found.findings, *role_findings(own, of_host=True)]
-        if "instance_kind" in own:
-            by_host[host] += kind_findings(own["instance_kind"], values.get("identity_kinds"))
+        if KIND in own:
+            by_host[host] += kind_findings(own[KIND], kinds)
         if all(name in own for name in JUDGED_BY_AWS):
             complete.append(own)
     unfilled = set(placeholders)
     findings = [
         *placeholder_findings(sorted(unfilled)),
         *judged.findings,
-        *control_findings({name: value for name, value in values.items() if name not in unfilled}),
+        *control_findings({**{name: value for name, value in values.items() if name not in unfilled}, **inventory}),
         *of_hosts(by_host),
     ]
     return once(findings), values, complete

@@ -14,6 +14,7 @@ from typing import Any
 from .findings import Finding, report
 from .hold import heartbeats, is_brought_up
 from .reachability import Command, host_finding, nobody_finding, reason
+from .services import Service
 from .tags import HOLD_TAG, RELEASE_TAG
 
 # Results of the roles, as their argument specs tell of them.
@@ -105,10 +106,10 @@ class Run:
     tags: Sequence[str] = ("all",)
     skip_tags: Sequence[str] = ()
     groups: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    containers: Mapping[str, str] = field(default_factory=dict)  # by service, which is the group of its hosts
+    services: Mapping[str, Service] = field(default_factory=dict)
 
-    def services(self, host: str) -> list[str]:
-        return [service for service in self.containers if host in self.groups.get(service, ())]
+    def services_of(self, host: str) -> list[Service]:
+        return [row for service, row in self.services.items() if host in self.groups.get(service, ())]
 
 
 def names(hosts: Iterable[Host]) -> list[str]:
@@ -151,8 +152,8 @@ def notes(run: Run, hosts: Sequence[Host]) -> list[str]:
 
 def images(run: Run, hosts: Iterable[str]) -> list[str]:
     """The repositories of all that these hosts run."""
-    wanted = {service for host in hosts for service in run.services(host)}
-    return [name for service, name in run.containers.items() if service in wanted]
+    wanted = {row.name for host in hosts for row in run.services_of(host)}
+    return [row.name for row in run.services.values() if row.name in wanted]
 
 
 def busy(hosts: Sequence[Host]) -> list[str]:
@@ -182,7 +183,7 @@ def to_note(run: Run, hosts: Sequence[Host], excluded: Sequence[str]) -> list[st
         if host.answers
         and host.name not in excluded
         and host.release != run.release
-        and is_brought_up(run.services(host.name), run.tags, run.skip_tags)
+        and is_brought_up([row.role for row in run.services_of(host.name)], run.tags, run.skip_tags)
     ]
 
 

@@ -23,19 +23,9 @@ options:
     type: list
     elements: str
     default: []
-  roles:
-    description:
-      - Roles whose outcome lies on hosts. They are compared on the task's host, and nothing else is.
-    type: list
-    elements: str
-    choices: [swap, transcode_volume, docker, watchdog, ai_worker]
-  services:
-    description: The services of the task's host, whose containers are compared with O(roles).
-    type: list
-    elements: str
-    default: []
   aws:
-    description: RV(aws) of the task that has read AWS. Needed with O(roles).
+    description:
+      - RV(aws) of the task that has read AWS. With it the task's host is compared, and nothing else is.
     type: dict
 extends_documentation_fragment:
   - academy.deploy.attributes.info
@@ -58,7 +48,7 @@ EXAMPLES = r"""
 
 - name: Compare what lies on the host with the inventory
   academy.deploy.plan_info:
-    roles: [docker]
+    aws: "{{ plan_of_aws.aws }}"
   register: plan_of_host
 """
 
@@ -90,12 +80,12 @@ entries:
       sample: ["~ academy-video-jobs: visibility_timeout_seconds: 30 -> 10800 (guide §3; --tags queues)"]
 states:
   description: What AWS tells of each of O(hosts) that has an instance.
-  returned: without O(roles)
+  returned: without O(aws)
   type: dict
   sample: {"academy-api-1": {"state": "running", "instance_id": "i-0123456789abcdef0", "release": "4f1c2d9",
     "may_be_stopped": false}}
 aws:
   description: What the containers of O(hosts) need to know of AWS. Empty where AWS could not be read.
-  returned: without O(roles)
+  returned: without O(aws)
   type: dict
 """

@@ -33,8 +33,8 @@ options:
     description: The release that the run brings up.
     type: str
     default: ""
-  containers:
-    description: The container of each service. A service is the group of its hosts and the tag of its role.
+  services:
+    description: The rows of all services. A service is the group of its hosts.
     type: dict
     default: {}
   wake_workers:
@@ -92,7 +92,7 @@ EXAMPLES = r"""
     hosts: "{{ ansible_play_hosts }}"
     asked: "{{ ansible_play_hosts_all }}"
     release: "{{ release }}"
-    containers: "{{ container_names }}"
+    services: "{{ services }}"
     wake_workers: "{{ wake_workers }}"
   register: rollout
   run_once: true

@@ -12,8 +12,9 @@ from ansible.errors import AnsibleActionFail
 from ..module_utils.aws_state import observe
 from ..module_utils.findings import Finding, of_hosts
 from ..module_utils.plan.roles import DECISIONS
+from ..module_utils.services import HOSTS_GROUP
 from .aws_action import AwsAction
-from .variables import HOSTS_GROUP, Variables, bind, bind_hosts, code_sha256_of
+from .variables import Variables, bind, bind_hosts, code_sha256_of, hosts_of
 
 HOST_STATE = "academy.deploy.host_state_info"
 
@@ -28,10 +29,14 @@ class PlanAction(AwsAction):
         role = DECISIONS[name]
         if hosts is None:
             inputs, findings = bind(name, variables, self._loader, role.texts)
-            own = {"code_sha256": code_sha256_of(name)} if role.has_code else {}
+            own: dict[str, Any] = {"code_sha256": code_sha256_of(name)} if role.has_code else {}
+            if role.has_hosts:
+                hosts_found, unknown = hosts_of(variables, self._loader)
+                own, findings = {**own, **hosts_found}, [*findings, *unknown]
             if role.on_host:
-                own["inventory_hostname"] = variables["inventory_hostname"]
-            return {**inputs, **own}, [*findings, *role.findings(inputs)]
+                own |= {name: variables[name] for name in ("inventory_hostname", "group_names")}
+            inputs = {**inputs, **own}
+            return inputs, [*findings, *role.findings(inputs)]
         bound, by_host = bind_hosts(name, hosts, variables, self._loader)
         findings = of_hosts({host: [*by_host[host], *role.findings(bound[host])] for host in hosts})
         return {"hosts": bound, "inventory": variables["groups"].get(HOSTS_GROUP, [])}, findings

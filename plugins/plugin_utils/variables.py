@@ -15,15 +15,16 @@ from ansible.template import trust_as_template
 from ansible.vars.hostvars import HostVarsVars
 
 from ..module_utils.archive import archive_of, code_sha256
-from ..module_utils.findings import Finding
+from ..module_utils.findings import Finding, of_hosts
 from ..module_utils.role_inputs import judge_inputs, unresolved_findings
+from ..module_utils.services import HOSTS_GROUP
 from ..module_utils.tree import read_entries
 
 # The table of the application's variables. It has values that not everybody needs: it is looked at row by row.
 TABLE = "application_variables"
 ROLES = Path(__file__).resolve().parents[2] / "roles"
-HOSTS_GROUP = "instances"
 INCLUDE_ROLE, CONTAINER_ROLE = "ansible.builtin.include_role", "academy.deploy.container"
+KIND = "instance_kind"
 UNDEFINED = re.compile(r"'(\w+)' is undefined")
 
 
@@ -78,11 +79,11 @@ def role_defaults(role: str, loader: Any) -> dict[str, Any]:
     return found or {}
 
 
-def container_variables(service: str, variables: Mapping[str, Any], loader: Any) -> dict[str, Any]:
-    """A host's variables as the role container has them where the service's role includes it."""
-    tasks = loader.load_from_file(str(ROLES / service / "tasks" / "main.yml"), trusted_as_template=True)
+def container_variables(role: str, service: str, variables: Mapping[str, Any], loader: Any) -> dict[str, Any]:
+    """A host's variables as the role container has them where a service's role includes it."""
+    tasks = loader.load_from_file(str(ROLES / role / "tasks" / "main.yml"), trusted_as_template=True)
     (handed,) = (task["vars"] for task in tasks if task.get(INCLUDE_ROLE, {}).get("name") == CONTAINER_ROLE)
-    return {**role_defaults(service, loader), **variables, **handed}
+    return {**role_defaults(role, loader), **variables, **handed, "container_service": service}
 
 
 def code_sha256_of(role: str) -> str:
@@ -113,6 +114,20 @@ def bind(
         else:
             rendered.values[name] = text
     return {**values, "texts": rendered.values}, unresolved_findings(rendered.unresolved)
+
+
+def hosts_of(variables: Mapping[str, Any], loader: Any) -> tuple[dict[str, Any], list[Finding]]:
+    """The groups of the inventory and the kinds of its hosts, as far as they are known, and whose kind is not."""
+    kinds: dict[str, str] = {}
+    findings = {}
+    for host in variables["groups"].get(HOSTS_GROUP, []):
+        raw = {**variables["hostvars"].raw_get(host), "hostvars": variables["hostvars"]}
+        found = Variables(raw, host, loader).take([KIND])
+        findings[host] = unresolved_findings(found.unresolved)
+        if KIND in found.values:
+            kinds[host] = str(found.values[KIND])
+    groups = {name: [*hosts] for name, hosts in variables["groups"].items()}
+    return {"groups": groups, "kinds": kinds}, of_hosts(findings)
 
 
 def bind_hosts(

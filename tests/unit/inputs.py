@@ -8,6 +8,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -17,10 +18,9 @@ from ansible.vars.hostvars import HostVars
 from ansible.vars.manager import VariableManager
 
 from plugins.action.preflight import subjects
-from plugins.filter.identity import identity_kinds
 from plugins.module_utils.findings import Finding
 from plugins.module_utils.preflight import Subject, judge
-from plugins.plugin_utils.variables import Variables, table_rows
+from plugins.plugin_utils.variables import table_rows
 from tests import support
 
 ROLES = yaml.safe_load((support.ROOT / "roles/preflight/vars/main.yml").read_text(encoding="utf-8"))[
@@ -30,13 +30,18 @@ ROLES = yaml.safe_load((support.ROOT / "roles/preflight/vars/main.yml").read_tex
 PASSWORD = "AcaDmY.x~y-z_12"
 
 
-@cache
 def collected() -> tuple[Subject, dict[str, Subject], dict[str, Any], dict[str, Any]]:
     """The control node, the hosts, and the application's table: rows and values."""
+    return collected_of(support.ROOT / "inventories/local/hosts.yml")
+
+
+@cache
+def collected_of(hosts_file: Path) -> tuple[Subject, dict[str, Subject], dict[str, Any], dict[str, Any]]:
+    """The same of another inventory."""
     os.environ.pop("ANSIBLE_INVENTORY", None)
     loader = DataLoader()
     loader.set_basedir(str(support.ROOT))
-    inventory = InventoryManager(loader, sources=[str(support.ROOT / "inventories/local/hosts.yml")])
+    inventory = InventoryManager(loader, sources=[str(hosts_file)])
     manager = VariableManager(loader, inventory)
     hostvars = HostVars(inventory, manager, loader)
     variables = {**manager.get_vars(host=inventory.get_host("localhost")), "hostvars": hostvars}
@@ -44,15 +49,9 @@ def collected() -> tuple[Subject, dict[str, Subject], dict[str, Any], dict[str, 
     variables |= {
         "release": "1a2b3c4",
         "database_password": PASSWORD,
-        "starter_workers": {},
         "ansible_check_mode": True,
     }
-    services = Variables(variables, "localhost", loader).take(["services"]).values["services"]
-    variables["identity_kinds"] = identity_kinds(services, inventory.get_groups_dict(), hostvars)
-    raw = {
-        host: {**hostvars.raw_get(host), "host_memory_limits_mib": {}, "placement_environments": {}}
-        for host in inventory.get_groups_dict()["instances"]
-    }
+    raw = {host: hostvars.raw_get(host) for host in inventory.get_groups_dict()["instances"]}
     control, hosts = subjects(ROLES, variables, raw, loader)
     rows, values = table_rows(variables["application_variables"], variables, loader)
     return control, hosts, rows, values.values

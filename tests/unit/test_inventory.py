@@ -19,21 +19,28 @@ import yaml
 from botocore import xform_name
 
 from plugins.module_utils.placeholders import unfilled
+from plugins.module_utils.plan.container import completed
+from plugins.module_utils.services import (
+    containers,
+    image_definitions,
+    kinds_of_hosts,
+    log_groups,
+    repositories,
+    row_findings,
+    starter_workers,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 EC2_INSTANCE: Any = botocore.session.get_session().get_service_model("ec2").shape_for("Instance")
 INVENTORIES = ["production", "local"]
 SHOWN = [
-    "ai_worker_job_max_seconds", "ai_worker_lease_seconds", "ai_worker_memory_mib", "ai_worker_visibility_seconds",
-    "aws_region", "container_expected_limits_mib", "container_heartbeat", "container_idle_stop_threshold",
-    "container_log_group", "container_name", "container_names", "container_stopping_neighbours", "container_unwanted",
+    "ai_worker_job_max_seconds", "ai_worker_lease_seconds", "ai_worker_visibility_seconds", "aws_region",
     "database_allocated_storage_gib", "database_backup_retention_days", "database_engine_major", "database_identifier",
     "database_instance_class", "database_max_allocated_storage_gib", "deployment_name", "drill_queue_names",
-    "drill_threshold", "host_services", "identity_kinds", "images_definitions", "instance_ami_parameter",
-    "instance_data_volume_size_gib", "instance_kind", "instance_may_be_stopped", "instance_memory_min_mib",
-    "instance_root_volume_size_gib", "instance_security_group", "instance_type", "logs_groups", "logs_retention_days",
-    "messaging_worker_memory_mib", "network_security_group_names", "queues_jobs", "registry_repositories", "services",
-    "stage", "starter_workers", "transcode_volume_mount_point", "transcode_volume_size_gib", "video_worker_memory_mib",
+    "drill_threshold", "group_names", "groups", "host_services", "instance_ami_parameter", "instance_kind",
+    "instance_may_be_stopped", "instance_memory_min_mib", "instance_root_volume_size_gib", "instance_security_group",
+    "instance_type", "logs_retention_days", "network_security_group_names", "queues_jobs", "services", "stage",
+    "starter_log_group", "transcode_volume_mount_point", "transcode_volume_size_gib",
     "video_worker_visibility_seconds", "worker_heartbeat", "worker_idle_stop_threshold",
 ]  # fmt: skip
 # ansible-inventory shows templates; this play shows what they resolve to, as any play would see it.
@@ -55,8 +62,6 @@ SHOW_PLAY = [
                     "shown": SHOWN,
                     "values": [f"{{{{ {name} | default(none) }}}}" for name in SHOWN],
                     "ansible_python_interpreter": "{{ ansible_playbook_python }}",
-                    # As the service's role says it.
-                    "container_service": "{{ host_services | first }}",
                 },
             }
         ],
@@ -145,14 +150,28 @@ def test_each_service_has_a_host_of_its_own_and_only_video_and_ai_stop_it(
 ) -> None:
     limit_mib, threshold = limits
     values = resolved(inventory)[host]
-    name = values["container_names"][service]
+    name, here = containers(values["services"])[service], container(values, service)
     assert values["host_services"] == [service]
-    assert (values["container_name"], values["container_log_group"]) == (name, f"/academy/{name}")
-    assert values["container_expected_limits_mib"] == {name: limit_mib}
-    assert values["container_unwanted"] == [other for other in values["container_names"].values() if other != name]
-    assert values["container_idle_stop_threshold"] == threshold
-    assert values["container_heartbeat"] is values["instance_may_be_stopped"] is (threshold > 0)
-    assert name in {image["name"] for image in values["images_definitions"]}
+    assert values["services"][service]["log_group"] == f"/academy/{name}"
+    assert here["container_expected_limits_mib"] == {name: limit_mib}
+    assert here["container_unwanted"] == [other for other in containers(values["services"]).values() if other != name]
+    assert here["container_idle_stop_threshold"] == threshold
+    assert here["container_heartbeat"] is values["instance_may_be_stopped"] is (threshold > 0)
+    assert name in {image["name"] for image in image_definitions(values["services"])}
+
+
+def container(values: dict[str, Any], service: str) -> dict[str, Any]:
+    """What the role container takes for a service of a host from the rows."""
+    names = ("services", "group_names", "worker_heartbeat", "worker_idle_stop_threshold")
+    return {**completed({"container_service": service, **{name: values[name] for name in names}})}
+
+
+def kinds(hosts: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """What each kind of host may do."""
+    shared = hosts["academy-api-1"]
+    return kinds_of_hosts(
+        shared["services"], shared["groups"], {name: host["instance_kind"] for name, host in hosts.items()}
+    )
 
 
 @pytest.mark.parametrize("inventory", INVENTORIES)
@@ -185,24 +204,26 @@ def test_a_shared_host_is_the_larger_machine_and_stops_only_when_nobody_works(re
         ["video_worker", "ai_worker"], "video-worker", "t4g.medium"
     )  # fmt: skip
     assert (api["instance_may_be_stopped"], video["instance_may_be_stopped"]) == (False, True)
-    assert api["container_idle_stop_threshold"] == video["container_idle_stop_threshold"] == 0
-    assert hosts["academy-video-worker-1"]["container_idle_stop_threshold"] == 5
-    assert video["container_heartbeat"] is True
-    assert video["container_stopping_neighbours"] == {"ai_worker": "academy-ai-worker-cpu"}
-    assert api["container_stopping_neighbours"] == hosts["academy-ai-worker-1"]["container_stopping_neighbours"] == {}
-    assert video["container_unwanted"] == ["academy-api", "academy-messaging-worker"]
-    assert video["container_expected_limits_mib"] == {"academy-video-worker": 3200, "academy-ai-worker-cpu": 1200}
-    kinds = api["identity_kinds"]
-    assert kinds["api"]["receives_from"] == ["academy-messaging-jobs"]
-    assert kinds["video-worker"]["containers"] == ["academy-video-worker", "academy-ai-worker-cpu"]
-    assert len(kinds["video-worker"]["receives_from"]) == 4
-    assert kinds["ai-worker"] == resolved(inventory)["academy-api-1"]["identity_kinds"]["ai-worker"]
+    of_api, of_video = container(api, "api"), container(video, "video_worker")
+    of_ai = container(hosts["academy-ai-worker-1"], "ai_worker")
+    assert of_api["container_idle_stop_threshold"] == of_video["container_idle_stop_threshold"] == 0
+    assert container(hosts["academy-video-worker-1"], "video_worker")["container_idle_stop_threshold"] == 5
+    assert of_video["container_heartbeat"] is True
+    assert of_video["container_stopping_neighbours"] == {"ai_worker": "academy-ai-worker-cpu"}
+    assert of_api["container_stopping_neighbours"] == of_ai["container_stopping_neighbours"] == {}
+    assert of_video["container_unwanted"] == ["academy-api", "academy-messaging-worker"]
+    assert of_video["container_expected_limits_mib"] == {"academy-video-worker": 3200, "academy-ai-worker-cpu": 1200}
+    may = kinds(hosts)
+    assert may["api"]["receives_from"] == ["academy-messaging-jobs"]
+    assert may["video-worker"]["containers"] == ["academy-video-worker", "academy-ai-worker-cpu"]
+    assert len(may["video-worker"]["receives_from"]) == 4
+    assert may["ai-worker"] == kinds(resolved(inventory))["ai-worker"]
 
 
 @pytest.mark.parametrize(("inventory", "major"), [("production", 16), ("local", 15)])
 def test_shared(resolved: Any, inventory: str, major: int) -> None:
     values = resolved(inventory)["academy-api-1"]
-    containers = ["academy-api", "academy-messaging-worker", "academy-video-worker", "academy-ai-worker-cpu"]
+    names = ["academy-api", "academy-messaging-worker", "academy-video-worker", "academy-ai-worker-cpu"]
     assert values["aws_region"] == "ap-northeast-2"
     assert values["stage"] == "test"
     assert values["database_engine_major"] == major
@@ -210,8 +231,9 @@ def test_shared(resolved: Any, inventory: str, major: int) -> None:
     assert values["database_instance_class"] == "db.t4g.micro"
     assert (values["database_allocated_storage_gib"], values["database_max_allocated_storage_gib"]) == (20, 100)
     assert values["database_backup_retention_days"] >= 7
-    assert values["registry_repositories"] == containers
-    assert values["logs_groups"] == [f"/academy/{name}" for name in [*containers, "starter"]]
+    assert repositories(values["services"]) == names
+    assert log_groups(values["services"]) == [f"/academy/{name}" for name in names]
+    assert values["starter_log_group"] == "/academy/starter"
     assert values["logs_retention_days"] in {7, 14}
     assert {queue["name"]: queue["visibility_timeout_seconds"] for queue in values["queues_jobs"].values()} == {
         "academy-video-jobs": 10800,
@@ -223,15 +245,22 @@ def test_shared(resolved: Any, inventory: str, major: int) -> None:
 
 
 @pytest.mark.parametrize("inventory", INVENTORIES)
+def test_the_rows_are_right_and_each_has_hosts(resolved: Any, inventory: str) -> None:
+    values = resolved(inventory)["academy-api-1"]
+    assert row_findings(values["services"]) == []
+    assert all(values["groups"].get(service) for service in values["services"])
+
+
+@pytest.mark.parametrize("inventory", INVENTORIES)
 def test_identities(resolved: Any, inventory: str) -> None:
     hosts = resolved(inventory)
     values = hosts["academy-api-1"]
-    kinds, queues = values["identity_kinds"], [queue["name"] for queue in values["queues_jobs"].values()]
-    assert set(kinds) == {host["instance_kind"] for host in hosts.values()}
-    assert {kind for kind, may in kinds.items() if may["stops_itself"]} == {"video-worker", "ai-worker"}
-    assert {kind: may["sends_to"] for kind, may in kinds.items() if may["sends_to"]} == {"api": queues}
-    assert sorted(queue for may in kinds.values() for queue in may["receives_from"]) == sorted(queues)
-    assert [name for may in kinds.values() for name in may["containers"]] == list(values["container_names"].values())
+    found, queues = kinds(hosts), [queue["name"] for queue in values["queues_jobs"].values()]
+    assert set(found) == {host["instance_kind"] for host in hosts.values()}
+    assert {kind for kind, may in found.items() if may["stops_itself"]} == {"video-worker", "ai-worker"}
+    assert {kind: may["sends_to"] for kind, may in found.items() if may["sends_to"]} == {"api": queues}
+    assert sorted(queue for may in found.values() for queue in may["receives_from"]) == sorted(queues)
+    assert [name for may in found.values() for name in may["containers"]] == repositories(values["services"])
 
 
 @pytest.mark.parametrize("inventory", INVENTORIES)
@@ -246,10 +275,12 @@ def test_who_stops_itself_is_started_again(resolved: Any, inventory: str) -> Non
             "hosts": ["academy-ai-worker-1"],
         },
     }
-    assert resolved(inventory)["academy-api-1"]["starter_workers"] == workers
+    values = resolved(inventory)["academy-api-1"]
+    assert starter_workers(values["services"], values["groups"]) == workers
     # Only the video host that works for it too is started for an AI job.
     workers["ai_worker"]["hosts"].append("academy-video-worker-2")
-    assert resolved(inventory, shared=True)["academy-api-1"]["starter_workers"] == workers
+    values = resolved(inventory, shared=True)["academy-api-1"]
+    assert starter_workers(values["services"], values["groups"]) == workers
 
 
 @pytest.mark.parametrize("inventory", INVENTORIES)

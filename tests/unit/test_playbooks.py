@@ -8,9 +8,15 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
+from ansible.template import trust_as_template
 
 from plugins.module_utils.plan.roles import ROLES
+from plugins.module_utils.services import on_host, roles_of_host
+from plugins.plugin_utils.variables import Variables
+from tests.unit.rows import ROWS as GUIDE
+from tests.unit.rows import row
 
 PLAYBOOKS = Path(__file__).resolve().parents[2] / "playbooks"
 
@@ -69,35 +75,51 @@ def test_a_worker_that_waits_for_the_database_is_left() -> None:
 
 # Roles without inputs of their own to judge, or whose inputs are given by another role.
 UNJUDGED = {"account", "hold", "reachability"}
-WORKERS = {"messaging_worker", "video_worker", "ai_worker"}
 
 
 def test_the_preflight_judges_the_inputs_of_every_role_where_it_runs() -> None:
-    runs: dict[str, set[str]] = {}
-    for name in ("provision.yml", "images.yml", "configure.yml"):
+    runs: dict[str, set[str]] = {"control": set(), "instances": set()}
+    for name in ("provision.yml", "images.yml"):
         for play in plays(name).values():
             for entry in play.get("roles", []):
-                role, condition = entry["role"].rpartition(".")[2], str(entry.get("when", ""))
+                role = entry["role"].rpartition(".")[2]
                 # One that decides for each host is asked with the hosts' inputs, wherever it runs.
                 each_host = role in ROLES and ROLES[role].each_host
-                for where in {"instances"} if each_host else places(play["hosts"], condition):
-                    runs.setdefault(where, set()).add(role)
+                runs["instances" if each_host or play["hosts"] != "localhost" else "control"].add(role)
     vars_file = PLAYBOOKS.parent / "roles/preflight/vars/main.yml"
     judged = yaml.safe_load(vars_file.read_text(encoding="utf-8"))["__preflight_roles"]
-    assert {where: set(roles) - UNJUDGED for where, roles in judged.items()} == {
-        where: roles - UNJUDGED for where, roles in runs.items()
+    assert set(judged["control"]) - UNJUDGED == runs["control"] - UNJUDGED
+    assert set(judged["instances"]) == (runs["instances"] - UNJUDGED) | {"swap", "docker"}
+
+
+@pytest.mark.parametrize("groups", [["api"], ["api", "messaging_worker"], ["video_worker"], ["ai_worker", "new"]])
+def test_the_roles_that_are_judged_and_compared_on_a_host_are_those_that_run_there(groups: list[str]) -> None:
+    services = {**GUIDE, "new": row(receives_from=["jobs"], stops_itself=True)}
+    variables = {"transcode_volume_size_gib": 100} if "video_worker" in groups else {}
+    here = on_host(services, groups)
+    known = {
+        "group_names": groups,
+        "host_services": [*here],
+        "services": services,
+        "instance_may_be_stopped": all(found.stops_itself for found in here.values()),
+        **variables,
     }
+    ran = []
+    for play in plays("configure.yml").values():
+        hosts = {"api": "api" in groups, "instances": True}
+        if not play["hosts"].endswith(":&reached") or not hosts[play["hosts"].partition(":")[0]]:
+            continue
+        for entry in play.get("roles", []):
+            if (
+                "when" not in entry
+                or Variables(known, "h", None).take_template("when", condition(entry)).values["when"]
+            ):
+                ran.append(entry["role"].rpartition(".")[2])
+    assert ran == roles_of_host(services, groups, variables)
 
 
-def places(hosts: str, condition: str) -> set[str]:
-    """The groups on whose hosts a role runs, as the preflight names them."""
-    if hosts == "localhost":
-        return {"control"}
-    named = {group for group in WORKERS if f"'{group}' in group_names" in condition}
-    if named:
-        return named
-    # Only these stop themselves.
-    return {"video_worker", "ai_worker"} if condition == "instance_may_be_stopped" else {hosts.partition(":")[0]}
+def condition(entry: dict[str, Any]) -> Any:
+    return trust_as_template("{{ " + entry["when"] + " }}")
 
 
 def test_the_tasks_and_plays_that_other_tests_wait_for_have_these_names() -> None:

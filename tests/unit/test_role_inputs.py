@@ -106,7 +106,7 @@ NOT_TRIED = {
         "instance_key_name": LAUNCH_ONLY,
         "instance_public_key_file": LAUNCH_ONLY,
         "instance_may_be_stopped": JUDGED_ONLY,
-        "instance_memory_limits_mib": JUDGED_ONLY,
+        "services": JUDGED_ONLY,
         "instance_memory_min_mib": JUDGED_ONLY,
         "vpc_id": LAUNCH_ONLY,
         "subnet_ids": LAUNCH_ONLY,

@@ -8,6 +8,7 @@ from typing import Any
 
 from plugins.module_utils.preflight import CONTROL_OPTIONS
 from tests.unit.inputs import collected
+from tests.unit.rows import row
 
 QUEUE = {"name": "academy-video-jobs", "visibility_timeout_seconds": 10800, "max_receive_count": 3}
 NOT_INTEGERS: list[Any] = ["", "a", "1.5", "1e3", "٣", [], {}, True, "0x10", "10 GB", " ", "-", "1_0_"]
@@ -79,6 +80,10 @@ WRONG: dict[str, list[Any]] = {
     ],
     "queues_jobs": [*({"video": job} for job in WRONG_JOBS), {"video": QUEUE, "ai": QUEUE}],
     "images_definitions": [["api"], [{}], [{"name": "a"}], [{"dockerfile": "b"}]],
+    "services": [
+        {"api": "academy-api"}, {"api": {}}, {"api": row(memory_mib="1 GiB")}, {"api": row(receives_from={})},
+        {"api": row(stops="yes")}, {"api": row(), "worker": row()},
+    ],
 }  # fmt: skip
 WRONG_AT_A_HOST: dict[str, list[Any]] = {
     "instance_root_volume_size_gib": [0, 7, -8, 16385, "4"],
@@ -86,7 +91,7 @@ WRONG_AT_A_HOST: dict[str, list[Any]] = {
     "transcode_volume_mount_point": ["", "/", "mnt/transcode", "/mnt/transcode/", "/mnt/../transcode", "//mnt"],
     "swap_size_gib": [-1, "-2"],
     "swap_file_path": ["", "/", "swapfile", "/swapfile/", "/./swapfile"],
-    "instance_kind": ["", "video", "Video-Worker", "api "],
+    "instance_kind": ["", "Video", "Video-Worker", "api "],
     "instance_cpu_credits": ["", "none", "Unlimited"],
 }
 # Guide §6.1.

@@ -107,8 +107,8 @@ class Role:
     `reads` says what aws_state_info is asked, or, `on_host`, what host_state_info is, or, `of_deployment`, the
     Deployment all of which is read. A role on a host that needs to know of AWS too says by `asks` what, and finds it
     under `aws`. Beside the role's own inputs they and `decide` get `texts`, files of the role by their paths, those
-    that end in .j2 rendered; with `has_code` also `code_sha256` of all of the role's files; and `on_host` the host's
-    `inventory_hostname`.
+    that end in .j2 rendered; with `has_code` also `code_sha256` of all of the role's files; with `has_hosts` the
+    inventory's `groups` and the `kinds` of its hosts; and `on_host` the host's `inventory_hostname` and `group_names`.
 
     A role that decides for each of several hosts gets `{"hosts": {host: inputs}, "inventory": [host]}`. The inputs of a
     host hold its `inventory_hostname` and `group_names` too; the second has also the hosts beyond those of the run. Its
@@ -125,6 +125,7 @@ class Role:
     asks: Callable[[Values], Values] | None = None
     texts: tuple[str, ...] = ()
     has_code: bool = False
+    has_hosts: bool = False
 
     @property
     def judges_hosts(self) -> bool:

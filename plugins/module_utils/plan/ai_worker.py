@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from ..findings import Finding, Words
+from ..services import ROWS
 from . import Plan, Role, Rule
 
 
@@ -33,6 +34,9 @@ def lease_findings(lease_seconds: int, visibility_seconds: int) -> list[Finding]
 ROLE = Role(
     reads=lambda _: {},
     decide=lambda _inputs, _found: Plan(),
-    rules=(Rule(lease_findings, ("ai_worker_lease_seconds", "ai_worker_visibility_seconds")),),
+    rules=(
+        ROWS,
+        Rule(lease_findings, ("ai_worker_lease_seconds", "ai_worker_visibility_seconds")),
+    ),
     on_host=True,
 )

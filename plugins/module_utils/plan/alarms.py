@@ -10,6 +10,7 @@ from typing import Any
 from ..findings import Finding, Words
 from ..names import DEAD_LETTER_SUFFIX, alarm_arn, alarm_topic_name, topic_arn
 from ..policies import as_text
+from ..services import ROWS, stopping_hosts
 from ..tags import own_tags, role_tags
 from . import Change, Plan, Role, Rule, Values, compare
 from .instance import STATES
@@ -43,12 +44,12 @@ def running_alarm_name(host: str) -> str:
     return f"{host}-running-too-long"
 
 
-def name_findings(jobs: Sequence[Mapping[str, Any]], hosts: Sequence[str]) -> list[Finding]:
-    queues = [str(job.get("name")) for job in jobs]
+def name_findings(jobs: Values, services: Values, groups: Mapping[str, Sequence[str]]) -> list[Finding]:
+    queues = [str(job.get("name")) for job in jobs.values() if isinstance(job, Mapping)]
     names = [
         *map(dead_letter_alarm_name, queues),
         *map(waiting_alarm_name, queues),
-        *map(running_alarm_name, hosts),
+        *map(running_alarm_name, stopping_hosts(services, groups)),
     ]
     return [
         Finding(
@@ -173,12 +174,12 @@ def running_alarm(host: str, instance_id: str, hours: int, topic: str) -> Alarm:
 
 def wanted_alarms(inputs: Values, ids: Mapping[str, str]) -> list[Alarm]:
     """Two for each queue of jobs, one of them its dead letters', and one for each host that should stop itself."""
-    topic, jobs = _topic_arn(inputs), inputs["alarms_jobs"]
+    topic, jobs = _topic_arn(inputs), inputs["queues_jobs"].values()
     min_seconds, hours = inputs["alarms_job_waiting_min_seconds"], inputs["alarms_worker_running_hours"]
     return [
         *(dead_letter_alarm(job["name"], topic) for job in jobs),
         *(waiting_alarm(job["name"], int(job["visibility_timeout_seconds"]), min_seconds, topic) for job in jobs),
-        *(running_alarm(host, ids.get(host, UNKNOWN_INSTANCE), hours, topic) for host in inputs["alarms_hosts"]),
+        *(running_alarm(host, ids.get(host, UNKNOWN_INSTANCE), hours, topic) for host in _hosts(inputs)),
     ]
 
 
@@ -286,12 +287,17 @@ def topic_changes(inputs: Values, now: Values | None) -> list[Change]:
 # --- the decision ---------------------------------------------------------------------------------------------------
 
 
+def _hosts(inputs: Values) -> list[str]:
+    """Those that should stop themselves."""
+    return stopping_hosts(inputs["services"], inputs["groups"])
+
+
 def reads(inputs: Values) -> Values:
     deployment = inputs["deployment_name"]
     return {
         "alarm_prefix": f"{deployment}-",
         "topic_arns": [_topic_arn(inputs)],
-        "instance_filters": {"tag:Name": inputs["alarms_hosts"], "instance-state-name": [*STATES]},
+        "instance_filters": {"tag:Name": _hosts(inputs), "instance-state-name": [*STATES]},
     }
 
 
@@ -321,7 +327,7 @@ def decide(inputs: Values, found: Values) -> Plan:
     changes = topic_changes(inputs, found["topics"].get(_topic_arn(inputs)))
     for alarm in wanted_alarms(inputs, ids):
         changes += alarm_changes(inputs, alarm, found["alarms"].get(alarm["name"]))
-    return Plan(changes=changes, missing=host_findings(inputs["alarms_hosts"], ids))
+    return Plan(changes=changes, missing=host_findings(_hosts(inputs), ids))
 
 
 ROLE = Role(
@@ -329,8 +335,10 @@ ROLE = Role(
     decide,
     applies=("topics", "removed", "alarms", "tags"),
     rules=(
-        Rule(name_findings, ("alarms_jobs", "alarms_hosts")),
+        ROWS,
+        Rule(name_findings, ("queues_jobs", "services", "groups")),
         Rule(email_findings, ("alarms_emails",)),
         Rule(hours_findings, ("alarms_worker_running_hours",)),
     ),
+    has_hosts=True,
 )

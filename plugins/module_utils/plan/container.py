@@ -21,6 +21,7 @@ from ..hold import is_brought_up
 from ..host_state import BYTES_PER_MIB, environment_hashes, environment_sha256, outdated_images, sha256_of
 from ..memory import container_findings, running_limits_mib
 from ..placement import THRESHOLD, WATCHDOG_SETTINGS, SharedHost, stop_findings, watchdog_findings
+from ..services import ROWS, containers, on_host, rows, stopping_containers, tag_of
 from . import Change, Difference, Plan, Role, Rule, Values, compare, host
 
 WHY = "guide §6.3"
@@ -95,6 +96,25 @@ def environment_findings(settings: Values, secrets: Values) -> list[Finding]:
         *(found for name, value in settings.items() for found in value_findings(name, {"required": False}, value)),
         *(found for name, value in secrets.items() for found in value_findings(name, {"secret": True}, value)),
     ]
+
+
+def completed(inputs: Values) -> Values:
+    """With what follows from the rows of the services, where it is not given by itself."""
+    services, service = inputs["services"], inputs["container_service"]
+    row, here = rows(services).get(service), on_host(services, inputs["group_names"])
+    stopping = stopping_containers(services, inputs["group_names"])
+    return {
+        "container_memory_mib": row.memory_mib if row else 0,
+        "container_expected_limits_mib": {found.name: found.memory_mib for found in here.values()},
+        # Of a service that was taken off the host, which nothing else would stop.
+        "container_unwanted": [name for other, name in containers(services).items() if other not in here],
+        # A worker counts its own empty polls only while no other one may have work there. Beside another one it tells
+        # how it is doing, and the host decides.
+        "container_idle_stop_threshold": inputs["worker_idle_stop_threshold"] if [*stopping] == [service] else 0,
+        "container_stopping_neighbours": {other: name for other, name in stopping.items() if other != service},
+        "container_heartbeat": bool(row and row.stops_itself and inputs["worker_heartbeat"]),
+        **inputs,
+    }
 
 
 # --- what is wanted -------------------------------------------------------------------------------------------------
@@ -349,7 +369,7 @@ def _shared_host(inputs: Values, found: Values) -> SharedHost:
     return SharedHost(
         inputs["inventory_hostname"],
         neighbours,
-        [service for service in neighbours if is_brought_up([service], *run)],
+        [service for service in neighbours if is_brought_up([tag_of(inputs["services"], service)], *run)],
         found["containers"],
         _watched(found["paths"].get(WATCHDOG_SETTINGS, {}).get("content", "")),
     )
@@ -475,15 +495,15 @@ def decide(inputs: Values, found: Values) -> Plan:
             "environment_file": environment_file(name),
             "settings": own,
         },
-        tag=inputs["container_service"],
+        tag=tag_of(inputs["services"], inputs["container_service"]),
     )
 
 
 ROLE = Role(
-    reads,
-    decide,
+    lambda inputs: reads(completed(inputs)),
+    lambda inputs, found: decide(completed(inputs), found),
     applies=(*host.APPLIES, "unwanted", "environment", "pulled", "containers", "answers", "settling", "outdated"),
-    rules=(Rule(port_findings, ("container_published_ports",)), Rule(volume_findings, ("container_volumes",))),
+    rules=(ROWS, Rule(port_findings, ("container_published_ports",)), Rule(volume_findings, ("container_volumes",))),
     on_host=True,
     asks=asks,
 )

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..identity import role_name
-from ..names import instance_arns, log_group_arn, queue_arn, repository_arn
+from ..names import instance_arns, log_group_arn, queue_arn, repository_arn, role_name
 from ..policies import as_text, canonical
+from ..services import ROWS, kinds_of_hosts
 from ..tags import HOLD_TAG, own_tags, role_tags
 from . import Change, Difference, Plan, Role, Values, compare
 
@@ -148,9 +148,10 @@ class Wanted:
 
 def wanted_roles(inputs: Values) -> list[Wanted]:
     """The role of each kind of host, and at last the starter's."""
-    name, tags, kinds = inputs["deployment_name"], inputs["deployment_tags"], inputs["identity_kinds"]
+    name, tags = inputs["deployment_name"], inputs["deployment_tags"]
+    kinds = kinds_of_hosts(inputs["services"], inputs["groups"], inputs["kinds"])
     deployment = Deployment(name, inputs["aws_region"], inputs["aws_account_id"])
-    starter = starter_policy(kinds, inputs["identity_starter_log_group"], deployment)
+    starter = starter_policy(kinds, inputs["starter_log_group"], deployment)
     return [
         *(
             Wanted(
@@ -258,4 +259,4 @@ def decide(inputs: Values, found: Values) -> Plan:
     return Plan(changes=changes)
 
 
-ROLE = Role(reads, decide, applies=("roles", "policies", "profiles"))
+ROLE = Role(reads, decide, applies=("roles", "policies", "profiles"), rules=(ROWS,), has_hosts=True)

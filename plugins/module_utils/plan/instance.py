@@ -10,7 +10,6 @@ from typing import Any
 
 from ..consent import consented_names
 from ..findings import NOT_SHOWN, Finding, Words, of_hosts
-from ..identity import role_name
 from ..instances import (
     launch_findings,
     launch_subnets,
@@ -20,6 +19,8 @@ from ..instances import (
     subnet_findings,
     volume_findings,
 )
+from ..names import role_name
+from ..services import ROWS
 from ..spot import SPOT, market_findings, spot_findings
 from ..tags import deployment_tags, own_tags, role_tags, standing_tags
 from . import Change, Plan, Role, Rule, Values, compare
@@ -536,6 +537,7 @@ ROLE = Role(
         "waits",
     ),
     rules=(
+        ROWS,
         Rule(name_findings, ("inventory_hostname", "deployment_name")),
         Rule(
             volume_findings,

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from ..services import ROWS, log_groups
 from ..tags import own_tags, role_tags
 from . import Plan, Role, Values, compare
 
@@ -17,7 +18,7 @@ def reads(inputs: Values) -> Values:
 def decide(inputs: Values, found: Values) -> Plan:
     wanted = {"retention_days": inputs["logs_retention_days"], "tags": role_tags(inputs["deployment_tags"], "logs")}
     changes = []
-    for name in inputs["logs_groups"]:
+    for name in [*log_groups(inputs["services"]), inputs["starter_log_group"]]:
         now = found["log_groups"].get(name)
         if now is not None:
             now = {"retention_days": now["retention_days"] or "for ever", "tags": own_tags(now["tags"])}
@@ -25,4 +26,4 @@ def decide(inputs: Values, found: Values) -> Plan:
     return Plan(changes=changes)
 
 
-ROLE = Role(reads, decide, applies=("log_groups",))
+ROLE = Role(reads, decide, applies=("log_groups",), rules=(ROWS,))

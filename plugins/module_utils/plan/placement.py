@@ -9,22 +9,25 @@ from collections.abc import Mapping, Sequence
 from ..findings import NOT_SHOWN, Finding, Words, of_hosts
 from ..memory import limits_findings
 from ..placement import THRESHOLD
+from ..services import ROWS, Service, memory_limits_mib, on_host, stopping_containers
 from . import Plan, Role, Rule, Values
 
 
-def _named(services: Sequence[str], stopping: Sequence[str]) -> tuple[str, str]:
+def _named(services: Mapping[str, Service]) -> tuple[str, str]:
     """Those that stop their host when there is nothing to do, and those that must always run."""
+    stopping = [service for service, row in services.items() if row.stops_itself]
     return " and ".join(stopping), " and ".join(service for service in services if service not in stopping)
 
 
 def stop_findings(
-    host: str, services: Sequence[str], stopping_services: Sequence[str], may_be_stopped: bool, heartbeat: bool
+    host: str, groups: Sequence[str], table: Values, may_be_stopped: bool, heartbeat: bool
 ) -> list[Finding]:
     """Whether a host may stop, and how it knows when. One without services is none of ours."""
+    services = on_host(table, groups)
     if not services:
         return []
     findings = []
-    stopping, always_on = _named(services, stopping_services)
+    stopping, always_on = _named(services)
     if stopping and always_on:
         findings.append(
             Finding(
@@ -60,7 +63,7 @@ def stop_findings(
                 ),
             )
         )
-    if len(stopping_services) > 1 and not heartbeat:
+    if len(stopping_containers(table, groups)) > 1 and not heartbeat:
         findings.append(
             Finding(
                 "heartbeat",
@@ -77,20 +80,18 @@ def stop_findings(
 
 
 def threshold_findings(
-    host: str,
-    services: Sequence[str],
-    stopping_services: Sequence[str],
-    threshold: int,
-    environments: Mapping[str, Sequence[str]],
+    host: str, groups: Sequence[str], table: Values, threshold: int, environment: Values
 ) -> list[Finding]:
     """Whether somebody sets the threshold by hand, which follows from the services of a host."""
+    services = on_host(table, groups)
     names = [
         *(["container_idle_stop_threshold"] if threshold else []),
-        *(name for name, settings in environments.items() if THRESHOLD in settings),
+        *(["worker_environment"] if THRESHOLD in environment else []),
+        *(f"{service}_environment" for service, row in services.items() if THRESHOLD in row.environment),
     ]
-    if not services or not names or len(stopping_services) == 1:
+    if not services or not names or len(stopping_containers(table, groups)) == 1:
         return []
-    stopping, always_on = _named(services, stopping_services)
+    stopping, always_on = _named(services)
     rule = (
         Words(f"{stopping} stop it together", f"{stopping}이(가) 함께 중지합니다")
         if stopping
@@ -118,7 +119,7 @@ def reads(inputs: Values) -> Values:
     types = {
         host["instance_type"]
         for host in inputs["hosts"].values()
-        if len(host.get("host_services", ())) > 1 and "instance_type" in host
+        if len(on_host(host["services"], host["group_names"])) > 1 and "instance_type" in host
     }
     return {"instance_types": sorted(types)} if types else {}
 
@@ -128,7 +129,7 @@ def limit_findings(host: Values, types: Mapping[str, Values]) -> list[Finding]:
     instance_type = host.get("instance_type", "")
     return limits_findings(
         host["inventory_hostname"],
-        host.get("host_memory_limits_mib", {}),
+        memory_limits_mib(host["services"], host["group_names"]),
         instance_type,
         types.get(instance_type, {}).get("memory_mib"),
     )
@@ -143,24 +144,19 @@ ROLE = Role(
     reads,
     decide,
     rules=(
+        ROWS,
         Rule(
             stop_findings,
-            (
-                "inventory_hostname",
-                "host_services",
-                "host_stopping_services",
-                "instance_may_be_stopped",
-                "worker_heartbeat",
-            ),
+            ("inventory_hostname", "group_names", "services", "instance_may_be_stopped", "worker_heartbeat"),
         ),
         Rule(
             threshold_findings,
             (
                 "inventory_hostname",
-                "host_services",
-                "host_stopping_services",
+                "group_names",
+                "services",
                 "placement_idle_stop_threshold",
-                "placement_environments",
+                "worker_environment",
             ),
         ),
     ),

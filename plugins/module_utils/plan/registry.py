@@ -8,6 +8,7 @@ from typing import Any
 
 from ..names import repository_arn
 from ..policies import as_text
+from ..services import ROWS, repositories
 from ..tags import own_tags, role_tags
 from . import Plan, Role, Values, compare
 
@@ -34,7 +35,7 @@ def lifecycle_policy(untagged_expiry_days: int) -> dict[str, Any]:
 
 
 def reads(inputs: Values) -> Values:
-    return {"repository_names": inputs["registry_repositories"]}
+    return {"repository_names": repositories(inputs["services"])}
 
 
 def decide(inputs: Values, found: Values) -> Plan:
@@ -47,7 +48,7 @@ def decide(inputs: Values, found: Values) -> Plan:
         "tags": tags,
     }
     changes = []
-    for name in inputs["registry_repositories"]:
+    for name in repositories(inputs["services"]):
         arn = repository_arn(name, inputs["aws_region"], inputs["aws_account_id"])
 
         def apply(differing: frozenset[str], arn: str = arn) -> dict[str, Values]:
@@ -62,4 +63,4 @@ def decide(inputs: Values, found: Values) -> Plan:
     return Plan(changes=changes)
 
 
-ROLE = Role(reads, decide, applies=("repositories", "tags"))
+ROLE = Role(reads, decide, applies=("repositories", "tags"), rules=(ROWS,))

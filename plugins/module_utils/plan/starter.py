@@ -8,9 +8,9 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..identity import role_name
-from ..names import function_arn, role_arn, rule_arn, starter_name
+from ..names import function_arn, role_arn, role_name, rule_arn, starter_name
 from ..policies import as_text
+from ..services import ROWS, starter_workers
 from ..tags import own_tags, role_tags
 from . import Change, Difference, Plan, Role, Values, compare
 from .identity import STARTER
@@ -56,7 +56,7 @@ def reads(inputs: Values) -> Values:
 
 def wanted_function(inputs: Values) -> dict[str, Any]:
     """What the module that creates functions sets."""
-    deployment = inputs["deployment_name"]
+    deployment, workers = inputs["deployment_name"], starter_workers(inputs["services"], inputs["groups"])
     return {
         "description": DESCRIPTION,
         "runtime": RUNTIME,
@@ -65,9 +65,7 @@ def wanted_function(inputs: Values) -> dict[str, Any]:
         "timeout_seconds": inputs["starter_timeout_seconds"],
         "memory_mib": inputs["starter_memory_mib"],
         "architecture": inputs["starter_architecture"],
-        "environment": {
-            SETTINGS_VARIABLE: starter_settings(inputs["starter_workers"], deployment, inputs["starter_grace_seconds"])
-        },
+        "environment": {SETTINGS_VARIABLE: starter_settings(workers, deployment, inputs["starter_grace_seconds"])},
         "code_sha256": inputs["code_sha256"],
         "tags": role_tags(inputs["deployment_tags"], STARTER),
     }
@@ -169,5 +167,7 @@ ROLE = Role(
     reads,
     decide,
     applies=("functions", "settings", "removed_permissions", "permissions", "rules", "tags"),
+    rules=(ROWS,),
     has_code=True,
+    has_hosts=True,
 )

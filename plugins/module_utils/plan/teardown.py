@@ -16,6 +16,7 @@ from ..database import readiness
 from ..findings import NOT_SHOWN, Finding, Words
 from ..names import alarm_topic_name, starter_name
 from ..queues import with_dead_letter_queues
+from ..services import ROWS, log_groups, repositories
 from ..tags import role_tags
 from . import Change, Difference, Plan, Role, Values
 
@@ -67,8 +68,8 @@ def reads(inputs: Values) -> Values:
         "name": inputs["deployment_name"],
         "untagged": {
             "queues": with_dead_letter_queues(job["name"] for job in inputs["queues_jobs"].values()),
-            "repositories": inputs["registry_repositories"],
-            "log_groups": inputs["logs_groups"],
+            "repositories": repositories(inputs["services"]),
+            "log_groups": [*log_groups(inputs["services"]), inputs["starter_log_group"]],
             "topics": [alarm_topic_name(inputs["deployment_name"])],
             "rules": [starter],
             "functions": [starter],
@@ -468,5 +469,6 @@ ROLE = Role(
     reads,
     decide,
     applies=(*WORDS, "protected_databases", "disk_snapshots"),
+    rules=(ROWS,),
     of_deployment=True,
 )

@@ -7,8 +7,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ..findings import Finding, Words
+from ..findings import NOT_SHOWN, Finding, Words
 from ..role_inputs import range_findings
+from ..services import ROWS, stopping_containers
 from . import Change, Plan, Role, Rule, Values, host
 
 WHY = "guide §8"
@@ -30,11 +31,16 @@ RELEASE, LOOK, TIMER, NOTICE = (
 )
 
 
+def _workers(inputs: Values) -> list[str]:
+    """The containers that stop the host when they have nothing to do."""
+    return [*stopping_containers(inputs["services"], inputs["group_names"]).values()]
+
+
 def settings(inputs: Values) -> dict[str, Any]:
     """What the program reads."""
     return {
         # Where the role that runs the containers has them write.
-        "heartbeat_files": {name: f"/run/academy/{name}/heartbeat.json" for name in inputs["watchdog_workers"]},
+        "heartbeat_files": {name: f"/run/academy/{name}/heartbeat.json" for name in _workers(inputs)},
         "broken_seconds": round(inputs["watchdog_broken_minutes"] * 60),
         "grace_seconds": round(inputs["watchdog_boot_grace_minutes"] * 60),
         "restart_window_seconds": round(inputs["watchdog_restart_window_minutes"] * 60),
@@ -44,11 +50,15 @@ def settings(inputs: Values) -> dict[str, Any]:
     }
 
 
-def worker_findings(workers: list[str]) -> list[Finding]:
-    if workers:
+def worker_findings(inputs: Values) -> list[Finding]:
+    if _workers(inputs):
         return []
-    rule = Words("must name at least one container", "컨테이너를 하나 이상 지정해야 합니다")
-    return [Finding("watchdog_workers", "watchdog_workers", "[]", rule, Words("Change it.", "고치십시오."))]
+    rule = Words("no service of this host stops it", "이 호스트를 중지하는 서비스가 없습니다")
+    remedy = Words(
+        "Run the role elsewhere, or set stops_itself in the row of a service.",
+        "다른 호스트에서 실행하거나 서비스의 행에 stops_itself를 설정하십시오.",
+    )
+    return [Finding("watchdog_workers", "services", NOT_SHOWN, rule, remedy)]
 
 
 def window_findings(broken_minutes: float, window_minutes: float) -> list[Finding]:
@@ -124,6 +134,9 @@ def reads(inputs: Values) -> Values:
 
 
 def decide(inputs: Values, found: Values) -> Plan:
+    refusals = worker_findings(inputs)
+    if refusals:
+        return Plan(refusals)
     files = host.path_changes(found, paths(inputs), WHY)
     changes: list[Change] = []
     for name, (wanted, uses) in units(inputs).items():
@@ -142,7 +155,7 @@ ROLE = Role(
     decide,
     applies=host.APPLIES,
     rules=(
-        Rule(worker_findings, ("watchdog_workers",)),
+        ROWS,
         Rule(threshold_findings, ("worker_idle_stop_threshold",)),
         Rule(window_findings, ("watchdog_broken_minutes", "watchdog_restart_window_minutes")),
         Rule(look_findings, ("watchdog_look_seconds",)),

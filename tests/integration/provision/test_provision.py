@@ -25,6 +25,7 @@ from localcloud import demo, settings
 from tests import support
 from tests.integration.provision.conftest import OWNER, Account
 from tests.integration.provision.drift import DRIFTS, TAKEN, TOLD, TOPIC_ARN, delete_starter, owners, snapshot
+from tests.unit.rows import ROWS, row
 
 HOSTS = {
     "academy-api-1": "t4g.small",
@@ -569,16 +570,10 @@ PARAMETERS: dict[str, tuple[dict[str, Any], Callable[[Account], Any], Any]] = {
     ),
     "identity": (
         {
-            "identity_kinds": {
-                "api": {
-                    "containers": ["academy-other"],
-                    "log_groups": ["/academy/other"],
-                    "sends_to": [],
-                    "receives_from": ["academy-video-jobs"],
-                    "stops_itself": True,
-                }
+            "services": {
+                "api": row("academy-other", receives_from=["academy-video-jobs"], stops_itself=True),
             },
-            "identity_starter_log_group": "/academy/other-starter",
+            "starter_log_group": "/academy/other-starter",
         },
         lambda account: (
             [statement["Sid"] for statement in statements(account, "academy-api-role", "academy-host")],
@@ -616,7 +611,7 @@ PARAMETERS: dict[str, tuple[dict[str, Any], Callable[[Account], Any], Any]] = {
     ),
     "registry": (
         {
-            "registry_repositories": "{{ (container_names.values() | list) + ['academy-another'] }}",
+            "services": {**ROWS, "another": row("academy-another")},
             "registry_untagged_expiry_days": 3,
         },
         lambda account: {
@@ -631,14 +626,16 @@ PARAMETERS: dict[str, tuple[dict[str, Any], Callable[[Account], Any], Any]] = {
     ),
     "logs": (
         {
-            "logs_groups": "{{ (container_log_groups.values() | list) + [starter_log_group, '/academy/another'] }}",
+            "services": {**ROWS, "another": row("another")},
+            "starter_log_group": "/academy/other-starter",
             "logs_retention_days": 7,
         },
         lambda account: {
             group["logGroupName"]: group["retentionInDays"]
             for group in account.client("logs").describe_log_groups()["logGroups"]
         },
-        {f"/academy/{name}": 7 for name in (*REPOSITORIES, "starter", "another")},
+        # What the starter wrote to before stays as it is.
+        {**{f"/academy/{name}": 7 for name in (*REPOSITORIES, "other-starter", "another")}, "/academy/starter": 14},
     ),
     "instance": (
         {
@@ -655,9 +652,7 @@ PARAMETERS: dict[str, tuple[dict[str, Any], Callable[[Account], Any], Any]] = {
     ),
     "starter": (
         {
-            "starter_workers": {
-                "video_worker": {"queues": ["academy-video-jobs"], "hosts": ["academy-video-worker-2"]}
-            },
+            "services": {"video_worker": row(receives_from=["academy-ai-jobs-lite"], stops_itself=True)},
             "starter_grace_seconds": 90,
             "starter_log_group": "/academy/academy-api",
             "starter_timeout_seconds": 30,
@@ -674,8 +669,8 @@ PARAMETERS: dict[str, tuple[dict[str, Any], Callable[[Account], Any], Any]] = {
             [
                 {
                     "name": "video_worker",
-                    "queues": ["academy-video-jobs"],
-                    "hosts": ["academy-video-worker-2"],
+                    "queues": ["academy-ai-jobs-lite"],
+                    "hosts": ["academy-video-worker-1", "academy-video-worker-2"],
                     "grace_seconds": 90,
                 }
             ],
@@ -684,8 +679,8 @@ PARAMETERS: dict[str, tuple[dict[str, Any], Callable[[Account], Any], Any]] = {
     ),
     "alarms": (
         {
-            "alarms_jobs": [OTHER_JOBS["video"], OTHER_JOBS["another"]],
-            "alarms_hosts": [*HOSTS],
+            "queues_jobs": {name: OTHER_JOBS[name] for name in ("video", "another")},
+            "services": {service: {**found, "stops_itself": True} for service, found in ROWS.items()},
             "alarms_worker_running_hours": 24,
             "alarms_job_waiting_min_seconds": 90000,
             "alarms_emails": ["ops@example.com"],

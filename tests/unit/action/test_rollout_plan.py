@@ -14,6 +14,7 @@ from ansible_collections.academy.deploy.plugins.action.rollout_plan import OPTIO
 from ansible_collections.academy.deploy.plugins.modules import rollout_plan as documentation
 
 from tests import support
+from tests.unit.rows import row
 
 API, WORKER = "academy-api-1", "academy-video-worker-1"
 SILENT = "ssh: connect to host 203.0.113.5 port 22: Connection timed out"
@@ -64,7 +65,7 @@ def test_what_is_known_of_the_hosts_decides() -> None:
         "hosts": [WORKER, "absent"],
         "asked": [API, WORKER],
         "release": "new",
-        "containers": {"video_worker": "v"},
+        "services": {"video_worker": row("v")},
     }
     answer = plan(hosts, **asked, answer_seconds=10, boot_seconds=300)
     assert answer["answering"] == answer["to_hold"] == answer["to_release"] == [WORKER]

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from plugins.module_utils.application_environment import (
     ROW_KEYS,
-    SERVICES,
     ServiceEnvironmentError,
     checked_environment,
     gets,
@@ -22,8 +21,10 @@ from plugins.module_utils.application_environment import (
     table_findings,
     value_findings,
 )
+from plugins.module_utils.services import rows
 from tests import support
 from tests.unit.inputs import collected
+from tests.unit.rows import ROWS, row
 
 APPLICATION = support.ROOT / "examples/academy/apps"
 TEXT = re.compile(r'environment\.(?:text|url)\("(\w+)"\)')
@@ -37,6 +38,8 @@ OWN: dict[str, dict[str, Any]] = {
 }
 WORKER = {"DJANGO_SETTINGS_MODULE": "apps.api.config.settings.worker", "WORKER_WAIT_SECONDS": 20}
 ROW: dict[str, Any] = {"value": "x"}
+SERVICES = rows({**ROWS, "new": row(receives_from=["jobs"], environment={"NEW_WORKER_ID": "h-new"})})
+GUIDE = [*ROWS]
 
 
 def table() -> dict[str, dict[str, Any]]:
@@ -50,16 +53,16 @@ def own(service: str) -> dict[str, Any]:
     return OWN[service] if service == "api" else {**WORKER, **OWN[service]}
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", GUIDE)
 def test_a_service_gets_what_the_application_demands(service: str) -> None:
     source = (APPLICATION / "api/config/settings/base.py").read_text(encoding="utf-8")
     demanded = set(TEXT.findall(source))
     if service in MODULES:
         demanded |= set(TEXT.findall((APPLICATION / f"workers/{MODULES[service]}.py").read_text(encoding="utf-8")))
-    assert {name for name in demanded if not gets(table()[name], service)} == set()
+    assert {name for name in demanded if not gets(table()[name], service, SERVICES)} == set()
     assert all(is_required(table()[name]) for name in demanded)
     settings, secrets, findings = service_environment(
-        table(), service, f"academy-{service}-1".replace("_", "-"), own(service)
+        table(), service, f"academy-{service}-1".replace("_", "-"), own(service), SERVICES
     )
     assert findings == []
     # The database's address is looked up by the role that runs the container.
@@ -74,7 +77,7 @@ def test_everything_that_the_application_reads_is_declared() -> None:
 
 
 def test_nobody_gets_what_is_another_ones() -> None:
-    names = {service: {*service_environment(table(), service, "", own(service))[0]} for service in SERVICES}
+    names = {service: {*service_environment(table(), service, "", own(service), SERVICES)[0]} for service in GUIDE}
     assert {name for name in names["api"] if "WORKER" in name} == set()
     for name, services in {
         "EC2_IDLE_STOP_THRESHOLD": {"video_worker", "ai_worker"},
@@ -82,14 +85,24 @@ def test_nobody_gets_what_is_another_ones() -> None:
         "AI_WORKER_ID_CPU": {"ai_worker"},
         "MESSAGING_WORKER_ID": {"messaging_worker"},
     }.items():
-        assert {service for service in SERVICES if name in names[service]} == services
-        assert {service for service in SERVICES if gets(table()[name], service)} == services
+        assert {service for service in GUIDE if name in names[service]} == services
+        assert {service for service in GUIDE if gets(table()[name], service, SERVICES)} == services
 
 
 def test_secrets_and_settings_are_apart() -> None:
-    settings, secrets = checked_environment(table(), "api", "academy-api-1", own("api"))
+    settings, secrets = checked_environment(table(), "api", "academy-api-1", own("api"), SERVICES)
     assert set(secrets) == {"SECRET_KEY", "DB_PASSWORD", "INTERNAL_WORKER_TOKEN", "R2_ACCESS_KEY", "R2_SECRET_KEY"}
     assert not settings.keys() & secrets.keys()
+
+
+def test_a_worker_gets_what_all_workers_get_and_what_its_own_row_names() -> None:
+    given = {**WORKER, "NEW_WORKER_ID": "h-new"}
+    settings, _ = checked_environment(table(), "new", "h", given, SERVICES)
+    assert settings.items() >= given.items()
+    for name, value in {"NEW_WORKER_ID": "a$b", "OTHER_WORKER_ID": "x", "VIDEO_WORKER_ID": "h"}.items():
+        with pytest.raises(ServiceEnvironmentError, match=name):
+            checked_environment(table(), "new", "h", {**given, name: value}, SERVICES)
+    assert [service for service in SERVICES if not gets({"services": ["workers"]}, service, SERVICES)] == ["api"]
 
 
 class Trap(dict[str, Any]):
@@ -101,10 +114,10 @@ class Trap(dict[str, Any]):
 
 
 def test_a_value_that_a_service_does_not_get_is_not_looked_at() -> None:
-    rows = {"A": ROW, "B": Trap(services=["ai_worker"], value="secret", secret=True, variable="vault_b")}
-    assert checked_environment(rows, "api", "h", {}) == ({"A": "x"}, {})
+    table = {"A": ROW, "B": Trap(services=["ai_worker"], value="secret", secret=True, variable="vault_b")}
+    assert checked_environment(table, "api", "h", {}, SERVICES) == ({"A": "x"}, {})
     with pytest.raises(AssertionError):
-        checked_environment(rows, "ai_worker", "h", {})
+        checked_environment(table, "ai_worker", "h", {}, SERVICES)
 
 
 @pytest.mark.parametrize(
@@ -121,7 +134,7 @@ def test_a_value_that_a_service_does_not_get_is_not_looked_at() -> None:
 )
 def test_refusals(service: str, given: dict[str, Any], words: list[str]) -> None:
     with pytest.raises(ServiceEnvironmentError) as error:
-        checked_environment(table(), service, "h", given)
+        checked_environment(table(), service, "h", given, SERVICES)
     assert all(word in str(error.value) for word in words)
     assert "secret-of" not in str(error.value)
 
@@ -169,7 +182,7 @@ def test_the_apis_address_outlives_a_stop(url: str, stage: str, rule: str) -> No
     ],
 )  # fmt: skip
 def test_a_table_that_is_wrong(broken: Any) -> None:
-    findings = table_findings(broken)
+    findings = table_findings(broken, SERVICES)
     assert findings
     assert all(finding.subject.startswith("application_variables") and finding.text_ko for finding in findings)
 
@@ -183,10 +196,10 @@ ANYTHING = st.recursive(
 
 @settings(max_examples=500)
 @given(st.dictionaries(st.sampled_from(["A", "B"]), st.dictionaries(st.sampled_from(sorted(ROW_KEYS)), ANYTHING)))
-def test_no_table_breaks_the_judgement(rows: dict[str, dict[str, Any]]) -> None:
-    if not table_findings(rows):
-        assert service_environment(rows, "api", "h", {})
+def test_no_table_breaks_the_judgement(table: dict[str, dict[str, Any]]) -> None:
+    if not table_findings(table, SERVICES):
+        assert service_environment(table, "api", "h", {}, SERVICES)
 
 
 def test_the_table_of_the_guide_is_right() -> None:
-    assert table_findings(table()) == []
+    assert table_findings(table(), SERVICES) == []

@@ -127,10 +127,12 @@ def test_whatever_is_accepted_is_read_back_as_it_was(values: dict[str, str]) -> 
 
 @given(breaking)
 def test_no_part_of_a_refused_value_is_said(value: str) -> None:
-    said = "; ".join(value_problems(f"q7W{value}q7W{value}\u2028q7W", secret=True))
+    problems = value_problems(f"q7W{value}q7W{value}\u2028q7W", secret=True)
+    said = "; ".join(problem.text for problem in problems)
     assert "U+2028" in said
     assert "q7W" not in said
     assert said.isascii()
+    assert not any("q7W" in problem.rule.ko + problem.remedy.ko for problem in problems)
 
 
 @settings(max_examples=1000)

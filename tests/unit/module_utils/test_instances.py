@@ -16,16 +16,17 @@ from plugins.module_utils.instances import (
     name_findings,
     volume_findings,
 )
+from tests.unit.rows import ROWS
 
 HOST = "academy-video-worker-1"
 AMI = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-arm64"
 INPUTS: dict[str, Any] = {
     "inventory_hostname": HOST,
-    "group_names": [],
+    "group_names": ["video_worker"],
     "instance_type": "t4g.medium",
     "instance_ami_parameter": AMI,
     "instance_memory_min_mib": 4096,
-    "instance_memory_limits_mib": {"video_worker": 3200},
+    "services": ROWS,
 }
 SUBNETS = [{"subnet_id": "subnet-a", "zone": "a"}, {"subnet_id": "subnet-b", "zone": "b"}]
 
@@ -67,13 +68,12 @@ def test_a_type_that_no_subnets_zone_offers_is_refused(zones: list[str], word: s
         ({}, 4096, []),
         ({"instance_memory_min_mib": 0}, 0, []),
         ({"instance_type": "t4g.small"}, 3600, ["instance_memory_min_mib", "4096", "t4g.small has 3600"]),
-        ({"instance_memory_min_mib": 0}, 3599, ["video_worker_memory_mib 3200", "exceed the 3599 MiB of"]),
         (
-            {"instance_memory_min_mib": 0, "instance_memory_limits_mib": {"video_worker": "3200", "x": "many"}},
-            3599,
-            ["video_worker_memory_mib 3200)"],
+            {"instance_memory_min_mib": 0, "group_names": ["ai_worker"]},
+            1599,
+            ["ai_worker_memory_mib 1200)", "exceed the 1599 MiB of"],
         ),
-        ({"instance_memory_min_mib": 1024, "group_names": ["video_worker"]}, 4000, ["4096", "has 4000"]),
+        ({"instance_memory_min_mib": 1024}, 4000, ["4096", "has 4000"]),
     ],
 )
 def test_a_type_must_hold_what_the_host_runs(change: dict[str, Any], memory_mib: int, words: list[str]) -> None:

@@ -16,9 +16,11 @@ from hypothesis import strategies as st
 from plugins.module_utils.findings import Finding, Words, errors, report, texts
 from plugins.module_utils.preflight import (
     CONTROL_OPTIONS,
+    Subject,
     aws_findings,
     environment_findings,
     image_findings,
+    judge,
     network_findings,
     own_settings,
     placeholder_findings,
@@ -28,10 +30,14 @@ from plugins.module_utils.preflight import (
 )
 from plugins.module_utils.rds_password import KOREAN, PASSWORD_LENGTHS
 from plugins.module_utils.role_inputs import unresolved_findings
+from plugins.module_utils.services import roles_of_host
 from tests import support
 from tests.unit.inputs import PASSWORD, ROLES, collected, judged
+from tests.unit.rows import ROWS
 from tests.unit.wrong_inputs import API, VIDEO, WRONG, tables
 
+SERVICES = collected()[0].values["services"]
+VIDEO_ROW = ROWS["video_worker"]
 HANGUL = re.compile("[가-힣]")
 
 
@@ -152,7 +158,7 @@ def test_storage_passes_exactly_where_rds_takes_it(allocated: int, maximum: int)
 
 
 def test_a_host_is_named_where_only_it_is_wrong() -> None:
-    (finding,) = judged({"instance_kind": "video"}, host=VIDEO)
+    (finding,) = judged({"instance_kind": "Video"}, host=VIDEO)
     assert VIDEO in finding.found
     (finding,) = judged({"transcode_volume_size_gib": 50}, host=VIDEO)
     assert VIDEO in finding.rule.en
@@ -169,16 +175,6 @@ SPOT = {"spot_instance_type": "one-time", "instance_interruption_behavior": "ter
         (VIDEO, {"instance_market_type": "spot", "instance_spot_options": SPOT}, ["instance_spot_options"] * 2),
         (API, {"instance_market_type": "spot"}, ["instance_market_type"]),
         (API, {"instance_may_be_stopped": "true"}, ["instance_may_be_stopped"]),
-        (API, {"host_services": ["api", "video_worker"], "host_stopping_services": ["video_worker"]}, [API]),
-        (
-            VIDEO,
-            {
-                "host_services": ["video_worker", "ai_worker"],
-                "host_stopping_services": ["video_worker", "ai_worker"],
-                "worker_heartbeat": "false",
-            },
-            ["worker_heartbeat"],
-        ),
     ],
 )
 def test_what_a_host_cannot_be_is_found_before_it_is_made(
@@ -188,6 +184,34 @@ def test_what_a_host_cannot_be_is_found_before_it_is_made(
     assert [finding.subject for finding in found] == subjects
     for finding in found:
         check(finding)
+
+
+@pytest.mark.parametrize(
+    ("host", "group", "change", "subjects"),
+    [
+        (API, "video_worker", {}, [API]),
+        (VIDEO, "ai_worker", {"worker_heartbeat": "false"}, ["worker_heartbeat"]),
+    ],
+)
+def test_services_that_do_not_get_along_are_found_before_their_host_is_made(
+    host: str, group: str, change: dict[str, Any], subjects: list[str]
+) -> None:
+    control, hosts, _, _ = collected()
+    shared = replace(hosts[host], values={**hosts[host].values, **change}, groups=[*hosts[host].groups, group])
+    found, _, _ = judge(control, {**hosts, host: shared}, [])
+    own = [finding for finding in found if finding.subject in subjects]
+    assert [finding.subject for finding in own] == subjects
+    for finding in own:
+        check(finding)
+
+
+def test_a_kind_without_a_service_has_no_role() -> None:
+    control, hosts, _, _ = collected()
+    idle = replace(hosts[VIDEO], values={**hosts[VIDEO].values, "instance_kind": "idle"}, groups=["instances"])
+    found, _, _ = judge(control, {**hosts, VIDEO: idle}, [])
+    (finding,) = [finding for finding in found if finding.subject == "instance_kind"]
+    assert "ai-worker" in finding.rule.en
+    check(finding)
 
 
 def test_a_variable_that_refers_to_nothing_names_what_is_missing() -> None:
@@ -212,7 +236,7 @@ STATE: dict[str, Any] = {
 }
 HOST: dict[str, Any] = {
     "inventory_hostname": VIDEO, "instance_type": "t4g.medium", "instance_memory_min_mib": 0,
-    "group_names": ["instances", "video_worker"], "instance_memory_limits_mib": {"video_worker": 3200},
+    "group_names": ["instances", "video_worker"], "services": ROWS,
     "instance_ami_parameter": AL2023,
 }  # fmt: skip
 
@@ -227,7 +251,7 @@ HOST: dict[str, Any] = {
             {**HOST, "instance_type": "t4g.small"},
             ["instance_type_offered", "instance_memory", "memory_limits"],
         ),
-        ("123456789012", {**HOST, "instance_memory_limits_mib": {"video_worker": 4096}}, ["memory_limits"]),
+        ("123456789012", {**HOST, "services": {"video_worker": {**VIDEO_ROW, "memory_mib": 4096}}}, ["memory_limits"]),
         ("123456789012", {**HOST, "instance_type": "t9.none"}, ["instance_type_offered"]),
         ("123456789012", {**HOST, "instance_memory_min_mib": 8192}, ["instance_memory"]),
         ("123456789012", {**HOST, "instance_type": "t3.medium"}, ["instance_architecture"]),
@@ -298,14 +322,14 @@ def test_once_open_the_apis_address_is_not_awaited() -> None:
     _, _, rows, _ = collected()
     for stage, count in {"test": 0, "open": 1}.items():
         found = {**rows, "API_BASE_URL": {**rows["API_BASE_URL"], "stage": stage}}
-        findings = environment_findings(found, ["api"], {"API_BASE_URL": ""}, {}, {})
+        findings = environment_findings(found, SERVICES, {"API_BASE_URL": ""}, {}, {API: {"api": {}}})
         assert [finding.subject for finding in findings] == ["API_BASE_URL (application_api_base_url)"] * count
 
 
 def test_the_applications_values() -> None:
     _, _, rows, values = collected()
-    services = ["api", "video_worker"]
-    assert errors(environment_findings(rows, services, {**values, "SECRET_KEY": "x"}, {}, {})) == []
+    own: dict[str, Any] = {API: {"api": {}}, VIDEO: {"video_worker": {}}}
+    assert errors(environment_findings(rows, SERVICES, {**values, "SECRET_KEY": "x"}, {}, own)) == []
     for name, value in {
         "SECRET_KEY": "a$b", "R2_SECRET_KEY": "", "R2_ENDPOINT": "acc.r2.example.com", "DEBUG": "true",
         "R2_AI_BUCKET": "A B",
@@ -313,11 +337,11 @@ def test_the_applications_values() -> None:
         "DB_CONN_MAX_AGE": "-1", "AWS_REGION": "", "R2_PUBLIC_BASE_URL": "ftp://x",
         "VIDEO_SQS_QUEUE_NAME": "https://sqs/q",
     }.items():  # fmt: skip
-        (finding,) = environment_findings(rows, services, {name: value}, {}, {})
+        (finding,) = environment_findings(rows, SERVICES, {name: value}, {}, own)
         check(finding)
         assert finding.subject.startswith(name)
         assert value == "" or len(value) < 5 or not rows[name].get("secret") or value not in finding.text_en
-    (finding,) = environment_findings(rows, services, {}, {"SECRET_KEY": "vault_secret_key"}, {})
+    (finding,) = environment_findings(rows, SERVICES, {}, {"SECRET_KEY": "vault_secret_key"}, own)
     assert finding.subject == "vault_secret_key"
 
 
@@ -342,12 +366,10 @@ def test_the_applications_values() -> None:
 def test_no_two_workers_share_an_id(ids: dict[str, str], rules: list[str]) -> None:
     _, hosts, rows, _ = collected()
     changed = {
-        host: replace(
-            hosts[host], values={**hosts[host].values, "video_worker_environment": {"VIDEO_WORKER_ID": found}}
-        )
+        host: with_services(hosts[host], {"video_worker": {**VIDEO_ROW, "environment": {"VIDEO_WORKER_ID": found}}})
         for host, found in ids.items()
     }
-    findings = environment_findings(rows, [], {}, {}, own_settings({**hosts, **changed}))
+    findings = environment_findings(rows, SERVICES, {}, {}, own_settings({**hosts, **changed}))
     assert [finding.id for finding in findings] == rules
     for finding in findings:
         check(finding)
@@ -355,8 +377,14 @@ def test_no_two_workers_share_an_id(ids: dict[str, str], rules: list[str]) -> No
         assert any(host in finding.rule.ko + finding.found for host in ids)
 
 
+def with_services(subject: Subject, services: dict[str, Any]) -> Subject:
+    return replace(subject, values={**subject.values, "services": services})
+
+
 def test_every_role_is_judged() -> None:
-    named = {role for roles in ROLES.values() for role in roles}
+    hosts = collected()[1].values()
+    on_hosts = {role for host in hosts for role in roles_of_host(SERVICES, host.groups, host.values)}
+    named = {role for roles in ROLES.values() for role in roles} | on_hosts | {"worker"}
     # Given values by others or by AWS, this one itself, or the one that asks for itself: the last.
     others = {"container", "hold", "host_configuration", "preflight", "reachability", "teardown"}
     assert {path.name for path in (support.ROOT / "roles").iterdir()} - named == others

@@ -23,6 +23,8 @@ from plugins.module_utils.rollout import (
     decide,
     nobody_report,
 )
+from plugins.module_utils.services import rows
+from tests.unit.rows import ROWS
 
 RELEASE = "new"
 HOST = "academy-video-worker-1"
@@ -31,13 +33,7 @@ COMMAND = Command("inventories/production", "ap-northeast-2")
 SILENT = "Failed to connect to the host via ssh: ssh: connect to host 203.0.113.5 port 22: Connection timed out"
 DENIED = "Failed to connect to the host via ssh: ec2-user@203.0.113.5: Permission denied (publickey)."
 GROUPS = {"all": ["a", "b", "c"], "api": ["a"], "messaging_worker": ["a"], "video_worker": ["b", "c"]}
-CONTAINERS = {
-    "api": "academy-api",
-    "messaging_worker": "academy-messaging-worker",
-    "video_worker": "v",
-    "ai_worker": "x",
-}
-RUN = Run(RELEASE, groups=GROUPS, containers=CONTAINERS)
+RUN = Run(RELEASE, groups=GROUPS, services=rows(ROWS))
 
 
 def variables(state: str | None = "running", *, worker: bool = True) -> dict[str, Any]:
@@ -155,8 +151,8 @@ def test_hosts_are_named_in_the_order_of_their_names() -> None:
     [
         ([], []),
         (["a"], ["academy-api", "academy-messaging-worker"]),
-        (["b", "c"], ["v"]),
-        (["c", "a"], ["academy-api", "academy-messaging-worker", "v"]),
+        (["b", "c"], ["academy-video-worker"]),
+        (["c", "a"], ["academy-api", "academy-messaging-worker", "academy-video-worker"]),
     ],
 )
 def test_what_is_started_needs_the_images_of_all_that_runs_there(hosts: list[str], containers: list[str]) -> None:

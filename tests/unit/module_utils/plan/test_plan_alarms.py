@@ -20,6 +20,7 @@ from plugins.module_utils.plan.alarms import (
     topic_policy,
     wanted_alarms,
 )
+from tests.unit.rows import ROWS
 
 TOPIC = "arn:aws:sns:ap-northeast-2:123456789012:academy-alarms"
 HOST = "academy-video-worker-1"
@@ -27,8 +28,9 @@ IDS = {HOST: "i-1"}
 INSTANCES: list[dict[str, Any]] = [{"instance_id": "i-1", "tags": {"Name": HOST, "Project": "academy"}}]
 JOB = {"name": "academy-video-jobs", "visibility_timeout_seconds": 10800, "max_receive_count": 3}
 INPUTS: dict[str, Any] = {
-    "alarms_jobs": [JOB],
-    "alarms_hosts": [HOST],
+    "queues_jobs": {"video": JOB},
+    "services": ROWS,
+    "groups": {"instances": [HOST], "video_worker": [HOST]},
     "alarms_worker_running_hours": 12,
     "alarms_job_waiting_min_seconds": 3600,
     "alarms_emails": ["ops@example.com"],
@@ -86,9 +88,9 @@ def test_hours_that_cloudwatch_can_look_back(hours: int) -> None:
         ({"alarms_worker_running_hours": 0}, "alarms_worker_running_hours: CloudWatch looks back at 1 to 168"),
         ({"alarms_worker_running_hours": 169}, "found 169"),
         ({"alarms_emails": ["ops", "ops@example.com"]}, "alarms_emails: must be e-mail addresses, found 'ops'"),
-        ({"alarms_hosts": ["x" * 250]}, "deployment_name"),
-        ({"alarms_jobs": [{**JOB, "name": "x" * 239}]}, "-waiting-too-long: CloudWatch allows names of 255"),
-        ({"alarms_jobs": [{**JOB, "name": "x" * 239}]}, "found 256"),
+        ({"groups": {"instances": ["x" * 250]}}, "deployment_name"),
+        ({"queues_jobs": {"video": {**JOB, "name": "x" * 239}}}, "-waiting-too-long: CloudWatch allows names of 255"),
+        ({"queues_jobs": {"video": {**JOB, "name": "x" * 239}}}, "found 256"),
     ],
 )
 def test_what_cloudwatch_and_sns_refuse_is_refused(inputs: dict[str, Any], words: str) -> None:
@@ -98,10 +100,10 @@ def test_what_cloudwatch_and_sns_refuse_is_refused(inputs: dict[str, Any], words
 def test_the_rules_are_about_the_names_that_the_alarms_get() -> None:
     """Each alarm's name made too long by the least, one at a time."""
     queue, host = "q" * (255 - len("-waiting-too-long")), "h" * (255 - len("-running-too-long"))
-    inputs = {"alarms_jobs": [{**JOB, "name": queue}], "alarms_hosts": [host]}
+    inputs = {"queues_jobs": {"video": {**JOB, "name": queue}}, "groups": {"instances": [host]}}
     assert max(len(alarm["name"]) for alarm in wanted_alarms({**INPUTS, **inputs}, {})) == 255
     assert refusals(**inputs) == []
-    assert len(refusals(**{**inputs, "alarms_hosts": [f"{host}h"]})) == 1
+    assert len(refusals(**{**inputs, "groups": {"instances": [f"{host}h"]}})) == 1
 
 
 # --- the alarms -----------------------------------------------------------------------------------------------------
@@ -121,7 +123,7 @@ def test_a_job_is_reported_after_two_tries_and_no_sooner_than_it_may_have_to_wai
     visibility_seconds: int, threshold: float
 ) -> None:
     job = {**JOB, "visibility_timeout_seconds": visibility_seconds}
-    (_, alarm) = wanted_alarms({**INPUTS, "alarms_jobs": [job], "alarms_hosts": []}, {})
+    (_, alarm) = wanted_alarms({**INPUTS, "queues_jobs": {"video": job}, "groups": {}}, {})
     assert alarm["name"] == "academy-video-jobs-waiting-too-long"
     assert alarm["dimensions"] == {"QueueName": "academy-video-jobs"}
     assert (alarm["metric_name"], alarm["statistic"]) == ("ApproximateAgeOfOldestMessage", "Maximum")
@@ -164,7 +166,7 @@ def test_on_an_empty_account_topic_and_alarms_are_created_and_none_is_replaced()
 
 
 def test_a_host_without_an_instance_is_missing_by_name_and_its_alarms_are_planned() -> None:
-    plan = ROLE.decide({**INPUTS, "alarms_hosts": ["b", HOST, "a"]}, state())
+    plan = ROLE.decide({**INPUTS, "groups": {"instances": ["b", HOST, "a"]}}, state())
     (missing,) = plan.missing
     assert missing.text_en == (
         "a, b: must exist to be watched, found no instance. Create them: playbooks/provision.yml --tags instance."

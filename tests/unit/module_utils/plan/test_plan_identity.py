@@ -10,6 +10,7 @@ import pytest
 
 from plugins.module_utils.plan import Change
 from plugins.module_utils.plan.identity import ROLE, Deployment, host_policy, starter_policy, trust_policy
+from tests.unit.rows import row
 
 DEPLOYMENT = Deployment("academy", "ap-northeast-2", "123456789012")
 KIND: dict[str, Any] = {
@@ -73,9 +74,13 @@ def test_the_others_have_no_right_on_ec2() -> None:
     assert not [action for action in allowed({"sends_to": ["a-jobs"]}) if action.startswith("ec2:")]
 
 
+SERVICES = {"api": row("academy-x"), "video_worker": row("academy-x")}
+TWO_KINDS = {"groups": {"api": ["a"], "video_worker": ["v"]}, "kinds": {"a": "api", "v": "video-worker"}}
 INPUTS: dict[str, Any] = {
-    "identity_kinds": {"api": KIND},
-    "identity_starter_log_group": "/academy/starter",
+    "services": SERVICES,
+    "groups": {"api": ["a"]},
+    "kinds": {"a": "api"},
+    "starter_log_group": "/academy/starter",
     "deployment_name": "academy",
     "aws_region": "ap-northeast-2",
     "aws_account_id": "123456789012",
@@ -126,7 +131,7 @@ def with_api(**change: Any) -> dict[str, Any]:
 
 
 def test_the_roles_of_all_kinds_and_the_starters_are_read() -> None:
-    inputs = {**INPUTS, "identity_kinds": {"api": KIND, "video-worker": KIND}}
+    inputs = {**INPUTS, **TWO_KINDS}
     assert ROLE.reads(inputs) == {"role_names": [API_ROLE, "academy-video-worker-role", STARTER_ROLE]}
 
 
@@ -199,7 +204,7 @@ def test_no_statement_hides_behind_anothers_name() -> None:
 def test_each_kind_is_judged_by_its_own_role() -> None:
     worker = "academy-video-worker-role"
     roles = {**FOUND_ROLES, worker: with_api(inline_policies={"foreign": {}})[API_ROLE]}
-    found = changes(roles, FOUND_PROFILES, identity_kinds={"api": KIND, "video-worker": KIND})
+    found = changes(roles, FOUND_PROFILES, **TWO_KINDS)
     assert [(change.resource, change.verb) for change in found] == [
         (f"role {worker}", "update"),
         (f"inline policy academy-host of {worker}", "create"),

@@ -25,6 +25,7 @@ from plugins.module_utils.plan.instance import (
     template_name,
     volume_changes,
 )
+from tests.unit.rows import ROWS
 
 HOST = "academy-video-worker-1"
 AMI = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-arm64"
@@ -42,7 +43,7 @@ INPUTS: dict[str, Any] = {
     "instance_root_volume_size_gib": 20,
     "instance_data_volume_size_gib": 100,
     "instance_memory_min_mib": 4096,
-    "instance_memory_limits_mib": {"video_worker": 3200},
+    "services": ROWS,
     "instance_security_group": "academy-worker-sg",
     "instance_market_type": "on-demand",
     "instance_spot_options": STOPS,

@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 
 from plugins.module_utils.plan.logs import ROLE
+from tests.unit.rows import row
 
 TAGS = {"Project": "a", "Role": "logs"}
 GOOD: dict[str, Any] = {"retention_days": 14, "tags": TAGS}
 INPUTS = {
-    "logs_groups": ["/a/x"],
+    "services": {"x": row(log_group="/a/x")},
+    "starter_log_group": "/a/starter",
     "logs_retention_days": 14,
     "deployment_name": "a",
     "deployment_tags": {"Project": "a"},
@@ -33,7 +35,7 @@ INPUTS = {
     ],
 )
 def test_groups_that_are_not_as_they_should_be(found: dict[str, Any], reasons: list[str]) -> None:
-    changes = ROLE.decide(INPUTS, {"log_groups": found}).changes
+    changes = ROLE.decide(INPUTS, {"log_groups": {"/a/starter": GOOD, **found}}).changes
     assert [change.reason for change in changes] == reasons
     assert all(change.apply == {"log_groups": GOOD} for change in changes)
 

@@ -11,36 +11,36 @@ import pytest
 from plugins.module_utils.findings import texts
 from plugins.module_utils.placement import THRESHOLD
 from plugins.module_utils.plan.placement import ROLE
+from tests.unit.rows import ROWS
 
 MEMORY_MIB = {"t4g.small": 2048, "t4g.medium": 4096, "t4g.large": 8192}
 FOUND = {"instance_types": {name: {"memory_mib": mib} for name, mib in MEMORY_MIB.items()}}
 API: dict[str, Any] = {
     "inventory_hostname": "academy-api-1",
-    "host_services": ["api"],
-    "host_stopping_services": [],
-    "host_memory_limits_mib": {"api": 1400},
+    "services": ROWS,
+    "group_names": ["instances", "api"],
     "instance_type": "t4g.small",
     "instance_may_be_stopped": False,
     "worker_heartbeat": True,
     "placement_idle_stop_threshold": 0,
-    "placement_environments": {"worker_environment": ["WORKER_WAIT_SECONDS"]},
+    "worker_environment": {"WORKER_WAIT_SECONDS": 20},
 }
 VIDEO: dict[str, Any] = {
     **API,
     "inventory_hostname": "academy-video-worker-1",
-    "host_services": ["video_worker"],
-    "host_stopping_services": ["video_worker"],
-    "host_memory_limits_mib": {"video_worker": 3200},
+    "group_names": ["instances", "video_worker"],
     "instance_type": "t4g.medium",
     "instance_may_be_stopped": True,
 }
 BOTH: dict[str, Any] = {
     **VIDEO,
     "instance_type": "t4g.large",
-    "host_services": ["video_worker", "ai_worker"],
-    "host_stopping_services": ["video_worker", "ai_worker"],
-    "host_memory_limits_mib": {"video_worker": 3200, "ai_worker": 1200},
+    "group_names": ["instances", "video_worker", "ai_worker"],
 }
+
+
+def changed(service: str, **change: Any) -> dict[str, dict[str, Any]]:
+    return {**ROWS, service: {**ROWS[service], **change}}
 
 
 def refusals(host: dict[str, Any]) -> list[str]:
@@ -58,19 +58,19 @@ def refusals(host: dict[str, Any]) -> list[str]:
         pytest.param(
             {
                 **API,
-                "host_services": ["api", "messaging_worker"],
-                "host_memory_limits_mib": {"api": "1200", "messaging_worker": 448},
+                "group_names": ["api", "messaging_worker"],
+                "services": changed("api", memory_mib="1200"),
             },
             id="messaging beside the API, to the last MiB",
         ),
         pytest.param(BOTH, id="video and AI"),
         pytest.param({**BOTH, "instance_type": "m9.huge"}, id="memory that is not known"),
-        pytest.param({**API, "host_memory_limits_mib": {"api": 0}}, id="no limit"),
+        pytest.param({**API, "services": changed("api", memory_mib=0)}, id="no limit"),
         pytest.param(
-            {**VIDEO, "placement_environments": {"worker_environment": [THRESHOLD]}},
+            {**VIDEO, "worker_environment": {THRESHOLD: 5}},
             id="a threshold where one worker stops the host",
         ),
-        pytest.param({**BOTH, "host_services": [], "host_stopping_services": []}, id="no service, none of ours"),
+        pytest.param({**BOTH, "group_names": ["instances"]}, id="no service, none of ours"),
     ],
 )
 def test_accepted(host: dict[str, Any]) -> None:
@@ -84,8 +84,7 @@ def test_accepted(host: dict[str, Any]) -> None:
             {
                 **API,
                 "instance_type": "t4g.large",
-                "host_services": ["api", "video_worker"],
-                "host_stopping_services": ["video_worker"],
+                "group_names": ["api", "video_worker"],
             },
             ["video_worker would stop this host when there is nothing to do, but api must always run"],
             id="a worker that stops the API's host",
@@ -100,7 +99,9 @@ def test_accepted(host: dict[str, Any]) -> None:
             ["(video_worker_memory_mib 3200, ai_worker_memory_mib 1200) and 400 MiB for the system exceed the 4096"],
             id="too little memory",
         ),
-        pytest.param({**API, "host_memory_limits_mib": {"api": 1649}}, ["api_memory_mib 1649"], id="one MiB too much"),
+        pytest.param(
+            {**API, "services": changed("api", memory_mib=1649)}, ["api_memory_mib 1649"], id="one MiB too much"
+        ),
         pytest.param(
             {**VIDEO, "instance_may_be_stopped": False},
             ["instance_may_be_stopped: false for academy-video-worker-1, but video_worker stops it"],
@@ -115,13 +116,13 @@ def test_accepted(host: dict[str, Any]) -> None:
             {
                 **BOTH,
                 "placement_idle_stop_threshold": 5,
-                "placement_environments": {"ai_worker_environment": ["DEBUG", THRESHOLD]},
+                "services": changed("ai_worker", environment={"DEBUG": False, THRESHOLD: 5}),
             },
             ["container_idle_stop_threshold and ai_worker_environment: sets EC2_IDLE_STOP_THRESHOLD for "],
             id="a threshold where two stop it together",
         ),
         pytest.param(
-            {**API, "placement_environments": {"api_environment": [THRESHOLD]}},
+            {**API, "services": changed("api", environment={THRESHOLD: 5})},
             ["for academy-api-1, but api must always run"],
             id="a threshold where nobody does",
         ),
@@ -129,7 +130,7 @@ def test_accepted(host: dict[str, Any]) -> None:
             {
                 **BOTH,
                 "instance_type": "t4g.small",
-                "host_services": ["video_worker", "ai_worker", "api"],
+                "group_names": ["video_worker", "ai_worker", "api"],
                 "worker_heartbeat": False,
             },
             ["must always run", "worker_heartbeat", "2048 MiB of a t4g.small"],

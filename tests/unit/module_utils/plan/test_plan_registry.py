@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from plugins.module_utils.plan.registry import ROLE, lifecycle_policy
+from tests.unit.rows import row
 
 POLICY = lifecycle_policy(14)
 (RULE,) = POLICY["rules"]
@@ -20,7 +21,7 @@ GOOD: dict[str, Any] = {
     "tags": {**TAGS, "aws:cloudformation:stack-name": "theirs"},
 }
 INPUTS = {
-    "registry_repositories": ["a-api"],
+    "services": {"api": row("a-api")},
     "registry_untagged_expiry_days": 14,
     "aws_region": "ap-northeast-2",
     "aws_account_id": "123456789012",

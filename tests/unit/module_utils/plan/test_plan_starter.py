@@ -12,6 +12,7 @@ import pytest
 from plugins.module_utils.plan import Change, applied
 from plugins.module_utils.plan.starter import ROLE, invoke_statement, starter_settings
 from roles.starter.files.academy_starter.decisions import Group, read_settings
+from tests.unit.rows import ROWS
 
 WORKERS = {
     "video_worker": {"queues": ["videos"], "hosts": ["v1", "v2"]},
@@ -19,7 +20,8 @@ WORKERS = {
 }
 NAME = "academy-starter"
 INPUTS: dict[str, Any] = {
-    "starter_workers": WORKERS,
+    "services": ROWS,
+    "groups": {"api": ["a"], "video_worker": ["v1", "v2"], "ai_worker": ["v2"]},
     "starter_grace_seconds": 180,
     "starter_log_group": "/academy/starter",
     "starter_enabled": True,

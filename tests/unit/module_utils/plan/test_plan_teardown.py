@@ -13,6 +13,7 @@ from plugins.module_utils.findings import errors, texts
 from plugins.module_utils.plan import Plan, applied, diff
 from plugins.module_utils.plan.roles import DECISIONS, ROLES
 from plugins.module_utils.plan.teardown import KEPT, ROLE, WORDS
+from tests.unit.rows import row
 
 Found = dict[str, list[dict[str, Any]]]
 
@@ -26,8 +27,8 @@ INPUTS: dict[str, Any] = {
     "teardown_delete_images": True,
     "teardown_wait_minutes": 60,
     "queues_jobs": {"video": {"name": "jobs"}},
-    "registry_repositories": ["images"],
-    "logs_groups": ["/academy/api"],
+    "services": {"api": row("images", log_group="/academy/api")},
+    "starter_log_group": "/academy/starter",
     "aws_region": "r",
     "deployment_name": "academy",
     "deployment_tags": {"Project": "academy", "Owner": "demo"},
@@ -82,7 +83,7 @@ def test_what_an_interrupted_run_leaves_without_tags_is_known_by_name() -> None:
         "untagged": {
             "queues": ["jobs", "jobs-dlq"],
             "repositories": ["images"],
-            "log_groups": ["/academy/api"],
+            "log_groups": ["/academy/api", "/academy/starter"],
             "topics": ["academy-alarms"],
             "rules": ["academy-starter"],
             "functions": ["academy-starter"],

@@ -13,9 +13,11 @@ import pytest
 
 from plugins.module_utils.plan import applied
 from plugins.module_utils.plan.watchdog import LOOK, NOTICE, PROGRAM, RELEASE, ROLE, SETTINGS, TIMER, paths
+from tests.unit.rows import row
 
 INPUTS: dict[str, Any] = {
-    "watchdog_workers": ["video"],
+    "services": {"video_worker": row("video", stops_itself=True), "api": row("api")},
+    "group_names": ["video_worker"],
     "watchdog_broken_minutes": 15.0,
     "watchdog_boot_grace_minutes": 10.0,
     "watchdog_restart_window_minutes": 5.0,
@@ -130,7 +132,6 @@ def test_the_program_gets_seconds_and_the_files_of_its_workers() -> None:
     ("changes", "says"),
     [
         ({}, []),
-        ({"watchdog_workers": []}, ["watchdog_workers: must name at least one container"]),
         ({"worker_idle_stop_threshold": 0}, ["worker_idle_stop_threshold: must be 1 to 1000, found 0"]),
         (
             {"watchdog_broken_minutes": 5.0},
@@ -147,3 +148,10 @@ def test_what_makes_no_sense_is_refused(changes: dict[str, Any], says: list[str]
     found = [finding.text_en for rule in ROLE.rules for finding in rule.findings({**INPUTS, **changes})]
     assert len(found) == len(says)
     assert all(problem.startswith(wanted) for problem, wanted in zip(found, says, strict=True))
+
+
+def test_a_host_that_nothing_stops_is_refused() -> None:
+    plan = ROLE.decide({**INPUTS, "group_names": ["api"]}, STATE)
+    (finding,) = plan.refusals
+    assert finding.text_en.startswith("services: no service of this host stops it")
+    assert plan.changes == ()
