@@ -111,7 +111,6 @@ def at_host(host: str) -> tuple[str, ...]:
 MOMENTS = (
     Moment("between security groups", between("academy-api-sg")),
     Moment("between IAM roles", between("academy-messaging-worker-role")),
-    Moment("with roles, without profiles", support.task("Create or update the instance profile of each kind of host")),
     Moment("between queues", between("academy-messaging-jobs-dlq")),
     Moment("while the database is created", support.task("Wait until the database works")),
     Moment("between repositories", between("academy-messaging-worker:")),
@@ -120,11 +119,9 @@ MOMENTS = (
     Moment("with the starter's function, without its rule", support.task("Let the schedule rule invoke the function")),
     Moment("between alarms", between("academy-ai-jobs-lite-dlq-not-empty")),
     Moment("inside docker build", support.task("build | Build what is missing"), 3),
-    Moment("inside docker push", support.task("push | Push what is missing"), 1),
     Moment("while hosts boot", support.task("Wait until the host answers on SSH")),
     Moment("inside mkswap", host=API_HOST, program="mkswap", playbook=(LAST_PART,)),
     Moment("inside mkfs", host=VIDEO_HOST, program="mkfs.xfs", playbook=(LAST_PART,)),
-    Moment("before the mount", support.task("mount | Mount the disk now and at every boot"), playbook=(LAST_PART,)),
     Moment("inside dnf", support.task("host_configuration : Install packages"), 4, playbook=(LAST_PART,)),
     Moment(
         "while Docker starts", support.task("host_configuration : Start and enable units"), 0.5, playbook=(LAST_PART,)
@@ -148,12 +145,6 @@ MOMENTS = (
         host=MESSAGING_HOST,
         is_so="test -e /etc/academy/academy-messaging-worker.env && ! docker inspect academy-messaging-worker",
         playbook=at_host(MESSAGING_HOST),
-    ),
-    Moment(
-        "while the video worker's container is made",
-        host=VIDEO_HOST,
-        is_so="docker inspect academy-video-worker",
-        playbook=at_host(VIDEO_HOST),
     ),
     Moment(
         "while the AI worker starts",
