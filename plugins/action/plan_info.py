@@ -120,13 +120,16 @@ class ActionModule(PlanAction):
         roles = roles_of_host(self.resolved(variables, "services"), variables["group_names"], variables)
         # The roles of services have no inputs of their own but what they hand to container.
         entries, bound = self._bound({name: None for name in roles if name in ROLES}, variables, host)
-        services = self._of_services(variables)
-        for of_service in services if aws else []:
+        unread = []
+        for of_service in self._of_services(variables):
             told, one = self._bound({CONTAINER: None}, of_service, host)
-            entries, bound = [*entries, *told], [*bound, *one]
-        if services and not aws:
-            names = ", ".join(found["container_service"] for found in services)
-            entries.append(unknown_entry(f"{host}: {names}", "AWS was not read", host))
+            entries += told
+            if aws:
+                bound += one
+            elif one:
+                unread.append(of_service["container_service"])
+        if unread:
+            entries.append(unknown_entry(f"{host}: {', '.join(unread)}", "AWS was not read", host))
         try:
             found = self.read_host(merged(ROLES[role].reads(inputs) for role, inputs in bound), variables)
         except AnsibleActionFail as error:
