@@ -48,7 +48,7 @@ from ..module_utils.preflight import (
     unreachable_findings,
 )
 from ..module_utils.reachability import changed_address_findings
-from ..module_utils.services import HOSTS_GROUP, image_definitions, on_host, role_findings, roles_of_host
+from ..module_utils.services import HOSTS_GROUP, WORKER, image_definitions, on_host, role_findings, roles_of_host
 from ..plugin_utils.aws_action import AwsAction, advised
 from ..plugin_utils.operator_address import ask_address
 from ..plugin_utils.variables import ROLES, TABLE, Variables, role_defaults, role_options, table_rows
@@ -95,7 +95,11 @@ def subjects(
     for host, raw in raw_hosts.items():
         groups = raw["group_names"]
         # What the role container takes is given by the roles that call it.
-        here = [role for role in roles_of_host(services, groups, raw) if role in ALL_ROLES]
+        here = roles_of_host(services, groups, raw)
+        if not services and isinstance(variables.get("services"), Mapping):
+            # Rows that cannot be resolved name their roles all the same.
+            here += [row.get("role", WORKER) for name, row in variables["services"].items() if name in groups]
+        here = [role for role in here if role in ALL_ROLES]
         wanted = options_of([*roles[HOSTS_GROUP], *here], loader)
         known = {**defaults, **raw, "hostvars": variables["hostvars"]}
         found = Variables(known, host, loader).take(wanted)
