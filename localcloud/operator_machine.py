@@ -292,7 +292,7 @@ def _make_network() -> None:
 
 def remove() -> None:
     """End what runs there, and take its wire and its table away; its files and its namespace go with all others."""
-    _end(processes_inside)
+    end(processes_inside)
     if succeeds("ip", "link", "show", settings.OPERATOR_INTERFACE):
         run("ip", "link", "delete", settings.OPERATOR_INTERFACE)
     if succeeds("nft", "list", "table", "ip", settings.PUBLIC_TABLE):
@@ -301,8 +301,13 @@ def remove() -> None:
 
 def processes_inside() -> list[int]:
     """The processes of the operator's machine: what a command left running (SSH does) and commands that still run."""
+    return processes_in(NAMESPACE)
+
+
+def processes_in(namespace_file: Path) -> list[int]:
+    """The processes in a network namespace, by the file that keeps it."""
     try:
-        namespace = os.stat(NAMESPACE)
+        namespace = os.stat(namespace_file)
     except FileNotFoundError:
         return []
     found = []
@@ -313,8 +318,11 @@ def processes_inside() -> list[int]:
     return found
 
 
-def _end(processes: Callable[[], Iterable[int]]) -> None:
-    for number in (signal.SIGTERM, signal.SIGKILL):
+def end(
+    processes: Callable[[], Iterable[int]], signals: Sequence[signal.Signals] = (signal.SIGTERM, signal.SIGKILL)
+) -> None:
+    """End processes, and look that they have ended before the next signal is tried."""
+    for number in signals:
         for process_id in processes():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process_id, number)

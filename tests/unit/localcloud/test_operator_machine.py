@@ -145,7 +145,7 @@ def waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[subproc
 
 def test_what_still_runs_there_is_found_and_ended(waiting: subprocess.Popen[bytes]) -> None:
     assert operator_machine.processes_inside() == [waiting.pid]
-    operator_machine._end(lambda: [waiting.pid] if waiting.poll() is None else [])
+    operator_machine.end(lambda: [waiting.pid] if waiting.poll() is None else [])
     assert waiting.returncode is not None
 
 
