@@ -133,14 +133,16 @@ class Cloud:
         found = answer(name, "A", lambda _: None, self.addresses.owner, outside=True, hosted=self.zones.find)
         return [IPv4Address(one.value) for one in found.records if one.type == "A"] if found else []
 
-    def connect(self, name: str, port: int, context: ssl.SSLContext | None, server: str) -> Any:
-        """A connection from the world to where a name leads."""
+    def connect(
+        self, name: str, port: int, context: ssl.SSLContext | None, server: str, *, source: Place | None = None
+    ) -> Any:
+        """A connection from the world, or from somebody else, to where a name leads."""
         address = self.resolve(name)[0]
 
         def attempt() -> socket.socket:
             return socket.create_connection((str(address), port), timeout=20)
 
-        plain = self.net.world.inside(attempt)
+        plain = (source or self.net.world).inside(attempt)
         return context.wrap_socket(plain, server_hostname=server) if context else plain
 
     def trusting(self, *, alpn: tuple[str, ...] = ()) -> ssl.SSLContext:
@@ -150,10 +152,16 @@ class Cloud:
         return context
 
     def ask(
-        self, path: str = "/", *, name: str = NAME, port: int = 443, headers: Mapping[str, str] | None = None
+        self,
+        path: str = "/",
+        *,
+        name: str = NAME,
+        port: int = 443,
+        headers: Mapping[str, str] | None = None,
+        source: Place | None = None,
     ) -> Answered:
         context = self.trusting() if port == 443 else None
-        with contextlib.closing(self.connect(name, port, context, name)) as connection:
+        with contextlib.closing(self.connect(name, port, context, name, source=source)) as connection:
             lines = {"Host": name, "Connection": "close", **(headers or {})}
             text = "".join([f"GET {path} HTTP/1.1\r\n", *(f"{n}: {v}\r\n" for n, v in lines.items()), "\r\n"])
             connection.sendall(text.encode())
@@ -393,6 +401,12 @@ def test_the_public_name_leads_over_tls_to_both_hosts(opened: Scene) -> None:
     assert (lines["x-forwarded-proto"], lines["x-forwarded-port"]) == ("https", "443")
     assert lines["host"] == NAME
     assert lines["x-amzn-trace-id"].startswith("root=1-")
+
+
+def test_a_host_reaches_it_by_the_public_name_too_and_comes_from_its_public_address(opened: Scene) -> None:
+    host = opened.cloud.net.hosts[1]
+    (public,) = [one for one, private in opened.cloud.addresses.owners().items() if private == host.address]
+    assert f"x-forwarded-for: {public}\n" in opened.cloud.ask(source=host).body.lower()
 
 
 def test_plain_http_is_redirected_with_path_and_query(opened: Scene) -> None:
