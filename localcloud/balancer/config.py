@@ -45,6 +45,8 @@ PROTOCOLS: Final = ("TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3")
 HAPROXY_PROTOCOLS: Final[Mapping[str, str]] = {
     "TLSv1": "TLSv1.0", "TLSv1.1": "TLSv1.1", "TLSv1.2": "TLSv1.2", "TLSv1.3": "TLSv1.3",
 }  # fmt: skip
+# By this header its errors say that no connection came about; a client never sees it.
+UNCONNECTED: Final = "X-Embedded-Unconnected"
 TEMPLATE: Final = re.compile(r"#\{(protocol|host|port|path|query)\}")
 
 
@@ -82,8 +84,8 @@ class Files:
     def certificate(self, name: str) -> Path:
         return self.directory / "certificates" / f"{name}.pem"
 
-    def error(self, status: int) -> Path:
-        return self.directory / "errors" / f"{status}.http"
+    def error(self, said: int) -> Path:
+        return self.directory / "errors" / f"{said}.http"
 
 
 # --- small pieces -------------------------------------------------------------------------------------------------
@@ -110,12 +112,13 @@ def pattern(glob: str) -> str:
     return "^" + "".join(parts.get(character) or re.escape(character) for character in glob) + "$"
 
 
-def error_page(status: int) -> str:
-    """A complete answer as an ALB gives it where it has none from a target."""
+def error_page(said: int) -> str:
+    """The complete answer of an ALB where HAProxy says this for itself."""
+    status = ERRORS[said]
     body = PAGE.format(status=status, reason=REASONS[status])
     head = [
         f"HTTP/1.1 {status} {REASONS[status]}", f"Server: {SERVER}", "Content-Type: text/html",
-        f"Content-Length: {len(body)}",
+        f"Content-Length: {len(body)}", *([f"{UNCONNECTED}: 1"] if said == 503 else []),
     ]  # fmt: skip
     return "\r\n".join([*head, "", body])
 
@@ -180,15 +183,22 @@ def tests(condition: Condition, name: str) -> Iterator[str]:
 # --- the sections -------------------------------------------------------------------------------------------------
 
 
-def frontend(balancer: Balancer, listener: Listener, files: Files) -> list[str]:
+def milliseconds(seconds: float) -> str:
+    return f"{max(1, round(seconds * 1000))}ms"
+
+
+def frontend(balancer: Balancer, listener: Listener, files: Files, second: float) -> list[str]:
     protocol = "HTTPS" if listener.policy else "HTTP"
     name = f"{identifier(balancer.arn)}_{listener.port}"
+    idle = milliseconds(balancer.idle_timeout * second)
+    late = f"{{ res.hdr({UNCONNECTED}) -m found }} {{ date(0,ms),sub(txn.began) ge {connect_milliseconds(second)} }}"
     return [
         f"frontend {name}",
         *(f"  {line}" for line in binds(balancer, listener, files)),
-        f"  timeout client {balancer.idle_timeout}s",
-        f"  timeout http-keep-alive {balancer.idle_timeout}s",
-        f"  timeout http-request {balancer.idle_timeout}s",
+        f"  timeout client {idle}",
+        f"  timeout http-keep-alive {idle}",
+        f"  timeout http-request {idle}",
+        "  http-request set-var(txn.began) date(0,ms)",
         *(f"  {line}" for line in request_headers(balancer, protocol, listener.port)),
         *(f"  {line}" for line in choice(listener.rules)),
         *(
@@ -197,7 +207,15 @@ def frontend(balancer: Balancer, listener: Listener, files: Files) -> list[str]:
             for line in answer(rule, number, protocol, listener.port, files)
         ),
         f"  http-after-response set-header Server {SERVER} if {{ var(txn.own) -m found }}",
+        # Who does not take the connection in time is another error than who refuses it.
+        f"  http-after-response set-status 504 reason {quoted(REASONS[504])} if {late}",
+        f"  http-after-response del-header {UNCONNECTED}",
     ]
+
+
+def connect_milliseconds(second: float) -> int:
+    """How long a target may take to accept; never so short that a busy machine is too slow for it."""
+    return max(1000, round(CONNECT_SECONDS * 1000 * second))
 
 
 def binds(balancer: Balancer, listener: Listener, files: Files) -> Iterator[str]:
@@ -265,21 +283,23 @@ def answer(rule: Rule, number: int, protocol: str, port: int, files: Files) -> I
                     yield f"use_backend {identifier(arn)} if {chosen}{drawn}"
 
 
-def backend(balancer: Balancer, group: Group, servers: Sequence[Server]) -> list[str]:
+def backend(balancer: Balancer, group: Group, servers: Sequence[Server], second: float) -> list[str]:
+    idle = milliseconds(balancer.idle_timeout * second)
     used = {server.place: server for server in servers}
     return [
         f"backend {identifier(group.arn)}",
         f"  balance {'leastconn' if group.algorithm == 'least_outstanding_requests' else 'roundrobin'}",
         f"  source {balancer.addresses[0]}",
-        f"  timeout server {balancer.idle_timeout}s",
-        f"  timeout tunnel {balancer.idle_timeout}s",
+        f"  timeout server {idle}",
+        f"  timeout tunnel {idle}",
         *(
             [f"  cookie AWSALB insert indirect nocache maxlife {group.stickiness_seconds}s"]
             if group.stickiness_seconds
             else []
         ),
-        "  http-request set-var(txn.own) int(1) if { nbsrv eq 0 }",
-        f"  {unavailable()} if {{ nbsrv eq 0 }}",
+        # A process that only finishes what it has begun counts no servers, and yet has them.
+        "  http-request set-var(txn.own) int(1) if { nbsrv eq 0 } !{ stopping }",
+        f"  {unavailable()} if {{ nbsrv eq 0 }} !{{ stopping }}",
         *(server_line(place, used.get(place), group) for place in range(PLACES)),
     ]
 
@@ -310,8 +330,10 @@ def body_name(fixed: Fixed) -> str:
 # --- all of it ----------------------------------------------------------------------------------------------------
 
 
-def configuration(balancers: Iterable[Balancer], servers: Servers, files: Files, socket: Path) -> str:
-    """Everything that HAProxy is told at its start."""
+def configuration(
+    balancers: Iterable[Balancer], servers: Servers, files: Files, socket: Path, second: float = 1.0
+) -> str:
+    """Everything that HAProxy is told at its start; a second of the control plane may be shorter than others."""
     lines = [
         "global",
         f"  stats socket {socket} mode 600 level admin expose-fd listeners",
@@ -321,15 +343,15 @@ def configuration(balancers: Iterable[Balancer], servers: Servers, files: Files,
         "  h2-workaround-bogus-websocket-clients",
         "defaults",
         "  mode http",
-        f"  timeout connect {CONNECT_SECONDS}s",
-        f"  timeout client {60}s",
-        f"  timeout server {60}s",
+        f"  timeout connect {connect_milliseconds(second)}ms",
+        "  timeout client 60s",
+        "  timeout server 60s",
         "  retries 0",
         # A connection to a target serves many clients, as an ALB's do.
         "  http-reuse always",
         # A client is told with its next answer that the process goes, and is never cut off between two requests.
         "  option idle-close-on-response",
-        *(f"  errorfile {said} {files.error(status)}" for said, status in ERRORS.items()),
+        *(f"  errorfile {said} {files.error(said)}" for said in ERRORS),
         "backend nobody",
         "  http-request set-var(txn.own) int(1)",
         f"  {unavailable()}",
@@ -337,15 +359,15 @@ def configuration(balancers: Iterable[Balancer], servers: Servers, files: Files,
     for balancer in sorted(balancers, key=lambda one: one.arn):
         for listener in sorted(balancer.listeners, key=lambda one: one.port):
             if listener.policy is None or listener.certificates:
-                lines += frontend(balancer, listener, files)
+                lines += frontend(balancer, listener, files, second)
         for group in balancer.groups:
-            lines += backend(balancer, group, servers.get(group.arn, ()))
+            lines += backend(balancer, group, servers.get(group.arn, ()), second)
     return "\n".join(lines) + "\n"
 
 
 def contents(balancers: Iterable[Balancer], files: Files) -> dict[Path, bytes]:
     """The files that a configuration names, and what is in them."""
-    found = {files.error(status): error_page(status).encode() for status in set(ERRORS.values())}
+    found = {files.error(said): error_page(said).encode() for said in ERRORS}
     for balancer in balancers:
         for listener in balancer.listeners:
             found |= {files.certificate(one.name): one.pem for one in listener.certificates}

@@ -138,9 +138,10 @@ class LoadBalancers:
         self._place = place or Place()
         self._second = second  # how long one of the control plane's seconds lasts; tests have little time
         self._clock = clock
-        self._proxy = Proxy(self._place, settings.BALANCER_DIR, settings.LOG_FILE)
+        self._proxy = Proxy(self._place, settings.BALANCER_DIR, settings.LOG_FILE, second)
         self._interfaces: dict[str, dict[str, Any]] = {}  # load balancer -> subnet -> moto's interface
         self._groups: dict[str, Watched] = {}
+        self._addresses: set[IPv4Address] = set()  # which the place has
         self._changed = threading.Event()
         self._ended = threading.Event()
         self._threads: list[threading.Thread] = []
@@ -149,6 +150,7 @@ class LoadBalancers:
         self.listeners: list[Callable[[], None]] = []
         hooks = api.hooks
         hooks.register("elbv2", "CreateLoadBalancer", before=self._refuse_elsewhere, after=self._created)
+        hooks.register("elbv2", "DeregisterTargets", instead=self._deregister)
         hooks.register("elbv2", "DescribeTargetHealth", instead=self._describe_health)
         hooks.register("elbv2", "SetSubnets", before=self._refuse_elsewhere)
         api.listeners.append(self._hear)
@@ -215,6 +217,17 @@ class LoadBalancers:
             "SecurityGroups": balancer.security_groups,
         }
         return {"LoadBalancers": [{**shown, **names}]}
+
+    def _deregister(self, call: Call) -> Mapping[str, Any]:
+        """Who is not registered is no error (botocore elbv2 DeregisterTargets), as it is to moto."""
+        group = self._api.backends("elbv2").target_groups.get(call.parameters["TargetGroupArn"])
+        if group is None:
+            raise ApiError("TargetGroupNotFound", "One or more target groups not found")
+        for target in call.parameters.get("Targets") or []:
+            known = group.targets.get(target["Id"])
+            if known is not None and int(target.get("Port") or known["Port"]) == int(known["Port"]):
+                group.deregister([target])
+        return {}
 
     def _hear(self, call: Call) -> None:
         if call.service in SERVICES and call.writes:
@@ -325,18 +338,8 @@ class LoadBalancers:
 
     def _users(self, group: Any) -> list[Any]:
         """The load balancers whose listeners send something to a group."""
-        elbv2 = self._api.backends("elbv2")
-        return [
-            balancer
-            for balancer in elbv2.load_balancers.values()
-            if any(
-                group.arn in elbv2._get_target_group_arns_from(action_data=action.data)
-                for listener in balancer.listeners.values()
-                for rule in listener.rules.values()
-                for action in rule.actions
-                if action.type == "forward"
-            )
-        ]
+        balancers = self._api.backends("elbv2").load_balancers
+        return [balancers[arn] for arn in group.load_balancer_arns if arn in balancers]
 
     def _situation(self, target: Target, zones: Iterable[str]) -> Situation:
         if not target.id.startswith("i-"):
@@ -416,10 +419,14 @@ class LoadBalancers:
             self._keep_targets()
             self._probe_due()
             balancers, servers = self._snapshot()
-        addresses = [address for balancer in balancers for address in balancer.addresses]
-        if balancers or self._interfaces or self._proxy.has_begun:
-            self._place.have({*addresses, *self._place.addresses()})  # those that are gone serve until the proxy knows
+        addresses = {address for balancer in balancers for address in balancer.addresses}
+        if addresses - self._addresses:
+            self._addresses |= addresses  # those that are gone serve until the proxy knows
+            self._place.have(self._addresses)
+        if balancers or self._proxy.has_begun:
             self._proxy.apply(balancers, servers)
+        if addresses != self._addresses:
+            self._addresses = addresses
             self._place.have(addresses)
         with self._api.lock:
             for balancer in balancers:

@@ -47,15 +47,16 @@ class Place:
         return {IPv4Address(one["local"]) for link in shown for one in link.get("addr_info", [])}
 
     def have(self, wanted: Iterable[IPv4Address]) -> None:
-        """Have these addresses, those that are new at once; whoever is gone is removed."""
+        """Have these addresses and no others."""
         wanted, there = set(wanted), self.addresses()
         length = settings.VPC_CIDR.prefixlen
-        for address in sorted(wanted - there):
-            run(*self.command("ip", "address", "add", f"{address}/{length}", "dev", INTERFACE))
-        for address in sorted(there - wanted):
-            run(*self.command("ip", "address", "delete", f"{address}/{length}", "dev", INTERFACE))
+        # Without this all others would go with the first one.
+        lines = ["echo 1 >/proc/sys/net/ipv4/conf/all/promote_secondaries"]
+        for verb, addresses in (("add", wanted - there), ("delete", there - wanted)):
+            lines += [f"ip address {verb} {address}/{length} dev {INTERFACE}" for address in sorted(addresses)]
         if wanted:
-            run(*self.command("ip", "route", "replace", "default", "via", str(settings.GATEWAY)))
+            lines.append(f"ip route replace default via {settings.GATEWAY}")
+        run(*self.command("sh", "-ec", "\n".join(lines)))
 
 
 def make() -> None:
@@ -67,9 +68,7 @@ def make() -> None:
     run("ip", "link", "add", wire, "type", "veth", "peer", "name", INTERFACE, "netns", str(NAMESPACE))
     run("ip", "link", "set", wire, "master", settings.BRIDGE)
     run("ip", "link", "set", wire, "up")
-    # The next address stays where the first one goes.
     script = f"""
-    echo 1 >/proc/sys/net/ipv4/conf/all/promote_secondaries
     echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6 2>/dev/null || true
     ip link set lo up
     ip link set {INTERFACE} up

@@ -40,10 +40,11 @@ class ProxyError(RuntimeError):
 class Proxy:
     """What HAProxy serves, brought from one state to the next. For one thread."""
 
-    def __init__(self, place: Place, directory: Path, log_file: Path | None = None) -> None:
+    def __init__(self, place: Place, directory: Path, log_file: Path | None = None, second: float = 1.0) -> None:
         self._place = place
         self._files = Files(directory)
         self._log_file = log_file
+        self._second = second
         self._running: list[Running] = []  # the last one serves
         self._text = ""
         self._servers: dict[str, Sequence[Server]] = {}
@@ -54,9 +55,10 @@ class Proxy:
         self._forget_ended()
         text = self._text_without_servers(balancers)
         if text == self._text and self._is_alive():
-            self._order(servers)
+            self._order(self._running, servers)
         elif any(balancer.listeners for balancer in balancers):
             self._start(balancers, servers)
+            self._order(self._running[:-1], servers)
             self._text = text
         else:
             self.stop()
@@ -82,7 +84,7 @@ class Proxy:
         self._text = ""
 
     def _text_without_servers(self, balancers: Sequence[Balancer]) -> str:
-        return configuration(balancers, {}, self._files, Path("socket"))
+        return configuration(balancers, {}, self._files, Path("socket"), self._second)
 
     def _is_alive(self) -> bool:
         return bool(self._running) and self._running[-1].process.poll() is None
@@ -98,7 +100,7 @@ class Proxy:
         path = self._files.directory / f"{self._number}.sock"
         for file, content in contents(balancers, self._files).items():
             _write(file, content)
-        text = configuration(balancers, servers, self._files, path)
+        text = configuration(balancers, servers, self._files, path, self._second)
         written = self._files.directory / "haproxy.cfg"
         _write(written, text.encode())
         before = self._running[-1] if self._is_alive() else None
@@ -122,17 +124,19 @@ class Proxy:
             time.sleep(POLL_SECONDS)
         self._running.append(running)
 
-    def _order(self, servers: Servers) -> None:
-        """Tell the process that serves; those before it only what cuts a target off."""
-        for group in sorted({*self._servers, *servers}):
-            said = orders(group, self._servers.get(group, ()), servers.get(group, ()))
-            if not said:
-                continue
-            order(self._running[-1].socket, said)
-            endings = [line for line in said if line.startswith("shutdown")]
-            for running in self._running[:-1]:
-                if endings:
-                    order(running.socket, endings)
+    def _order(self, processes: Iterable[Running], servers: Servers) -> None:
+        """Tell processes of what has changed; one that finishes what it has begun may send one request more."""
+        said = [
+            line
+            for group in sorted({*self._servers, *servers})
+            for line in orders(group, self._servers.get(group, ()), servers.get(group, ()))
+        ]
+        for running in processes if said else ():
+            try:
+                order(running.socket, said)
+            except OSError:
+                if running is self._running[-1]:
+                    raise
 
 
 def order(path: Path, lines: Iterable[str]) -> None:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import socket
 import ssl
 import threading
@@ -89,6 +90,7 @@ class Application:
 
         server = self.place.inside(lambda: ThreadingHTTPServer((str(self.place.address), 8000), Handler))
         server.daemon_threads = True
+        server.handle_error = lambda *_: None  # type: ignore[method-assign]  # connections that are cut off are usual
         threading.Thread(target=server.serve_forever, args=[0.02], daemon=True).start()
         return server
 
@@ -291,6 +293,11 @@ def everybody() -> dict[str, Any]:
     return {"IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
 
 
+def set_attribute(cloud: Cloud, balancer: str, name: str, value: str) -> None:
+    attributes = [{"Key": name, "Value": value}]
+    cloud.elbv2.modify_load_balancer_attributes(LoadBalancerArn=balancer, Attributes=attributes)
+
+
 def issued(cloud: Cloud) -> str:
     """A certificate, requested and validated by its record in our zone."""
     acm, route53 = cloud.client("acm"), cloud.client("route53")
@@ -325,10 +332,9 @@ def scene(cloud: Cloud) -> Iterator[Scene]:
         ec2.authorize_security_group_ingress(GroupId=group_ids[0], IpPermissions=permission(port, everybody()))
     from_balancer = {"UserIdGroupPairs": [{"GroupId": group_ids[0]}]}
     ec2.authorize_security_group_ingress(GroupId=group_ids[1], IpPermissions=permission(8000, from_balancer))
-    image = ec2.describe_images(Filters=[{"Name": "architecture", "Values": ["x86_64"]}])["Images"][0]["ImageId"]
     instances = [
         ec2.run_instances(
-            ImageId=image, InstanceType="t3.micro", MinCount=1, MaxCount=1, SubnetId=subnets[0]["SubnetId"],
+            ImageId="ami-12c6146b", InstanceType="t3.micro", MinCount=1, MaxCount=1, SubnetId=subnets[0]["SubnetId"],
             PrivateIpAddress=str(place.address), SecurityGroupIds=[group_ids[1]],
         )["Instances"][0]["InstanceId"]
         for place in cloud.net.hosts[:2]
@@ -352,6 +358,7 @@ def scene(cloud: Cloud) -> Iterator[Scene]:
         Certificates=[{"CertificateArn": certificate}],
         DefaultActions=[{"Type": "forward", "TargetGroupArn": group}],
     )["Listeners"][0]["ListenerArn"]  # fmt: skip
+    set_attribute(cloud, balancer, "idle_timeout.timeout_seconds", "1000")
     redirect = {"Protocol": "HTTPS", "Port": "443", "StatusCode": "HTTP_301"}
     elbv2.create_listener(
         LoadBalancerArn=balancer, Protocol="HTTP", Port=80,
@@ -511,3 +518,73 @@ def test_security_groups_hold_on_both_sides(opened: Scene) -> None:
     wait_until(lambda: set(cloud.health(opened.group).values()) == timed_out, "no probe arrives", 30)
     ec2.authorize_security_group_ingress(GroupId=opened.api_group, IpPermissions=rule)
     wait_until(lambda: opened.healthy(0, 1), "both are healthy", 30)
+
+
+# --- what it answers itself, and how it changes -------------------------------------------------------------------
+
+
+def test_it_answers_in_awss_words_where_no_target_does(opened: Scene) -> None:
+    cloud = opened.cloud
+    elbv2, (one, two) = cloud.elbv2, opened.instances
+    closed = [{"Id": one, "Port": 8001}]
+    elbv2.deregister_targets(TargetGroupArn=opened.group, Targets=[{"Id": one}, {"Id": two}])
+    wait_until(lambda: cloud.ask().status == 503, "nobody is registered", 30)
+    # Nobody listens there, which the host says; or its group lets nobody in, and it says nothing.
+    ec2, rule = cloud.client("ec2"), permission(8001, {"UserIdGroupPairs": [{"GroupId": opened.balancer_group}]})
+    ec2.authorize_security_group_ingress(GroupId=opened.api_group, IpPermissions=rule)
+    elbv2.register_targets(TargetGroupArn=opened.group, Targets=closed)
+    refused = ("unhealthy", "Target.FailedHealthChecks")
+    wait_until(lambda: cloud.health(opened.group).get(one) == refused, "nobody listens", 30)
+    wait_until(lambda: cloud.ask().status == 502, "the connection is refused", 30)
+    ec2.revoke_security_group_ingress(GroupId=opened.api_group, IpPermissions=rule)
+    wait_until(lambda: cloud.ask().status == 504, "the connection times out", 30)
+    assert cloud.ask().headers["server"] == "awselb/2.0"
+    elbv2.deregister_targets(TargetGroupArn=opened.group, Targets=[*closed, {"Id": "i-0123456789abcdef0"}])
+    assert cloud.health(opened.group)[one][0] == "draining"
+
+
+def test_a_change_of_a_listener_cuts_nobody_off(opened: Scene) -> None:
+    cloud, context = opened.cloud, opened.cloud.trusting()
+    with contextlib.closing(cloud.connect(NAME, 443, context, NAME)) as connection:
+
+        def ask() -> int:
+            connection.sendall(f"GET / HTTP/1.1\r\nHost: {NAME}\r\n\r\n".encode())
+            found = http.client.HTTPResponse(connection)
+            found.begin()
+            found.read()
+            return found.status
+
+        assert ask() == 200
+        conditions = [{"Field": "path-pattern", "Values": ["/closed/*"]}]
+        fixed = {"StatusCode": "503", "ContentType": "text/plain", "MessageBody": "100 %: it's closed\n"}
+        elbv2 = cloud.elbv2
+        rule = elbv2.create_rule(
+            ListenerArn=opened.secure, Priority=1, Conditions=conditions,
+            Actions=[{"Type": "fixed-response", "FixedResponseConfig": fixed}],
+        )["Rules"][0]["RuleArn"]  # fmt: skip
+        wait_until(lambda: cloud.ask("/closed/today").body == fixed["MessageBody"], "the rule acts", 30)
+        assert ask() == 200
+    assert cloud.ask("/closed").status == 200
+    elbv2.delete_rule(RuleArn=rule)
+    wait_until(lambda: cloud.ask("/closed/today").status == 200, "the rule is gone", 30)
+
+
+def test_a_connection_that_idles_ends(opened: Scene) -> None:
+    cloud = opened.cloud
+    set_attribute(cloud, opened.balancer, "idle_timeout.timeout_seconds", "50")
+    try:
+
+        def ends() -> bool:
+            with contextlib.closing(cloud.connect(NAME, 443, cloud.trusting(), NAME)) as connection:
+                connection.settimeout(2)
+                connection.sendall(f"GET / HTTP/1.1\r\nHost: {NAME}\r\n\r\n".encode())
+                try:
+                    while connection.recv(4096):
+                        pass
+                except TimeoutError:
+                    return False
+                return True
+
+        wait_until(ends, "it ends", 30)
+    finally:
+        set_attribute(cloud, opened.balancer, "idle_timeout.timeout_seconds", "1000")
