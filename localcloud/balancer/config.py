@@ -158,7 +158,7 @@ def location(redirect: Redirect, protocol: str, port: int, *, query: bool) -> st
     return f"{base}?{filled(redirect.query)}" if query and redirect.query else base
 
 
-def tests(condition: Condition, name: str) -> Iterator[str]:
+def condition_lines(condition: Condition, name: str) -> Iterator[str]:
     """The lines that define what a condition asks: one name, true where any of them is."""
     matches = {
         "path-pattern": "path -m reg",
@@ -252,7 +252,7 @@ def choice(rules: Iterable[Rule]) -> Iterator[str]:
     for number, rule in enumerate(rules):
         names = [f"rule{number}_{index}" for index, _ in enumerate(rule.conditions)]
         for name, condition in zip(names, rule.conditions, strict=True):
-            yield from tests(condition, name)
+            yield from condition_lines(condition, name)
         yield " ".join([f"http-request set-var(txn.rule) int({number}) if !{{ var(txn.rule) -m found }}", *names])
 
 
