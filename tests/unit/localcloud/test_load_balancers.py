@@ -11,6 +11,7 @@ import ssl
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import IPv4Address
@@ -350,7 +351,7 @@ def scene(cloud: Cloud) -> Iterator[Scene]:
         HealthCheckIntervalSeconds=10, HealthCheckTimeoutSeconds=5, HealthyThresholdCount=2,
     )["TargetGroups"][0]["TargetGroupArn"]  # fmt: skip
     # It drains for as long as it is sent to, and a little longer.
-    delay = {"Key": "deregistration_delay.timeout_seconds", "Value": "60"}
+    delay = {"Key": "deregistration_delay.timeout_seconds", "Value": "20"}
     elbv2.modify_target_group_attributes(TargetGroupArn=group, Attributes=[delay])
     balancer = created["LoadBalancerArn"]
     secure = elbv2.create_listener(
@@ -567,6 +568,46 @@ def test_a_change_of_a_listener_cuts_nobody_off(opened: Scene) -> None:
     assert cloud.ask("/closed").status == 200
     elbv2.delete_rule(RuleArn=rule)
     wait_until(lambda: cloud.ask("/closed/today").status == 200, "the rule is gone", 30)
+
+
+def test_no_request_is_lost_while_targets_and_listeners_change(opened: Scene) -> None:
+    cloud, (one, two) = opened.cloud, opened.instances
+    ended, statuses = threading.Event(), []
+
+    def ask() -> None:
+        """On one connection for as long as the other side keeps it, as browsers do."""
+        connection = None
+        while not ended.is_set():
+            if connection is None:
+                connection = cloud.connect(NAME, 443, cloud.trusting(), NAME)
+            connection.sendall(f"GET / HTTP/1.1\r\nHost: {NAME}\r\n\r\n".encode())
+            found = http.client.HTTPResponse(connection)
+            found.begin()
+            found.read()
+            statuses.append(found.status)
+            if found.will_close:
+                connection.close()
+                connection = None
+        if connection is not None:
+            connection.close()
+
+    def changes() -> None:
+        for policy, instance in ((OLD, one), (MODERN, two)):
+            cloud.elbv2.deregister_targets(TargetGroupArn=opened.group, Targets=[{"Id": instance}])
+            wait_until(lambda: len(cloud.health(opened.group)) == 1, "it is gone", 30)
+            cloud.elbv2.register_targets(TargetGroupArn=opened.group, Targets=[{"Id": instance}])
+            wait_until(lambda: opened.healthy(0, 1), "both are healthy", 30)
+            cloud.elbv2.modify_listener(ListenerArn=opened.secure, SslPolicy=policy)
+
+    with ThreadPoolExecutor(3) as pool:
+        clients = [pool.submit(ask) for _ in range(3)]
+        try:
+            changes()
+        finally:
+            ended.set()
+        for client in clients:
+            client.result(30)
+    assert set(statuses) == {200}
 
 
 def test_a_connection_that_idles_ends(opened: Scene) -> None:
