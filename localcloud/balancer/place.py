@@ -73,7 +73,7 @@ def make() -> None:
     ip link set lo up
     ip link set {INTERFACE} up
     """
-    run(*Place().command("sh", "-ec", script))
+    run(*Place(NAMESPACE).command("sh", "-ec", script))
 
 
 def remove() -> None:

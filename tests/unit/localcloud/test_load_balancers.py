@@ -8,9 +8,10 @@ import contextlib
 import http.client
 import socket
 import ssl
+import subprocess
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -23,9 +24,11 @@ import pytest
 
 from localcloud import certificates, engine, fixes, machine, operator_machine, settings
 from localcloud.api import Api
+from localcloud.balancer import place as places
 from localcloud.balancer.load_balancers import LoadBalancers
 from localcloud.balancer.place import Place as ProxyPlace
 from localcloud.certificate_manager import CertificateManager
+from localcloud.operator_machine import processes_in
 from localcloud.public_addresses import PublicAddresses
 from localcloud.resolver import answer
 from localcloud.security_groups import Member, SecurityGroups
@@ -393,6 +396,47 @@ def opened(scene: Scene) -> Scene:
     wait_until(lambda: scene.healthy(0, 1), "both are healthy", 30)
     wait_until(lambda: scene.answering() == {"one", "two"}, "both answer", 30)
     return scene
+
+
+# --- the place ----------------------------------------------------------------------------------------------------
+
+
+def test_the_place_is_plugged_into_the_bridge_and_leaves_nothing(
+    net: Network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, address = tmp_path / "net", IPv4Address("172.31.99.1")
+    monkeypatch.setattr(settings, "BALANCER_DIR", tmp_path)
+    monkeypatch.setattr(places, "NAMESPACE", file)
+    host, there = net.hosts[0], Place(file.name, address)
+
+    def make() -> subprocess.Popen[bytes]:
+        places.make()
+        place = ProxyPlace(file)
+        place.have([IPv4Address("172.31.99.2"), IPv4Address("172.31.99.3")])
+        place.have([address, IPv4Address("172.31.99.3")])
+        assert place.addresses() == {address, IPv4Address("172.31.99.3")}
+        return subprocess.Popen(place.command("sleep", "60"))
+
+    # As nothing is judged here, but by the bridge.
+    net.load(f"add table inet {settings.GROUPS_TABLE}\nflush table inet {settings.GROUPS_TABLE}\n")
+    left = net.machine.inside(make)
+    try:
+        assert host.ping(there) == "open"
+    finally:
+        net.machine.inside(lambda: reaped(left, places.remove))
+        run("umount", str(file))
+    assert left.poll() is not None
+    interfaces = net.machine.inside(lambda: run("ip", "link", "show"))
+    assert settings.BALANCER_INTERFACE not in interfaces
+    assert processes_in(file) == []
+
+
+def reaped(process: subprocess.Popen[bytes], end: Callable[[], object]) -> None:
+    """End something while its parent takes note, as the cloud's own process would."""
+    waiting = threading.Thread(target=process.wait)
+    waiting.start()
+    end()
+    waiting.join(20)
 
 
 # --- what a client sees -------------------------------------------------------------------------------------------
