@@ -337,7 +337,7 @@ def configuration(
     lines = [
         "global",
         f"  stats socket {socket} mode 600 level admin expose-fd listeners",
-        "  maxconn 4000",
+        "  maxconn 1000",
         "  tune.ssl.default-dh-param 2048",
         # An ALB does not take WebSocket over HTTP/2.
         "  h2-workaround-bogus-websocket-clients",

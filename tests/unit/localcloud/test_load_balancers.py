@@ -574,6 +574,7 @@ def test_it_answers_in_awss_words_where_no_target_does(opened: Scene) -> None:
     closed = [{"Id": one, "Port": 8001}]
     elbv2.deregister_targets(TargetGroupArn=opened.group, Targets=[{"Id": one}, {"Id": two}])
     wait_until(lambda: cloud.ask().status == 503, "nobody is registered", 30)
+    assert cloud.ask().headers["server"] == "awselb/2.0"
     # Nobody listens there, which the host says; or its group lets nobody in, and it says nothing.
     ec2, rule = cloud.client("ec2"), permission(8001, {"UserIdGroupPairs": [{"GroupId": opened.balancer_group}]})
     ec2.authorize_security_group_ingress(GroupId=opened.api_group, IpPermissions=rule)
