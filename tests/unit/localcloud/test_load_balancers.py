@@ -302,10 +302,10 @@ def set_attribute(cloud: Cloud, balancer: str, name: str, value: str) -> None:
     cloud.elbv2.modify_load_balancer_attributes(LoadBalancerArn=balancer, Attributes=attributes)
 
 
-def issued(cloud: Cloud) -> str:
-    """A certificate, requested and validated by its record in our zone."""
+def issued(cloud: Cloud) -> tuple[str, str]:
+    """A certificate, requested and validated by its record in our zone, and that zone."""
     acm, route53 = cloud.client("acm"), cloud.client("route53")
-    zone = route53.create_hosted_zone(Name="academy.example", CallerReference="test")["HostedZone"]["Id"]
+    zone = str(route53.create_hosted_zone(Name="academy.example", CallerReference="test")["HostedZone"]["Id"])
     arn = str(acm.request_certificate(DomainName=NAME, ValidationMethod="DNS")["CertificateArn"])
 
     def described() -> Any:
@@ -319,7 +319,7 @@ def issued(cloud: Cloud) -> str:
     }  # fmt: skip
     change(cloud, zone, record_set)
     wait_until(lambda: described()["Status"] == "ISSUED", "it is issued", 20)
-    return arn
+    return arn, zone
 
 
 def change(cloud: Cloud, zone: str, record_set: Mapping[str, Any], action: str = "UPSERT") -> None:
@@ -345,7 +345,7 @@ def scene(cloud: Cloud) -> Iterator[Scene]:
     ]  # fmt: skip
     applications = [Application(name, place) for name, place in zip(("one", "two"), cloud.net.hosts, strict=False)]
     servers = [application.serve() for application in applications]
-    certificate = issued(cloud)
+    certificate, zone = issued(cloud)
     created = elbv2.create_load_balancer(
         Name="academy", Subnets=[one["SubnetId"] for one in subnets], SecurityGroups=[group_ids[0]]
     )["LoadBalancers"][0]
@@ -368,7 +368,6 @@ def scene(cloud: Cloud) -> Iterator[Scene]:
         LoadBalancerArn=balancer, Protocol="HTTP", Port=80,
         DefaultActions=[{"Type": "redirect", "RedirectConfig": redirect}],
     )  # fmt: skip
-    (zone,) = (one["Id"] for one in cloud.client("route53").list_hosted_zones()["HostedZones"])
     alias = {
         "DNSName": created["DNSName"], "HostedZoneId": created["CanonicalHostedZoneId"], "EvaluateTargetHealth": False
     }  # fmt: skip
