@@ -421,13 +421,13 @@ class LoadBalancers:
             balancers, servers = self._snapshot()
         addresses = {address for balancer in balancers for address in balancer.addresses}
         if addresses - self._addresses:
-            self._addresses |= addresses  # those that are gone serve until the proxy knows
-            self._place.have(self._addresses)
+            self._place.have(self._addresses | addresses)  # those that are gone serve until the proxy knows
+            self._addresses |= addresses
         if balancers or self._proxy.has_begun:
             self._proxy.apply(balancers, servers)
         if addresses != self._addresses:
-            self._addresses = addresses
             self._place.have(addresses)
+            self._addresses = addresses
         with self._api.lock:
             for balancer in balancers:
                 known = self._api.backends("elbv2").load_balancers.get(balancer.arn)
