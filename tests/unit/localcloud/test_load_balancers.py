@@ -673,3 +673,23 @@ def test_a_connection_that_idles_ends(opened: Scene) -> None:
         wait_until(ends, "it ends", 30)
     finally:
         set_attribute(cloud, opened.balancer, "idle_timeout.timeout_seconds", "1000")
+
+
+def test_it_goes_with_all_that_is_its_own_and_its_targets_can_be_given_to_another(opened: Scene) -> None:
+    """The last one: afterwards there is no load balancer any more."""
+    cloud, elbv2 = opened.cloud, opened.cloud.elbv2
+    place = ProxyPlace(NAMESPACES / cloud.net.hosts[2].namespace)
+    before, name = place.addresses(), str(opened.shown["DNSName"])
+    assert proxies(cloud)
+    assert {cloud.addresses.owner(address) for address in cloud.resolve(name)} == before
+    elbv2.delete_load_balancer(LoadBalancerArn=opened.balancer)
+    assert cloud.resolve(name) == []
+    assert before.isdisjoint(cloud.addresses.owners().values())
+    assert cloud.health(opened.group)[opened.instances[0]] == ("unused", "Target.NotInUse")
+    assert elbv2.describe_target_groups()["TargetGroups"][0]["LoadBalancerArns"] == []
+    wait_until(lambda: not place.addresses(), "its addresses are gone", 30)
+    wait_until(lambda: not proxies(cloud), "so is its proxy", 30)
+
+
+def proxies(cloud: Cloud) -> list[int]:
+    return processes_in(NAMESPACES / cloud.net.hosts[2].namespace)
