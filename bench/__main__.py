@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from bench import sleeping_hosts
 from localcloud import demo, direct, settings
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -77,6 +78,7 @@ def playbook(name: str, *arguments: str) -> list[str]:
 def contenders() -> dict[str, list[str]]:
     """What is measured in each round, in turn."""
     return {
+        "plan": playbook("playbooks/plan.yml", *AWAKE),
         "site": playbook("site.yml", *AWAKE),
         "provision": playbook("playbooks/provision.yml", *AWAKE),
         "aws_read": [sys.executable, "-m", "bench.aws_read"],
@@ -86,32 +88,38 @@ def contenders() -> dict[str, list[str]]:
 
 
 def measure(name: str, command: Sequence[str]) -> Measurement:
-    """Run a command to its end; one that fails is no measurement."""
-    log = WORK / f"{name}.log"
+    """Run a command on the embedded cloud."""
     calls("reset", method="POST")
+    seconds, peak_memory_mib = run(name, command)
+    # The hosts are at work meanwhile.
+    own_calls = sum(calls().values()) - sum(calls("?hosts=1").values())
+    return Measurement(round(seconds, 2), round(peak_memory_mib, 1), own_calls)
+
+
+def run(name: str, command: Sequence[str]) -> tuple[float, float]:
+    """A command's seconds and peak memory in MiB; one that fails is no measurement."""
+    log = WORK / f"{name}.log"
     started = time.monotonic()
     with log.open("w", encoding="utf-8") as sink:
-        run = subprocess.Popen(
+        process = subprocess.Popen(
             command, cwd=ROOT, env=demo.environment(os.environ), stdin=subprocess.DEVNULL, stdout=sink, stderr=sink
         )
         peak = [0.0]
         ended = threading.Event()
-        watcher = threading.Thread(target=watch_memory, args=[run.pid, peak, ended])
+        watcher = threading.Thread(target=watch_memory, args=[process.pid, peak, ended])
         watcher.start()
         try:
-            status = run.wait(TIMEOUT_SECONDS)
+            status = process.wait(TIMEOUT_SECONDS)
         finally:
             ended.set()
             watcher.join()
-            run.kill()
+            process.kill()
     seconds = time.monotonic() - started
     if status:
         raise SystemExit(
             f"{' '.join(command)} failed (exit status {status}):\n{log.read_text(encoding='utf-8')[-3000:]}"
         )
-    # The hosts are at work meanwhile.
-    own_calls = sum(calls().values()) - sum(calls("?hosts=1").values())
-    return Measurement(round(seconds, 2), round(peak[0], 1), own_calls)
+    return seconds, peak[0]
 
 
 def watch_memory(process_id: int, peak: list[float], ended: threading.Event) -> None:
@@ -192,12 +200,18 @@ def write_inventory() -> None:
 
 
 def summarize(
-    first: Measurement, rounds: Sequence[dict[str, Measurement]], trips: Sequence[RoundTrip], starter_calls: float
+    first: Measurement,
+    rounds: Sequence[dict[str, Measurement]],
+    trips: Sequence[RoundTrip],
+    starter_calls: float,
+    sleeping: dict[str, float],
 ) -> dict[str, Any]:
     """Medians, and the ratios of each round's own pair."""
 
-    def ratio(ours: str, peer: str) -> float:
-        return round(statistics.median(one[ours].seconds / one[peer].seconds for one in rounds), 2)
+    def ratio(ours: str, *peers: str) -> float:
+        return round(
+            statistics.median(one[ours].seconds / sum(one[peer].seconds for peer in peers) for one in rounds), 2
+        )
 
     return {
         "cores": os.cpu_count(),
@@ -212,9 +226,12 @@ def summarize(
             for name in rounds[0]
         },
         "ratios": {
+            "plan_to_both": ratio("plan", "aws_read", "pyinfra"),
+            "site_to_both": ratio("site", "aws_read", "pyinfra"),
             "provision_to_boto3_read": ratio("provision", "aws_read"),
             "configure_to_pyinfra": ratio("configure", "pyinfra"),
         },
+        "seconds_per_sleeping_host": sleeping,
         "starter_calls_per_tick": starter_calls,
         "round_trip": {
             "message_to_work_seconds": statistics.median(one.message_to_work for one in trips),
@@ -237,6 +254,10 @@ def render(summary: dict[str, Any]) -> list[str]:
         ),
         f"provision.yml takes {summary['ratios']['provision_to_boto3_read']} times as long as a direct concurrent read",
         f"configure.yml takes {summary['ratios']['configure_to_pyinfra']} times as long as the same checks in pyinfra",
+        f"plan.yml takes {summary['ratios']['plan_to_both']} times as long as both together, "
+        f"site.yml {summary['ratios']['site_to_both']} times",
+        f"a further host that sleeps adds {summary['seconds_per_sleeping_host']['provision']} s to provision.yml and "
+        f"{summary['seconds_per_sleeping_host']['configure']} s to configure.yml",
         f"the starter makes {summary['starter_calls_per_tick']} AWS calls in a tick",
         f"a job waits {trip['message_to_work_seconds']:.1f} s for a host that sleeps",
         f"the host stops {trip['last_message_to_stopped_seconds']:.1f} s after its last job, "
@@ -252,6 +273,10 @@ def localcloud(command: str) -> None:
 
 def main() -> None:
     WORK.mkdir(parents=True, exist_ok=True)
+    print("hosts that sleep, a few and many …", flush=True)
+    sleeping = sleeping_hosts.measure(
+        lambda name, arguments: run("sleeping", playbook(name, *arguments))[0], WORK / "sleeping", ROUNDS
+    )
     localcloud("up")
     try:
         print("first site.yml …", flush=True)
@@ -268,7 +293,7 @@ def main() -> None:
         starter_calls = measure_starter()
     finally:
         localcloud("down")
-    summary = summarize(first, rounds, trips, starter_calls)
+    summary = summarize(first, rounds, trips, starter_calls, sleeping)
     OUTPUT.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     print("\n".join(render(summary)))
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What moto leaves out of EC2, RDS and Elastic Load Balancing and Ansible's modules or our hosts need.
 
-Each function mends one thing on moto's backends of our region; nobody else needs to know.
+Each function corrects one thing on moto's backends of our region; nobody else needs to know.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ CONFIGURE_INVOKE = LambdaBackend.put_function_event_invoke_config
 
 
 def install(api: Api) -> None:
-    """Mend everything."""
+    """Correct everything."""
     ec2 = api.backends("ec2")
     _complete_volumes(ec2)
     _complete_attachments()

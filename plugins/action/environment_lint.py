@@ -68,7 +68,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         result["settings"] = {} if broken else plain_settings(values, rows, resolved.values)
         if broken:
             title = [
-                f"{arguments['path']}: {len(broken)} problem(s) must be mended first; nothing was imported.",
+                f"{arguments['path']}: {len(broken)} problem(s) must be fixed first; nothing was imported.",
                 f"{arguments['path']}: 먼저 고쳐야 할 문제가 {len(broken)}개 있습니다. 아무것도 가져오지 않았습니다.",
                 "",
             ]
@@ -153,7 +153,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             return {}
         if not isinstance(found, dict):
             raise failure(
-                f"{vault_path}: holds no mapping of variables; mend it with ansible-vault edit.",
+                f"{vault_path}: holds no mapping of variables; fix it with ansible-vault edit.",
                 f"{vault_path}: 변수의 매핑이 아닙니다. ansible-vault edit로 고치십시오.",
             )
         return found

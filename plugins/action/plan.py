@@ -42,14 +42,15 @@ class ActionModule(PlanAction):
         plan = Plan(refusals=findings) if errors(findings) else self._plan(role, inputs, variables)
         # In check mode no other role has made what this one needs.
         refusals = [*plan.refusals, *([] if self._task.check_mode else plan.missing)]
-        if errors(refusals) or plan.unsettled:
+        if errors(refusals):
+            # Ansible shows all of a failed result, and the message alone is for people.
+            return {**result, "failed": True, "settled": True, "msg": "\n".join(report(errors(refusals)))}
+        if plan.unsettled:
             plan = Plan(unsettled=plan.unsettled)
         result.update(self._told(role, plan.changes, plan.pending))
         result.update(
             refusals=[finding.as_dict() for finding in refusals], settled=not plan.unsettled, known=plan.known
         )
-        if errors(refusals):
-            return {**result, "failed": True, "msg": "\n".join(report(errors(refusals)))}
         if plan.unsettled:
             # Told where the task that asks again and again gives up.
             return {**result, "msg": "\n".join(report(plan.unsettled))}

@@ -11,7 +11,7 @@ from ansible.errors import AnsibleActionFail
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
 
-from ..module_utils.plan.report import host_entries, report
+from ..module_utils.plan.report import deployment_entries, host_entries, report
 
 OPTIONS: Mapping[str, Any] = {
     "aws": {"type": "dict", "required": True},
@@ -32,21 +32,20 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         hostvars = (task_vars or {})["hostvars"]
         entries, compared = [*options["aws"]["entries"]], []
         for host in options["hosts"]:
-            variables = hostvars[host]
-            seen = variables.get(options["result"], {})
-            if "entries" in seen:
-                entries += seen["entries"]
+            variables, found = hostvars[host], options["aws"]["states"].get(host)
+            looked = variables.get(options["result"], {})
+            if "entries" in looked:
+                entries += looked["entries"]
                 compared.append(host)
-            elif host in options["aws"]["states"]:
-                entries += host_entries(
-                    host,
-                    {
-                        **options["aws"]["states"][host],
-                        "why": seen.get("msg", ""),
-                        "wanted": variables["release"],
-                        "aws_region": variables["aws_region"],
-                    },
-                )
+            if not found:
+                continue
+            seen = {
+                **found,
+                "why": looked.get("msg", ""),
+                "wanted": variables["release"],
+                "aws_region": variables["aws_region"],
+            }
+            entries += deployment_entries(host, seen) if host in compared else host_entries(host, seen)
         told = report(entries, compared)
         for line in told.pop("text"):
             self._display.display(line)

@@ -138,7 +138,7 @@ class ActionModule(AwsAction):
         if errors(findings):
             count = len(errors(findings))
             title = [
-                f"{count} finding(s) must be mended first; nothing was changed.",
+                f"{count} finding(s) must be fixed first; nothing was changed.",
                 f"먼저 고쳐야 할 항목이 {count}개 있습니다. 아무것도 변경하지 않았습니다.",
                 "",
             ]

@@ -171,7 +171,7 @@ def _malformed(subject: str, en: str, ko: str) -> Finding:
         subject,
         NOT_SHOWN,
         Words(en, ko),
-        Words("Mend the table in application.yml.", "application.yml의 표를 고치십시오."),
+        Words("Fix the table in application.yml.", "application.yml의 표를 고치십시오."),
     )
 
 

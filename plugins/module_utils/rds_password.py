@@ -63,7 +63,7 @@ class Finding(NamedTuple):
 
 @dataclass(frozen=True)
 class Findings:
-    """Violations must be mended; cautions are somebody's choice."""
+    """Violations must be fixed; cautions are somebody's choice."""
 
     violations: list[Finding]
     cautions: list[Finding]

@@ -178,7 +178,7 @@ def host_finding(host: str, instance_id: str, message: str, command: Command) ->
             f"실행하십시오: {again}.",
         ),
         "other": Words(
-            f"Mend what it says. Then run this again for it: {again}.",
+            f"Fix what it says. Then run this again for it: {again}.",
             f"표시된 원인을 해결한 뒤 다시 실행하십시오: {again}.",
         ),
     }

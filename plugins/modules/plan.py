@@ -118,12 +118,12 @@ changes:
   description:
     - What the role's tasks loop over, by the loop's name. Each item has C(name), C(reason), and what the task needs.
     - In check mode all of them are empty.
-  returned: always
+  returned: success
   type: dict
   sample: {"queues": [{"name": "academy-video-jobs", "reason": "missing", "retention_seconds": 345600}]}
 differences:
   description: What is not as it should be.
-  returned: always
+  returned: success
   type: list
   elements: dict
   contains:
@@ -146,12 +146,12 @@ differences:
       sample: guide §3
 known:
   description: What else the role's tasks need to know, in check mode too. It holds no secret.
-  returned: always
+  returned: success
   type: dict
   sample: {}
 refusals:
-  description: What the role refuses, as RV(academy.deploy.preflight#module:findings) has it.
-  returned: always
+  description: What the role advises against, as RV(academy.deploy.preflight#module:findings) has it.
+  returned: success
   type: list
   elements: dict
 settled:

@@ -46,7 +46,7 @@ extends_documentation_fragment:
 """
 
 EXAMPLES = r"""
-- name: Put one job onto the queue
+- name: Send a job to the queue
   academy.deploy.sqs_message:
     queue_name: academy-video-jobs
     body:

@@ -127,6 +127,8 @@ def test_the_plan_tells_what_others_changed_on_hosts_and_their_roles_repair_it()
         (messaging, f"docker stop {MESSAGING_CONTAINER}"),
     ):
         assert support.on_host(host, "sh", "-c", command).returncode == 0
+    (release,) = {tag["Value"] for host in demo.instances() for tag in host["Tags"] if tag["Key"] == "Release"}
+    demo.client("ec2").create_tags(Resources=[messaging], Tags=[{"Key": "Release", "Value": "older"}])
     report = plan("plan-drift", 2)
     lines = [line for entry in report["differences"] for line in entry["lines"]]
     told = {
@@ -134,6 +136,7 @@ def test_the_plan_tells_what_others_changed_on_hosts_and_their_roles_repair_it()
         f"~ {API_HOST}: /etc/docker/daemon.json: content: 9 lines -> 8 lines (guide §6.3; --tags docker)",
         f"~ {API_HOST}: docker.service: configuration: older -> /etc/docker/daemon.json (guide §6.3; --tags docker)",
         f"~ {MESSAGING_HOST}: {MESSAGING_CONTAINER}: state: exited -> running (guide §6.3; --tags messaging_worker)",
+        f"~ {MESSAGING_HOST}: release: older -> {release} (guide §6.2; --limit {MESSAGING_HOST})",
     }
     assert set(lines) == told
     tags = "swap,docker,messaging_worker"

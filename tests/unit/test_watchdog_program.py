@@ -114,7 +114,7 @@ ALWAYS = range(99)
             for status in (None, "created", "exited", "paused", "dead", "restarting", "removing")
         ],
         pytest.param(course("exited", "busy"), 15, id="exited, whatever its heartbeat says"),
-        pytest.param(change(5, EXITED, RUNNING), None, id="mended in time"),
+        pytest.param(change(5, EXITED, RUNNING), None, id="repaired in time"),
         pytest.param(change(10, EXITED, change(11, RUNNING, EXITED)), 26, id="an interruption begins the count anew"),
         pytest.param(course(restarts=lambda minute: minute), 16, id="restarted every minute"),
         pytest.param(course(restarts=lambda minute: minute // 4), 19, id="restarted every four minutes"),

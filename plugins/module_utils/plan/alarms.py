@@ -121,7 +121,7 @@ def dead_letter_alarm(queue: str, topic: str) -> Alarm:
     name = queue + DEAD_LETTER_SUFFIX
     return _alarm(
         dead_letter_alarm_name(queue),
-        f"{name} holds jobs that failed for good: read them, mend the cause, redrive them",
+        f"{name} holds jobs that failed for good: read them, fix the cause, redrive them",
         topic,
         namespace="AWS/SQS",
         metric_name="ApproximateNumberOfMessagesVisible",

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from ..findings import Finding, Words, errors
-from ..tags import RELEASE_TAG
+from ..tags import HOLD_TAG, RELEASE_TAG
 from . import MARKS, Change, Difference, Plan, Values, lines
 from .instance import own_instances
 
@@ -71,6 +71,7 @@ def states_of(instances: Values, found: Values) -> dict[str, dict[str, Any]]:
             "state": instance["state"]["name"],
             "instance_id": instance["instance_id"],
             "release": instance["tags"].get(RELEASE_TAG, ""),
+            "held_until": instance["tags"].get(HOLD_TAG, ""),
             "may_be_stopped": inputs["instance_may_be_stopped"],
         }
         for host, inputs in instances.get("hosts", {}).items()
@@ -87,24 +88,30 @@ def host_entries(host: str, seen: Values) -> list[Entry]:
     if state == RUNNING:
         return [unknown_entry(host, seen["why"] or NO_ADDRESS, host)]
     if state == STOPPED and seen["may_be_stopped"]:
-        return [_sleeping_entry(host), *_release_entries(host, seen["release"], seen["wanted"])]
+        why = "stopped; what lies on it is compared once it runs"
+        return [_expected_entry(host, why), *deployment_entries(host, seen)]
     if state == STOPPED:
         return [_finding_entry("refused", "instance", host, _stopped_finding(host, seen))]
     return [unknown_entry(host, f"is {state}; compare again once it runs or is stopped", host)]
 
 
-def _sleeping_entry(host: str) -> Entry:
-    why = "stopped; what lies on it is compared once it runs"
+def _expected_entry(host: str, why: str) -> Entry:
     return {"kind": "expected", "role": "", "host": host, "resource": host, "why": why, "lines": [f"  {host}: {why}"]}
 
 
-def _release_entries(host: str, release: str, wanted: str) -> list[Entry]:
-    """The containers that a stopped host would bring up, by the tag that the last configuration has left."""
-    if release == wanted:
-        return []
-    behind = Change(host, "update", (Difference("release", release or None, wanted),), "guide §6.2")
-    told = f"{behind.differences[0].text} ({behind.why}; --limit {host} -e wake_workers=true)"
-    return [{**_change_entry("differs", "", "", behind), "host": host, "lines": [f"{MARKS['update']} {host}: {told}"]}]
+def deployment_entries(host: str, seen: Values) -> list[Entry]:
+    """What the tags tell that deployments leave on a host: who still holds it, and what it would bring up at a boot."""
+    held_until, release, wanted = seen["held_until"], seen["release"], seen["wanted"]
+    held = f"held until {held_until} by a run that goes on, or that was interrupted; this ends by itself"
+    entries = [_expected_entry(host, held)] if held_until else []
+    if release != wanted:
+        behind = Change(host, "update", (Difference("release", release or None, wanted),), "guide §6.2")
+        wake = " -e wake_workers=true" if seen["state"] == STOPPED else ""
+        told = f"{behind.differences[0].text} ({behind.why}; --limit {host}{wake})"
+        entries.append(
+            {**_change_entry("differs", "", "", behind), "host": host, "lines": [f"{MARKS['update']} {host}: {told}"]}
+        )
+    return entries
 
 
 def _stopped_finding(host: str, seen: Values) -> Finding:

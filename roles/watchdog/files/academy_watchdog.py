@@ -128,7 +128,7 @@ def decide(settings: Settings, seen: Seen, memory: Memory | None) -> tuple[Decis
     at once when every one of several is idle; and when a single one was idle, which is when it stops its host itself,
     and has had no work at any look for as long since. If it was refused that, it may count its empty polls anew.
     Never while one works or merely runs, while somebody holds the host, or soon after the boot. A hold begins the count
-    anew: whoever held the host has as long to mend it.
+    anew: whoever held the host has as long to repair it.
     """
     known = memory.workers if memory else {}
     began = memory.began if memory else seen.now

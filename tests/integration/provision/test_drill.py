@@ -39,6 +39,7 @@ class Crew:
     """Starts a host for a message, does the job, and stops the host; or does only a part of that."""
 
     def __init__(self, account: Account, *, host: str = HOSTS[0], works: bool = True, stops: bool = True) -> None:
+        self.account = account
         self.ec2, self.sqs = account.client("ec2"), account.client("sqs")
         self.id = account.instances(host)[0]["InstanceId"]
         self.url = self.sqs.get_queue_url(QueueName=QUEUE)["QueueUrl"]
@@ -51,22 +52,32 @@ class Crew:
         found = self.sqs.get_queue_attributes(QueueUrl=self.url, AttributeNames=[name])
         return bool(found["Attributes"][name] != "0")
 
+    def pause(self, seconds: float) -> None:
+        """Nothing happens at AWS between two looks of whoever follows, however slow this machine is."""
+        looks = self.looks()
+        self.ended.wait(seconds)
+        while self.looks() < looks + 2 and not self.ended.wait(0.2):
+            pass
+
+    def looks(self) -> int:
+        return self.account.calls().get("ec2.DescribeInstances", 0)
+
     def run(self) -> None:
         while not self.ended.wait(0.2):
             if self.waiting():
-                self.ended.wait(4)
+                self.pause(4)
                 self.ec2.start_instances(InstanceIds=[self.id])
-                self.ended.wait(1)
+                self.pause(1)
                 if self.works:
                     self.work()
 
     def work(self) -> None:
         (message,) = self.sqs.receive_message(QueueUrl=self.url, VisibilityTimeout=60)["Messages"]
-        self.ended.wait(2)
+        self.pause(2)
         self.done.append(json.loads(message["Body"]))
         self.sqs.delete_message(QueueUrl=self.url, ReceiptHandle=message["ReceiptHandle"])
         if self.stops:
-            self.ended.wait(4)
+            self.pause(4)
             self.ec2.stop_instances(InstanceIds=[self.id])
 
 

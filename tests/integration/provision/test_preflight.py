@@ -235,7 +235,7 @@ def test_what_an_operator_lacks_is_said_with_the_document_that_grants_it(account
     output = said_by(preflight(account, "lacking", **keys).expect(2))
     assert before != made == account.writes()
     for text in (
-        "2 finding(s) must be mended first",
+        "2 finding(s) must be fixed first",
         "[ERROR] AWS permissions: arn:aws:iam::123456789012:user/without-two must be allowed what the run needs",
         "iam:PutRolePolicy",
         "on arn:aws:iam::123456789012:role/academy-*-role. ",

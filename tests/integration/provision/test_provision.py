@@ -1,6 +1,6 @@
 # Copyright: academy.deploy contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The provisioning playbook from an empty account on: checked, created, repeated, meddled with, mended, refused.
+"""The provisioning playbook from an empty account on: checked, created, repeated, meddled with, repaired, refused.
 
 One account, one story: each test finds what the one before left.
 """
@@ -83,9 +83,9 @@ COMPLETING = {
     "sqs.SetQueueAttributes",
     "sqs.TagQueue",
 }
-# Tasks that mend what others change: of hosts one thing each, and of two their volumes' tags and type too.
-MENDED_HOSTS = {**dict.fromkeys(HOSTS, 1), "academy-api-1": 3, "academy-video-worker-2": 3}
-MENDED = {
+# Tasks that repair what others change: of hosts one thing each, and of two their volumes' tags and type too.
+REPAIRED_HOSTS = {**dict.fromkeys(HOSTS, 1), "academy-api-1": 3, "academy-video-worker-2": 3}
+REPAIRED = {
     "network": 1,
     "identity": 3,
     "queues": 1,
@@ -343,7 +343,7 @@ def test_the_starter_starts_a_worker_for_a_job_and_ends_a_hold_that_is_over(acco
 
 
 def test_what_a_deployment_leaves_on_an_instance_is_no_drift(account: Account) -> None:
-    # One that others change further down, too: mending it takes neither away.
+    # One that others change further down, too: repairing it takes neither away.
     for name in ("academy-api-1", "academy-video-worker-2"):
         account.client("ec2").create_tags(
             Resources=[account.instances(name)[0]["InstanceId"]],
@@ -380,21 +380,21 @@ def test_the_plan_tells_every_one_of_these_changes_and_nothing_else(account: Acc
 
 def test_check_mode_names_whom_others_have_changed_and_writes_nothing(account: Account) -> None:
     before = account.writes()
-    assert changed_by(account.provision("drift-check", "--check")) == {"localhost", *MENDED_HOSTS}
+    assert changed_by(account.provision("drift-check", "--check")) == {"localhost", *REPAIRED_HOSTS}
     assert account.writes() == before
 
 
 @pytest.mark.parametrize("role", KINDS)
-def test_a_role_mends_what_others_changed_of_its_own_and_touches_nothing_else(
+def test_a_role_repairs_what_others_changed_of_its_own_and_touches_nothing_else(
     account: Account, looks: list[Any], role: str
 ) -> None:
-    wanted = {"localhost": MENDED[role], **(MENDED_HOSTS if role == "instance" else dict.fromkeys(HOSTS, 0))}
+    wanted = {"localhost": REPAIRED[role], **(REPAIRED_HOSTS if role == "instance" else dict.fromkeys(HOSTS, 0))}
     assert account.provision(f"drift-{role}", "--tags", role).expect().changed() == wanted
     looks.append(snapshot(account))
     assert looks[-1] == {**looks[-2], **{kind: looks[0][kind] for kind in KINDS[role]}}
 
 
-def test_together_they_have_mended_everything(looks: list[Any]) -> None:
+def test_together_they_have_repaired_everything(looks: list[Any]) -> None:
     assert looks[-1] == looks[0]
 
 
@@ -416,7 +416,7 @@ def test_what_others_took_as_theirs_the_owner_alone_takes_back(account: Account)
     assert snapshot(account) == look
 
 
-def test_what_others_changed_is_mended_and_a_stopped_worker_left_alone(account: Account) -> None:
+def test_what_others_changed_is_repaired_and_a_stopped_worker_left_alone(account: Account) -> None:
     ec2, iam = account.client("ec2"), account.client("iam")
     (worker,) = account.instances("academy-video-worker-1")
     ec2.stop_instances(InstanceIds=[worker["InstanceId"]])
@@ -438,9 +438,9 @@ def test_what_others_changed_is_mended_and_a_stopped_worker_left_alone(account: 
     tags = ("--tags", "network,identity,logs,instance,starter,alarms")
 
     before = account.writes()
-    assert changed_by(account.provision("mend-check", *tags, "--check")) == {"localhost"}
+    assert changed_by(account.provision("repair-check", *tags, "--check")) == {"localhost"}
     assert account.writes() == before
-    changed = account.provision("mend", *tags).expect().changed()
+    changed = account.provision("repair", *tags).expect().changed()
     assert changed == {**dict.fromkeys(HOSTS, 0), "localhost": 9}
 
     assert snapshot(account) == look
@@ -740,7 +740,7 @@ def test_a_newer_image_replaces_no_host_and_a_terminated_host_gets_it(account: A
     assert (new["InstanceId"] != old["InstanceId"], new["ImageId"]) == (True, image)
 
 
-def test_no_host_is_made_or_mended_beside_a_namesake(account: Account) -> None:
+def test_no_host_is_made_or_repaired_beside_a_namesake(account: Account) -> None:
     messages: dict[str | None, str] = {
         None: "its Project tag is missing",
         "other": "its Project tag is other",
@@ -767,7 +767,7 @@ def test_no_host_is_made_or_mended_beside_a_namesake(account: Account) -> None:
     assert unchanged(account.provision("no-namesake", "--tags", "instance").expect().changed())
 
 
-def test_what_rds_did_by_itself_stays_and_what_others_did_is_mended(account: Account) -> None:
+def test_what_rds_did_by_itself_stays_and_what_others_did_is_repaired(account: Account) -> None:
     rds = account.client("rds")
     rds.modify_db_instance(
         DBInstanceIdentifier="academy-db", AllocatedStorage=40, EngineVersion="15.99", ApplyImmediately=True

@@ -1,6 +1,6 @@
 # Copyright: academy.deploy contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A Spot video worker beside an on-demand one: checked, created, repeated, meddled with, mended, refused.
+"""A Spot video worker beside an on-demand one: checked, created, repeated, meddled with, repaired, refused.
 
 One account, one story: each test finds what the one before left.
 """
@@ -140,7 +140,7 @@ def test_a_second_run_changes_nothing_and_a_stopped_one_stays_stopped(account: A
     assert only(account, SPOT)["State"]["Name"] == "stopped"
 
 
-def test_template_request_and_instance_are_mended(account: Account) -> None:
+def test_template_request_and_instance_are_repaired(account: Account) -> None:
     ec2 = account.client("ec2")
     (template,) = ec2.describe_launch_templates()["LaunchTemplates"]
     identifier, theirs = template["LaunchTemplateId"], [{"Key": "Owner", "Value": "others"}]
@@ -158,8 +158,8 @@ def test_template_request_and_instance_are_mended(account: Account) -> None:
     drifted = (TEMPLATE, f"{host['SpotInstanceRequestId']} ({SPOT})", SPOT)
     assert all(f"~ {resource}: tags: " in foreseen.output for resource in drifted)
     assert account.writes() == before
-    mended = provision(account, "drift").expect().changed()
-    assert mended[SPOT] == len(("template", "request", "instance"))
+    repaired = provision(account, "drift").expect().changed()
+    assert repaired[SPOT] == len(("template", "request", "instance"))
 
     versions = ec2.describe_launch_template_versions(LaunchTemplateId=identifier, Versions=["$Default"])
     (data,) = [version["LaunchTemplateData"] for version in versions["LaunchTemplateVersions"]]
@@ -168,7 +168,7 @@ def test_template_request_and_instance_are_mended(account: Account) -> None:
     assert "InstanceType" not in data
     assert tags(request(account)) == tags(only(account, SPOT)) == {**TAGS, "Name": SPOT}
     assert tags(ec2.describe_launch_templates()["LaunchTemplates"][0]) == TAGS
-    assert unchanged(account, "mended")
+    assert unchanged(account, "repaired")
 
 
 @pytest.mark.parametrize(

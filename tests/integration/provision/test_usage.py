@@ -34,7 +34,7 @@ ELSEWHERE: dict[tuple[str, str], Use] = {
     ("MakeServiceRoles", "iam:CreateServiceLinkedRole"): Use(
         "iam", "CreateServiceLinkedRole", {"AWSServiceName": "spot.amazonaws.com"}
     ),
-    # Foreign tags are left alone, until something else of the same thing is mended.
+    # Foreign tags are left alone, until something else of the same thing is repaired.
     ("KeepRoles", "iam:UntagRole"): Use("iam", "UntagRole", {"RoleName": "academy-api-role", "TagKeys": KEYS}),
     ("KeepProfiles", "iam:UntagInstanceProfile"): Use(
         "iam", "UntagInstanceProfile", {"InstanceProfileName": "academy-api-role", "TagKeys": KEYS}

@@ -128,7 +128,7 @@ def test_where_nobody_answers_the_operators_address_decides_what_is_said(
         (SILENT, "'ssh: connect to host 203.0.113.5 port 22: Connection timed out'", "get-console-output"),
         (DENIED, "Permission denied (publickey)'", "instance_key_name"),
         (REFUSED, "Connection refused'", "reboot-instances"),
-        (OTHER, "'Host key verification failed'", "Mend what it says"),
+        (OTHER, "'Host key verification failed'", "Fix what it says"),
         (SENT + SILENT.removeprefix(TRIED), "'ssh: connect to host", "get-console-output"),
     ],
 )

@@ -13,6 +13,7 @@ from plugins.module_utils.plan import Change, Difference, Plan, merged
 from plugins.module_utils.plan.report import (
     Entry,
     account_entries,
+    deployment_entries,
     host_entries,
     plan_entries,
     report,
@@ -28,6 +29,7 @@ SLEEPING = {
     "state": "stopped",
     "instance_id": "i-1",
     "release": "new",
+    "held_until": "",
     "may_be_stopped": True,
     "wanted": "new",
     "why": "",
@@ -176,6 +178,27 @@ def test_a_host_that_was_not_read_is_told_by_what_aws_knows(seen: dict[str, Any]
     assert line in found["text"]
 
 
+@pytest.mark.parametrize(
+    ("seen", "status", "lines"),
+    [
+        ({}, "clean", []),
+        ({"release": "old"}, "differs", ["~ api-1: release: old -> new (guide §6.2; --limit api-1)"]),
+        (
+            {"held_until": "2026-01-31T09:30:00Z"},
+            "clean",
+            [
+                "  api-1: held until 2026-01-31T09:30:00Z by a run that goes on, or that was interrupted; "
+                "this ends by itself"
+            ],
+        ),
+    ],
+)
+def test_what_deployments_leave_on_a_running_host_is_told(seen: dict[str, Any], status: str, lines: list[str]) -> None:
+    entries = deployment_entries("api-1", {**SLEEPING, "state": "running", **seen})
+    assert [line for entry in entries for line in entry["lines"]] == lines
+    assert told(*entries)["status"] == status
+
+
 def test_a_running_host_without_an_address_says_which_inventory_to_name() -> None:
     (entry,) = host_entries("worker-1", {**SLEEPING, "state": "running"})
     assert "-i inventories/<name>" in entry["lines"][0]
@@ -183,11 +206,19 @@ def test_a_running_host_without_an_address_says_which_inventory_to_name() -> Non
 
 def test_a_host_has_the_state_of_its_own_instance() -> None:
     inputs = {"inventory_hostname": "api-1", "deployment_name": "academy", "instance_may_be_stopped": False}
-    tags = {"Name": "api-1", "Project": "academy", "Release": "abc"}
+    tags = {"Name": "api-1", "Project": "academy", "Release": "abc", "HoldUntil": "2026-01-31T09:30:00Z"}
     own = {"instance_id": "i-1", "state": {"name": "running"}, "tags": tags}
     foreign = {"instance_id": "i-2", "state": {"name": "stopped"}, "tags": {**tags, "Project": "other"}}
     states = states_of({"hosts": {"api-1": inputs}}, {"instances": [foreign, own]})
-    assert states == {"api-1": {"state": "running", "instance_id": "i-1", "release": "abc", "may_be_stopped": False}}
+    assert states == {
+        "api-1": {
+            "state": "running",
+            "instance_id": "i-1",
+            "release": "abc",
+            "held_until": "2026-01-31T09:30:00Z",
+            "may_be_stopped": False,
+        }
+    }
     assert states_of({}, {}) == {}
 
 
