@@ -49,6 +49,7 @@ NAMES: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
         "SecurityGroupId": ("GroupId", "Groups", "SecurityGroupIds", "NetworkInterfaces.Groups"),
         "SubnetId": ("SubnetId", "NetworkInterfaces.SubnetId"),
     },
+    "elasticloadbalancing": {"LoadBalancerName": ("Name",), "TargetGroupName": ("Name",)},
     "events": {"RuleName": ("Name", "Rule")},
     "rds": {
         "DbInstanceName": ("DBInstanceIdentifier",),
@@ -57,18 +58,26 @@ NAMES: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
         "SnapshotName": ("DBSnapshotIdentifier",),
         "SubnetGroupName": ("DBSubnetGroupName",),
     },
+    "route53": {"Id": ("HostedZoneId", "Id")},
     "sns": {"TopicName": ("Name",)},
     "sqs": {"QueueName": ("QueueName", "QueueUrl")},
     "ssm": {"ParameterNameWithoutLeadingSlash": ("Name", "Names")},
 }
 # What an ARN holds of a name, where that is not all of it.
 PLAIN_NAMES: Final[Mapping[str, Callable[[str], str]]] = {
+    "route53": lambda zone: zone.rpartition("/")[2],
     "sqs": lambda queue: queue.rpartition("/")[2],
     "ssm": lambda parameter: parameter.removeprefix("/"),
 }
 # What comes into being without a name or a number of its own, besides what Create… says.
 CREATES: Final[Mapping[str, frozenset[str]]] = {
     "ec2:RunInstances": frozenset({"instance", "network-interface", "volume"}),
+}
+# Kinds of load balancers, as ARNs call them.
+BALANCERS: Final[Mapping[str, str]] = {"application": "app", "network": "net", "gateway": "gwy"}
+# Condition keys that have several values → where a call has them.
+LISTED: Final[Mapping[str, str]] = {
+    "route53:changeresourcerecordsetsrecordtypes": "ChangeBatch.Changes.ResourceRecordSet.Type",
 }
 # What EC2's ids begin with.
 RESOURCE_TYPES: Final[Mapping[str, str]] = {
@@ -167,7 +176,7 @@ def needs(service: str, operation: str, parameters: Parameters, region: str, kno
     named = list(_named(request)) or list(_all_of_them(request))
     return [
         *(_need(request, action, one) for one in named),
-        *([Need(action.name, ANY, _of_call(request))] if not action.resource_types else []),
+        *([Need(action.name, ANY, _of_call(request) | _asked_tags(request))] if not action.resource_types else []),
         *([Need(action.name, None, _of_call(request))] if _lacks_one(request, named) else []),
         *_tagging(request, named),
         *_passing(request),
@@ -229,7 +238,10 @@ def _lacks_one(request: _Request, named: Iterable[_Named]) -> bool:
 
 def _creates(request: _Request, kind: ResourceType) -> bool:
     made = request.operation.removeprefix("Create").lower() if request.operation.startswith("Create") else ""
-    return made == kind.name.replace("-", "") or kind.name in CREATES.get(request.action.name, ())
+    name, _, flavor = kind.name.replace("-", "").partition("/")
+    if flavor and flavor.strip("/") != BALANCERS.get(request.parameters.get("Type", "application")):
+        return False
+    return made == name or kind.name in CREATES.get(request.action.name, ())
 
 
 def _arns(parameters: Parameters) -> Iterator[str]:
@@ -286,6 +298,14 @@ def _of_call(request: _Request) -> dict[str, str]:
     return context
 
 
+def _asked_tags(request: _Request) -> dict[str, str]:
+    """Of what is made without a resource that IAM knows beforehand."""
+    if REQUEST_TAG not in request.action.condition_keys:
+        return {}
+    asked = _request_tags(request, "")
+    return {f"{REQUEST_TAG}{name.lower()}": value for name, value in asked.items() if value is not None}
+
+
 def _need(request: _Request, action: Action, one: _Named, more: Mapping[str, str] | None = None) -> Need:
     """An action on one resource, with those tags and keys that the action has in AWS's reference."""
     known = _keys_of(action, one.kind)
@@ -299,6 +319,7 @@ def _need(request: _Request, action: Action, one: _Named, more: Mapping[str, str
     if REQUEST_TAG in known:
         context |= {f"{REQUEST_TAG}{name.lower()}": value for name, value in asked.items() if value is not None}
     lists = {TAG_KEYS: tuple(asked)} if asked and TAG_KEYS in known else {}
+    lists |= {key: tuple(_at(request.parameters, path.split("."))) for key, path in LISTED.items() if key in known}
     return Need(action.name, one.arn, context, lists, tuple(keys) if tags is None else ())
 
 

@@ -43,7 +43,7 @@ class ActionModule(PlanAction):
         # In check mode no other role has made what this one needs.
         refusals = [*plan.refusals, *([] if self._task.check_mode else plan.missing)]
         if errors(refusals) or plan.unsettled:
-            plan = Plan(unsettled=plan.unsettled)
+            plan = Plan(unsettled=plan.unsettled, known=plan.known)
         result.update(self._told(role, plan.changes, plan.pending))
         result.update(
             refusals=[finding.as_dict() for finding in refusals], settled=not plan.unsettled, known=plan.known
