@@ -9,8 +9,6 @@ its API calls every target that runs healthy.
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -21,11 +19,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from tests.integration.provision.conftest import Account
-from tests.integration.provision.drift import owners
 from tests.integration.provision.test_provision import (
     changed_by,
     inbound,
-    predicted_then_kept,
     unchanged,
 )
 
