@@ -97,6 +97,12 @@ def explain(status: int) -> tuple[Words, Words] | None:
     )
 
 
+def health_answer(status: int) -> str:
+    """The same for a message, of what uri tells: an answer's status, or less than one where there is none."""
+    told = explain(int(status)) if int(status) > 0 else SILENT
+    return "".join(f"\n{what}. {remedy}" for what, remedy in zip(*told, strict=True)) if told else ""
+
+
 def explain_target(target: Values) -> tuple[Words, Words] | None:
     """The same of a target's state."""
     reason, description = target.get("reason", ""), target.get("description", "")
@@ -124,9 +130,9 @@ def stage_findings(stage: str, public_name: str) -> list[Finding]:
     return [
         _finding(
             "opening_name",
-            "public_name",
-            "none",
-            Words("stage: open needs a public name", "stage: open에는 공개 이름이 필요합니다"),
+            "stage",
+            "no public_name",
+            Words("open needs a public name", "open에는 공개 이름이 필요합니다"),
             PREPARE,
         )
     ]
@@ -189,11 +195,11 @@ def _certificate_findings(inputs: Values, found: Values) -> list[Finding]:
     return [
         _finding(
             "opening_certificate",
-            "certificate_arn" if inputs["certificate_arn"] else "public_name",
+            "stage",
             certificate["status"] if certificate else "no certificate",
             Words(
-                f"stage: open needs an issued certificate for {name}" + (f": {told.en}" if pending else ""),
-                f"stage: open에는 {name}용으로 발급된 인증서가 필요합니다" + (f": {told.ko}" if pending else ""),
+                f"open needs an issued certificate for {name}" + (f": {told.en}" if pending else ""),
+                f"open에는 {name}용으로 발급된 인증서가 필요합니다" + (f": {told.ko}" if pending else ""),
             ),
             Words(
                 "Request it, or see what it waits for: site.yml --tags certificate.",
@@ -217,8 +223,8 @@ def _balancer_findings(inputs: Values, found: Values) -> list[Finding]:
             if balancer
             else "no load balancer",
             Words(
-                f"stage: open needs a load balancer in {MINIMUM_ZONES} zones that answers by HTTPS",
-                f"stage: open에는 HTTPS로 응답하는 가용 영역 {MINIMUM_ZONES}개의 로드 밸런서가 필요합니다",
+                f"open needs a load balancer in {MINIMUM_ZONES} zones that answers by HTTPS",
+                f"open에는 HTTPS로 응답하는 가용 영역 {MINIMUM_ZONES}개의 로드 밸런서가 필요합니다",
             ),
             Words(
                 "Make it: site.yml --tags network,load_balancer in stage: test.",
@@ -240,8 +246,8 @@ def _target_findings(inputs: Values, found: Values) -> list[Finding]:
                 "stage",
                 "no target",
                 Words(
-                    "stage: open needs an API host that runs and is registered",
-                    "stage: open에는 실행 중이고 등록된 API 호스트가 필요합니다",
+                    "open needs an API host that runs and is registered",
+                    "open에는 실행 중이고 등록된 API 호스트가 필요합니다",
                 ),
                 Words(
                     "Create or start one, and register it: site.yml --tags instance,load_balancer.",
@@ -259,8 +265,8 @@ def _target_findings(inputs: Values, found: Values) -> list[Finding]:
                     "stage",
                     f"{target['id']} {target['state']} ({target.get('reason') or 'no reason'})",
                     Words(
-                        f"stage: open needs a health answer that a load balancer accepts; {told[0].en}",
-                        f"stage: open에는 로드 밸런서가 받아들이는 상태 응답이 필요합니다. {told[0].ko}",
+                        f"open needs a health answer that a load balancer accepts; {told[0].en}",
+                        f"open에는 로드 밸런서가 받아들이는 상태 응답이 필요합니다. {told[0].ko}",
                     ),
                     told[1],
                 )

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from plugins.module_utils.findings import Finding
-from plugins.module_utils.opening import explain, opening_findings, opening_reads, stage_findings
+from plugins.module_utils.opening import explain, health_answer, opening_findings, opening_reads, stage_findings
 
 NAME, ARN = "api.example.com", "arn:aws:acm:ap-northeast-2:123456789012:certificate/1"
 INPUTS: dict[str, Any] = {
@@ -64,7 +64,7 @@ def test_nothing_is_asked_before() -> None:
 
 
 def test_without_a_name_there_is_no_opening() -> None:
-    assert [finding.subject for finding in stage_findings("open", "")] == ["public_name"]
+    assert [finding.subject for finding in stage_findings("open", "")] == ["stage"]
     assert stage_findings("open", NAME) == stage_findings("test", "") == []
 
 
@@ -123,8 +123,25 @@ def test_one_healthy_host_is_enough() -> None:
     assert findings(state([target(), target("unhealthy", "Target.Timeout")])) == []
 
 
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (400, "ALLOWED_HOSTS"),
+        (301, "SECURE_SSL_REDIRECT"),
+        (502, "nobody behind it"),
+        (503, "database"),
+        (-1, "listens"),
+    ],
+)
+def test_a_message_tells_what_an_answer_means_in_both_languages(status: int, words: str) -> None:
+    english, korean = health_answer(status).strip().split("\n")
+    assert words in english
+    assert english != korean
+
+
 def test_200_needs_no_explanation() -> None:
     assert explain(200) is None
+    assert health_answer(200) == ""
 
 
 def test_who_has_opened_is_not_closed_by_a_host_that_fails() -> None:

@@ -273,9 +273,9 @@ def test_the_network_and_the_groups_by_their_names_are_read() -> None:
     nothing = {"vpc_id": None, "subnet_ids": None, "minimum_zones": 2, "security_group_names": names}
     assert ROLE.reads({**INPUTS, "stage": "test"}) == nothing
     # Who opens is judged.
-    assert ROLE.reads(INPUTS).keys() - nothing.keys() == {"certificates", "load_balancer_names", "target_group_names"}
+    assert {*ROLE.reads(INPUTS)} - {*nothing} == {"certificates", "load_balancer_names", "target_group_names"}
     chosen = {"vpc_id": "vpc-1", "subnet_ids": ["subnet-1"]}
-    assert ROLE.reads({**INPUTS, **chosen}) == {**nothing, **chosen}
+    assert ROLE.reads({**INPUTS, "stage": "test", **chosen}) == {**nothing, **chosen}
 
 
 API_RULES = FOUND["x-api-sg"]
