@@ -301,7 +301,7 @@ def tag(find: Callable[[Account], dict[str, Any]], word: str) -> Hand:
 # What others do, and how the plan tells it.
 HANDS: dict[str, tuple[Hand, str]] = {
     "zones": (move, "load balancer academy-alb: subnets: "),
-    "groups": (let_others_in, 'load balancer academy-alb: security_groups: ["default"] -> ["academy-alb-sg"]'),
+    "groups": (let_others_in, 'load balancer academy-alb: security_groups: ["sg-'),
     "addresses": (
         of_balancer("set_ip_address_type", IpAddressType="dualstack"),
         "load balancer academy-alb: ip_address_type: dualstack -> ipv4",

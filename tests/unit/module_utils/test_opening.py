@@ -145,7 +145,7 @@ def test_200_needs_no_explanation() -> None:
 
 
 def test_who_has_opened_is_not_closed_by_a_host_that_fails() -> None:
-    opened = {"security_groups": {"academy-alb-sg": {"ip_permissions": [WORLD]}}}
+    opened: dict[str, Any] = {"security_groups": {"academy-alb-sg": {"ip_permissions": [WORLD]}}}
     assert findings(state([target("unhealthy", "Target.Timeout")], **opened)) == []
     # But another name is another opening.
     assert findings(state(**opened, certificates={"b.example.com": []}), public_name="b.example.com") != []

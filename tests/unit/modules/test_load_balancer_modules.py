@@ -140,7 +140,8 @@ def describe(acm: Stubber, status: str, *, record: bool = True, tags: dict[str, 
 
 
 def ensure(acm: Stubber, *, check_mode: bool = False) -> dict[str, Any]:
-    return acm_certificate_request.ensure(Plain(acm.client), WANTED, check_mode)
+    result: dict[str, Any] = acm_certificate_request.ensure(Plain(acm.client), WANTED, check_mode)
+    return result
 
 
 def test_a_certificate_is_requested_and_its_record_waited_for(acm: Stubber, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -85,7 +85,7 @@ def test_the_rules_of_the_role_judge_names_addresses_and_the_stage() -> None:
 
 
 def test_opening_waits_for_all_that_it_needs_and_changes_nothing_before() -> None:
-    nothing = {"certificates": {}, "load_balancers": {}, "target_groups": {}}
+    nothing: dict[str, Any] = {"certificates": {}, "load_balancers": {}, "target_groups": {}}
     plan = ROLE.decide(INPUTS, {"network": NETWORK, "security_groups": {}, **nothing})
     assert [finding.id for finding in plan.refusals] == ["opening_certificate", "opening_load_balancer", "opening_host"]
     assert plan.changes == []
