@@ -189,7 +189,12 @@ def test_without_a_name_nothing_is_asked_and_nothing_made(provisioned: Account) 
 
 def test_it_is_made_once(provisioned: Account) -> None:
     arguments = ("--tags", "network,certificate,load_balancer", *own_certificate(provisioned))
-    assert changed_by(provisioned.provision("doors", *arguments)) == {"localhost"}
+    run = provisioned.provision("doors", *arguments)
+    assert changed_by(run) == {"localhost"}
+    # Its zone is elsewhere.
+    dns_name = balancer(provisioned)["DNSName"]
+    assert f"{NAME} must lead to the load balancer" in " ".join(run.output.split())
+    assert f"{NAME} CNAME {dns_name}" in " ".join(run.output.split())
     before = provisioned.writes()
     assert unchanged(provisioned.provision("doors-again", *arguments).expect().changed())
     assert provisioned.writes() == before
@@ -524,10 +529,12 @@ def test_where_the_zone_is_ours_the_records_are_made_and_kept(provisioned: Accou
         if record["Type"] in ("A", "CNAME"):
             changes = [{"Action": "DELETE", "ResourceRecordSet": record}]
             route53.change_resource_record_sets(HostedZoneId=zone, ChangeBatch={"Changes": changes})
-    acm.add_tags_to_certificate(CertificateArn=arn, Tags=[{"Key": "Foreign", "Value": "x"}])
+    theirs = [{"Key": "Foreign", "Value": "x"}, {"Key": "Owner", "Value": "others"}]
+    acm.add_tags_to_certificate(CertificateArn=arn, Tags=theirs)
     assert changed_by(provisioned.provision("doors-records", *ROLES, *named())) == {"localhost"}
     assert records() == made
-    assert "Foreign" not in {tag["Key"] for tag in acm.list_tags_for_certificate(CertificateArn=arn)["Tags"]}
+    kept = {tag["Key"]: tag["Value"] for tag in acm.list_tags_for_certificate(CertificateArn=arn)["Tags"]}
+    assert (kept["Owner"], "Foreign" in kept) == ("demo", False)
     before = provisioned.writes()
     assert unchanged(provisioned.provision("doors-kept", *ROLES, *named()).expect().changed())
     assert provisioned.writes() == before
