@@ -514,21 +514,30 @@ def test_where_the_zone_is_ours_the_records_are_made_and_kept(provisioned: Accou
     run = provisioned.provision("doors-issued", *ROLES, *named())
     assert changed_by(run) == {"localhost"}
 
-    def records() -> dict[str, str]:
+    def records() -> dict[str, tuple[str, str]]:
         found = route53.list_resource_record_sets(HostedZoneId=zone)["ResourceRecordSets"]
-        return {one["Type"]: one["Name"].rstrip(".") for one in found if one["Type"] in ("A", "CNAME")}
+        return {
+            one["Type"]: (one["Name"].rstrip("."), one.get("AliasTarget", {}).get("DNSName", "").rstrip("."))
+            for one in found
+            if one["Type"] in ("A", "CNAME")
+        }
 
     made = records()
-    assert made["A"] == NAME
-    assert made["CNAME"].endswith(f".{NAME}")
+    assert made["A"] == (NAME, balancer(provisioned)["DNSName"])
+    assert made["CNAME"][0].endswith(f".{NAME}")
     acm = provisioned.client("acm")
     (arn,) = [each["CertificateArn"] for each in listeners(provisioned)[443]["Certificates"]]
     assert acm.describe_certificate(CertificateArn=arn)["Certificate"]["DomainName"] == NAME
     found = route53.list_resource_record_sets(HostedZoneId=zone)["ResourceRecordSets"]
-    for record in found:
-        if record["Type"] in ("A", "CNAME"):
-            changes = [{"Action": "DELETE", "ResourceRecordSet": record}]
-            route53.change_resource_record_sets(HostedZoneId=zone, ChangeBatch={"Changes": changes})
+    (lost,) = [record for record in found if record["Type"] == "CNAME"]
+    (led,) = [record for record in found if record["Type"] == "A"]
+    # To a load balancer of the same name that is gone. A deleted one cannot be created again the same in moto.
+    stale = {**led["AliasTarget"], "DNSName": "academy-alb-9.ap-northeast-2.elb.amazonaws.com"}
+    changes = [
+        {"Action": "DELETE", "ResourceRecordSet": lost},
+        {"Action": "UPSERT", "ResourceRecordSet": {**led, "AliasTarget": stale}},
+    ]
+    route53.change_resource_record_sets(HostedZoneId=zone, ChangeBatch={"Changes": changes})
     theirs = [{"Key": "Foreign", "Value": "x"}, {"Key": "Owner", "Value": "others"}]
     acm.add_tags_to_certificate(CertificateArn=arn, Tags=theirs)
     assert changed_by(provisioned.provision("doors-records", *ROLES, *named())) == {"localhost"}
