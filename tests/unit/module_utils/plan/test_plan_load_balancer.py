@@ -314,6 +314,7 @@ OTHER_ALB = "academy-alb-9.ap-northeast-2.elb.amazonaws.com"
         ([{"name": NAME, "type": "CNAME", "values": [DNS]}], False),
         # Of a load balancer of the same name, which is gone.
         ([{"name": NAME, "type": "A", "alias": OTHER_ALB}], True),
+        ([{"name": NAME, "type": "A", "alias": f"dualstack.{OTHER_ALB}"}], True),
         ([{"name": "www.example.com", "type": "A", "values": ["203.0.113.9"]}], True),
     ],
 )
