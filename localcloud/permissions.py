@@ -75,6 +75,10 @@ CREATES: Final[Mapping[str, frozenset[str]]] = {
     # Of another kind than an application's there is none here.
     "elasticloadbalancing:CreateLoadBalancer": frozenset({"loadbalancer/app/"}),
 }
+# Condition keys that have several values → where a call has them.
+LISTED: Final[Mapping[str, str]] = {
+    "route53:changeresourcerecordsetsrecordtypes": "ChangeBatch.Changes.ResourceRecordSet.Type",
+}
 # What EC2's ids begin with.
 RESOURCE_TYPES: Final[Mapping[str, str]] = {
     "ami": "image",
@@ -304,6 +308,7 @@ def _need(request: _Request, action: Action, one: _Named, more: Mapping[str, str
     if REQUEST_TAG in known:
         context |= {f"{REQUEST_TAG}{name.lower()}": value for name, value in asked.items() if value is not None}
     lists = {TAG_KEYS: tuple(asked)} if asked and TAG_KEYS in known else {}
+    lists |= {key: tuple(_at(request.parameters, path.split("."))) for key, path in LISTED.items() if key in known}
     return Need(action.name, one.arn, context, lists, tuple(keys) if tags is None else ())
 
 
