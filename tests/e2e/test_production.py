@@ -107,7 +107,7 @@ def at_host(host: str) -> tuple[str, ...]:
     return (LAST_PART, f"--limit={host}")
 
 
-# One at least in each role that changes something.
+# In AWS, while images are built, and in what each kind of host is given.
 MOMENTS = (
     Moment("between security groups", between("academy-api-sg")),
     Moment("between IAM roles", between("academy-messaging-worker-role")),
