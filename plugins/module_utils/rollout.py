@@ -20,10 +20,12 @@ from .tags import HOLD_TAG, RELEASE_TAG
 # Results of the roles, as their argument specs tell of them.
 ANSWER = "reachability_answer"
 HELD, MARKED, STARTED, WORKERS, INSTANCE = "hold_time", "hold_marked", "hold_started", "hold_workers", "hold_instance"
+# What plan_info says of it.
+COMPARED = "configure_plan"
 # All that is read of a host. An instance that is not there yet has nothing of AWS's.
 VARIABLES = (
     "instance_may_be_stopped", "inventory_dir", "aws_region", "aws_instance_id", "aws_launch_time", "aws_state",
-    "aws_tags", ANSWER, HELD, MARKED, STARTED, WORKERS, INSTANCE,
+    "aws_tags", ANSWER, COMPARED, HELD, MARKED, STARTED, WORKERS, INSTANCE,
 )  # fmt: skip
 # Or on their way there: a host that is about to stop cannot be configured, and cannot be started yet.
 ASLEEP = ("pending", "stopping", "stopped")
@@ -46,6 +48,7 @@ class Host:
     command: Command = NO_COMMAND
     has_answered: bool = False
     silence: str = ""  # what SSH said of a host that was asked and did not answer
+    is_settled: bool = False  # it was compared, and none of its roles has anything to do
     is_held: bool = False  # by this run, as the next two
     is_marked: bool = False
     is_started: bool = False
@@ -68,6 +71,7 @@ class Host:
             Command(found["inventory_dir"], found["aws_region"]),
             has_answered=bool(answer) and not answer.get("failed"),
             silence=(answer["msg"] or "nothing") if answer.get("failed") else "",
+            is_settled=found.get(COMPARED, {}).get("roles") == [],
             is_held=HELD in found,
             is_marked=bool(marked) and not any(marked.get(key) for key in ("skipped", "unreachable", "failed")),
             is_started=STARTED in found,
@@ -169,10 +173,10 @@ def waiting(run: Run, hosts: Sequence[Host], api_hosts: Sequence[Host]) -> list[
     api = names(api_hosts)
     if not set(api) & set(run.asked) or not is_brought_up([API], run.tags, run.skip_tags):
         return []
-    up = names(host for host in hosts if host.answers)
-    if set(api) & set(up) or any(host.release == run.release for host in api_hosts):
+    up = [host for host in hosts if host.answers]
+    if set(api) & set(names(up)) or any(host.release == run.release for host in api_hosts):
         return []
-    return [name for name in up if name not in api]
+    return names(host for host in up if host.name not in api and not host.is_settled)
 
 
 def to_note(run: Run, hosts: Sequence[Host], excluded: Sequence[str]) -> list[str]:
@@ -221,19 +225,23 @@ def decide(run: Run, hosts: Sequence[Host], api_hosts: Sequence[Host]) -> dict[s
     started, is_busy, waits = to_start(run, hosts), busy(hosts), waiting(run, hosts, api_hosts)
     held = [] if run.checks else [host for host in hosts if HOLD_TAG in host.tags]
     answering = [host for host in hosts if host.answers]
+    differing = [host for host in answering if not host.is_settled]
+    stopping = names(host for host in differing if host.may_be_stopped)
     return {
+        # Check mode has created and started nothing.
+        "down": [] if run.checks else names(host for host in hosts if not host.may_be_stopped and not host.runs),
         "answering": names(answering),
         "to_ask": names(host for host in hosts if host.runs and (host.is_started or not host.was_asked)),
         # Whoever could stop in the middle of its configuration.
-        "to_hold": names(host for host in answering if host.may_be_stopped),
+        "to_hold": stopping,
         "to_start": started,
         "images": images(run, started),
         "notes": notes(run, hosts),
         # A host that had not booted when it was held.
         "to_mark": names(host for host in answering if host.is_held and not host.is_marked),
-        "to_read": names(host for host in answering if host.may_be_stopped and not run.interrupts_jobs),
+        "to_read": [] if run.interrupts_jobs else stopping,
         "busy": is_busy,
-        "to_configure": [name for name in names(answering) if name not in is_busy],
+        "to_configure": [name for name in names(differing) if name not in is_busy],
         "waiting": [name for name in waits if name not in is_busy],
         "to_note": to_note(run, hosts, [*is_busy, *waits]),
         # Also what an earlier run has left. Of a host that does not answer the watchdog's file ends by itself.

@@ -13,7 +13,8 @@ description:
   - Reads packages, paths, units, swap files, volumes, containers and repositories of images that are asked for, and
     always architecture, memory, mounts, swap and C(/etc/fstab), so that a role can act on what differs instead of
     starting one module for each thing it keeps.
-  - Reads only. Each kind is read once, however many are asked for, and nothing is started for what is not asked for.
+  - Reads only, apart from what O(commands) do. Each kind is read once, however many are asked for, and nothing is
+    started for what is not asked for.
   - Where signatures do not say whether a volume's disk holds anything, it is read at a few thousand places, which may
     take some seconds. Of a disk with a finished file system nothing but signatures is read.
   - Never returns the content of a file that is not named in O(contents), or the command of a container or a value of
@@ -81,6 +82,35 @@ options:
     type: list
     elements: str
     default: []
+  addresses:
+    description: Addresses of this host that are asked once, by HTTP and without following redirects.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      url:
+        description: The address.
+        type: str
+        required: true
+      expected:
+        description: What the JSON that it answers has to hold.
+        type: dict
+        default: {}
+  commands:
+    description: Commands that change nothing, each run in a container that runs. What they print is told to nobody.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      container:
+        description: Name of the container.
+        type: str
+        required: true
+      argv:
+        description: The command.
+        type: list
+        elements: str
+        required: true
 """
 
 EXAMPLES = r"""
@@ -473,6 +503,27 @@ repositories:
     created_seconds:
       description: When it was built, in seconds since the epoch.
       type: int
+answering:
+  description: Those of O(addresses) that answer 200 with JSON that holds what is expected.
+  type: list
+  elements: str
+  returned: success
+commands:
+  description: The same as O(commands).
+  type: list
+  elements: dict
+  returned: success
+  contains:
+    container:
+      description: Name of the container.
+      type: str
+    argv:
+      description: The command.
+      type: list
+      elements: str
+    exit_code:
+      description: How it ended. V(null) where the container does not run.
+      type: int
 """
 
 import grp
@@ -485,6 +536,7 @@ import pwd
 import socket
 import stat
 import time
+import urllib.parse
 from dataclasses import asdict
 from datetime import datetime, timezone
 from typing import Any
@@ -508,6 +560,7 @@ from ..module_utils.swap import parse_swaps
 DOCKER_PID_FILE = "/run/docker.pid"
 DOCKER_SOCKET = "/run/docker.sock"
 DOCKER_TIMEOUT_SECONDS = 30
+ANSWER_TIMEOUT_SECONDS = 5
 # Configuration is small; a swap file or an archive takes longer to read than anybody wants to wait.
 HASHED_BYTES_MAX = 1024**2
 KINDS = {stat.S_IFREG: "file", stat.S_IFDIR: "directory", stat.S_IFLNK: "link", stat.S_IFBLK: "block device"}
@@ -623,6 +676,26 @@ def read_docker(asked: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def answers(url: str, expected: dict[str, Any]) -> bool:
+    asked = urllib.parse.urlsplit(url)
+    connection = http.client.HTTPConnection(asked.netloc, timeout=ANSWER_TIMEOUT_SECONDS)
+    try:
+        connection.request("GET", asked.path or "/")
+        response = connection.getresponse()
+        found = json.loads(response.read())
+    except (OSError, ValueError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+    return response.status == http.client.OK and isinstance(found, dict) and {**found, **expected} == found
+
+
+def exit_code(module: AnsibleModule, containers: dict[str, Any], container: str, argv: list[str]) -> int | None:
+    if containers.get(container, {}).get("status") != "running":
+        return None
+    return int(module.run_command(["docker", "exec", container, *argv])[0])
+
+
 def main() -> None:
     names = {"type": "list", "elements": "str", "default": []}
     module = AnsibleModule(
@@ -645,6 +718,21 @@ def main() -> None:
             "containers": {"type": "bool", "default": False},
             "variables": names,
             "repositories": names,
+            "addresses": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {"url": {"type": "str", "required": True}, "expected": {"type": "dict", "default": {}}},
+            },
+            "commands": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {
+                    "container": {"type": "str", "required": True},
+                    "argv": {"type": "list", "elements": "str", "required": True},
+                },
+            },
         },
         supports_check_mode=True,
     )
@@ -674,6 +762,11 @@ def main() -> None:
             "swap_files": {path: asdict(read_swap_file(path)) for path in asked["swap_files"]},
             "docker_running": running,
             **docker,
+            "answering": [want["url"] for want in asked["addresses"] if answers(**want)],
+            "commands": [
+                {**command, "exit_code": exit_code(module, docker["containers"], **command)}
+                for command in asked["commands"]
+            ],
         }
     except (OSError, ValueError, http.client.HTTPException) as error:
         module.fail_json(msg=f"cannot see the state of this host: {error}")

@@ -78,6 +78,14 @@ entries:
       type: list
       elements: str
       sample: ["~ academy-video-jobs: visibility_timeout_seconds: 30 -> 10800 (guide §3; --tags queues)"]
+roles:
+  description:
+    - The roles that have something to do, to wait for or to refuse, and those of which this cannot be told. Where it is
+      empty, running the roles would change nothing. Whatever a service's role does is C(container)'s.
+  returned: always
+  type: list
+  elements: str
+  sample: [queues]
 states:
   description: What AWS tells of each of O(hosts) that has an instance.
   returned: without O(aws)

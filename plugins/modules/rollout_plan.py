@@ -109,6 +109,11 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+down:
+  description: Hosts that must always run and do not. Empty in check mode.
+  returned: always
+  type: list
+  elements: str
 answering:
   description: Hosts that run and have answered on SSH.
   returned: always
@@ -125,7 +130,7 @@ answer_seconds:
   type: dict
   sample: {"academy-api-1": 10}
 to_hold:
-  description: Hosts that could stop themselves while they are configured.
+  description: Hosts that could stop themselves while they are configured, and need it.
   returned: always
   type: list
   elements: str
@@ -160,7 +165,7 @@ busy:
   type: list
   elements: str
 to_configure:
-  description: Hosts that answer and are not busy.
+  description: Hosts that answer and are not busy, without those of which a comparison said that nothing differs.
   returned: always
   type: list
   elements: str

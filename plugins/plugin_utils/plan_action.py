@@ -22,13 +22,19 @@ HOST_STATE = "academy.deploy.host_state_info"
 class PlanAction(AwsAction):
     _supports_check_mode = True
 
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        # By host, what the roles have in common. A task sees nothing change.
+        self._shared: dict[str, Variables] = {}
+
     def inputs_of(
         self, name: str, hosts: Sequence[str] | None, variables: Mapping[str, Any]
     ) -> tuple[dict[str, Any], list[Finding]]:
         """What a role decides by, and everything that is wrong with it. With `hosts` where it decides for each host."""
         role = DECISIONS[name]
         if hosts is None:
-            inputs, findings = bind(name, variables, self._loader, role.texts)
+            common = self.shared_by_roles(variables)
+            inputs, findings = bind(name, variables, self._loader, role.texts, shared=common)
             own: dict[str, Any] = {"code_sha256": code_sha256_of(name)} if role.has_code else {}
             if role.has_hosts:
                 hosts_found, unknown = hosts_of(variables, self._loader)
@@ -37,13 +43,17 @@ class PlanAction(AwsAction):
                 own |= {name: variables[name] for name in ("inventory_hostname", "group_names")}
             inputs = {**inputs, **own}
             return inputs, [*findings, *role.findings(inputs)]
-        bound, by_host = bind_hosts(name, hosts, variables, self._loader)
+        bound, by_host = bind_hosts(name, hosts, variables, self._loader, self._shared)
         findings = of_hosts({host: [*by_host[host], *role.findings(bound[host])] for host in hosts})
         return {"hosts": bound, "inventory": variables["groups"].get(HOSTS_GROUP, [])}, findings
 
     def resolved(self, variables: Mapping[str, Any], name: str) -> Any:
         """A host's variable, which there must be."""
-        return Variables(variables, variables["inventory_hostname"], self._loader).take([name]).values[name]
+        return self.shared_by_roles(variables).take([name]).values[name]
+
+    def shared_by_roles(self, variables: Mapping[str, Any]) -> Variables:
+        host = variables["inventory_hostname"]
+        return self._shared.setdefault(host, Variables(variables, host, self._loader))
 
     def read_aws(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         """What AWS tells. Raises ReadError, or UnfitNetworkError where the network is asked for."""

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,7 @@ class Variables:
 
     def take(self, names: Iterable[str]) -> Variables:
         for name in names:
-            if name in self._resolve:
+            if name in self._resolve and name not in self.values and name not in self.unresolved:
                 self._take(name, partial(self._resolve.__getitem__, name))
         return self
 
@@ -92,21 +92,37 @@ def code_sha256_of(role: str) -> str:
 
 
 def bind(
-    role: str, variables: Mapping[str, Any], loader: Any, texts: Iterable[str] = ()
+    role: str,
+    variables: Mapping[str, Any],
+    loader: Any,
+    texts: Iterable[str] = (),
+    *,
+    shared: Variables | None = None,
+    only: Collection[str] | None = None,
 ) -> tuple[dict[str, Any], list[Finding]]:
     """A role's inputs of their types, and everything that is wrong with them, whether the role is in scope or not.
 
-    Of the role's own files that are named, those that end in .j2 are rendered.
+    Of the role's own files that are named, those that end in .j2 are rendered. `shared` is what other roles of the same
+    host have resolved already, which most of the time goes into, and `only` names the inputs that are wanted.
     """
     options = role_options(role, loader)
+    if only is not None:
+        options = {name: spec for name, spec in options.items() if name in only}
     known = {**role_defaults(role, loader), **variables}
-    found = Variables(known, variables["inventory_hostname"], loader).take(options)
-    resolved = {name: spec for name, spec in options.items() if name not in found.unresolved}
-    values, findings = judge_inputs(found.values, resolved)
-    findings = [*unresolved_findings(found.unresolved), *findings]
+    host = variables["inventory_hostname"]
+    own = Variables(known, host, loader)
+    # What bears the role's name is its own; all else is the inventory's.
+    common = shared or Variables(variables, host, loader)
+    for name in options:
+        (own if name.startswith(f"{role}_") else common).take([name])
+    found = {name: value for name, value in {**common.values, **own.values}.items() if name in options}
+    unresolved = {name: why for name, why in {**common.unresolved, **own.unresolved}.items() if name in options}
+    resolved = {name: spec for name, spec in options.items() if name not in unresolved}
+    values, findings = judge_inputs(found, resolved)
+    findings = [*unresolved_findings(unresolved), *findings]
     if findings or not texts:
         return values, findings
-    rendered = Variables({**known, **values}, variables["inventory_hostname"], loader)
+    rendered = Variables({**known, **values}, host, loader)
     for name in texts:
         text = (ROLES / role / name).read_text(encoding="utf-8")
         if name.endswith(".j2"):
@@ -131,13 +147,14 @@ def hosts_of(variables: Mapping[str, Any], loader: Any) -> tuple[dict[str, Any],
 
 
 def bind_hosts(
-    role: str, hosts: Iterable[str], variables: Mapping[str, Any], loader: Any
+    role: str, hosts: Iterable[str], variables: Mapping[str, Any], loader: Any, shared: dict[str, Variables]
 ) -> tuple[dict[str, dict[str, Any]], dict[str, list[Finding]]]:
     """The same for each of several hosts, by its own variables and with its name and groups."""
     values, findings = {}, {}
     for host in hosts:
-        raw = variables["hostvars"].raw_get(host)
-        bound, findings[host] = bind(role, {**raw, "hostvars": variables["hostvars"]}, loader)
+        raw = {**variables["hostvars"].raw_get(host), "hostvars": variables["hostvars"]}
+        common = shared.setdefault(host, Variables(raw, host, loader))
+        bound, findings[host] = bind(role, raw, loader, shared=common)
         values[host] = {**bound, "inventory_hostname": host, "group_names": raw["group_names"]}
     return values, findings
 

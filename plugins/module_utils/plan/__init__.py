@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
-from ..findings import Finding
+from ..findings import Finding, errors
 
 Values = Mapping[str, Any]
 Verb = Literal["create", "update", "remove"]
@@ -88,6 +88,11 @@ class Plan:
     known: Values = field(default_factory=dict)
     tag: str = ""
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether the role's tasks have nothing to do, to wait for or to refuse."""
+        return not (errors(self.refusals) or self.changes or self.pending or self.missing or self.unsettled)
+
 
 @dataclass(frozen=True)
 class Rule:
@@ -106,9 +111,10 @@ class Role:
 
     `reads` says what aws_state_info is asked, or, `on_host`, what host_state_info is, or, `of_deployment`, the
     Deployment all of which is read. A role on a host that needs to know of AWS too says by `asks` what, and finds it
-    under `aws`. Beside the role's own inputs they and `decide` get `texts`, files of the role by their paths, those
-    that end in .j2 rendered; with `has_code` also `code_sha256` of all of the role's files; with `has_hosts` the
-    inventory's `groups` and the `kinds` of its hosts; and `on_host` the host's `inventory_hostname` and `group_names`.
+    under `aws`; `asked_by` are the inputs that say so. Beside the role's own inputs they and `decide` get `texts`,
+    files of the role by their paths, those that end in .j2 rendered; with `has_code` also `code_sha256` of all of the
+    role's files; with `has_hosts` the inventory's `groups` and the `kinds` of its hosts; and `on_host` the host's
+    `inventory_hostname` and `group_names`.
 
     A role that decides for each of several hosts gets `{"hosts": {host: inputs}, "inventory": [host]}`. The inputs of a
     host hold its `inventory_hostname` and `group_names` too; the second has also the hosts beyond those of the run. Its
@@ -123,6 +129,7 @@ class Role:
     on_host: bool = False
     of_deployment: bool = False
     asks: Callable[[Values], Values] | None = None
+    asked_by: tuple[str, ...] = ()
     texts: tuple[str, ...] = ()
     has_code: bool = False
     has_hosts: bool = False

@@ -259,7 +259,17 @@ def reads(inputs: Values) -> Values:
         "contents": [*asked["contents"], *watched],
         "containers": True,
         "repositories": [_repository(inputs)],
+        "addresses": [_address(inputs)] if inputs["container_health_url"] else [],
+        "commands": [_check(inputs, preparation) for preparation in inputs["container_preparations"]],
     }
+
+
+def _address(inputs: Values) -> dict[str, Any]:
+    return {"url": inputs["container_health_url"], "expected": inputs["container_health_answer"]}
+
+
+def _check(inputs: Values, preparation: Values) -> dict[str, Any]:
+    return {"container": inputs["container_name"], "argv": preparation["check"]}
 
 
 def asks(inputs: Values) -> Values:
@@ -431,13 +441,31 @@ def _awaited(inputs: Values) -> dict[str, Values]:
 
 
 def health_changes(inputs: Values, found: Values) -> list[Change]:
-    """What a container that runs as it should is waited for: its answer, which only asking tells, or its health."""
-    now = found["containers"][inputs["container_name"]]
-    if now["settled"] and not inputs["container_health_url"]:
-        return []
-    # Where only its answer says how it is, nothing is known to differ.
-    health = () if now["settled"] else (Difference("health", now["health"] or now["status"], "healthy"),)
-    return [Change(inputs["container_name"], "update", health, WHY, _awaited(inputs))]
+    """What a container that runs as it should is waited for: its answer, or its health."""
+    name, url = inputs["container_name"], inputs["container_health_url"]
+    now = found["containers"][name]
+    if url:
+        health = "healthy" if url in found["answering"] else "no healthy answer"
+    else:
+        told = now["health"] if now["status"] == "running" else ""
+        health = "healthy" if now["settled"] else told or now["status"]
+    return compare(name, {"health": "healthy"}, {"health": health}, WHY, lambda _: _awaited(inputs))
+
+
+def preparation_changes(inputs: Values, found: Values) -> list[Change]:
+    """What has to be done anew for a container that runs as it should: of a database that was restored, for example."""
+    failed = [{**ran, "exit_code": None} for ran in found["commands"] if ran["exit_code"]]
+    return [
+        Change(
+            inputs["container_name"],
+            "update",
+            (Difference(preparation["name"], "pending", "done"),),
+            WHY,
+            {"preparations": {"preparation": preparation["name"]}},
+        )
+        for preparation in inputs["container_preparations"]
+        if {**_check(inputs, preparation), "exit_code": None} in failed
+    ]
 
 
 def image_changes(inputs: Values, reference: str, found: Values) -> list[Change]:
@@ -485,11 +513,13 @@ def decide(inputs: Values, found: Values) -> Plan:
             *host.path_changes(found, paths(inputs), WHY),
             *environment_changes(name, render(values), found),
             *image_changes(inputs, reference, found),
-            *containers,
+            *(containers or preparation_changes(inputs, found)),
         ],
         pending=[] if containers else health_changes(inputs, found),
         missing=missing,
         known={
+            # By the new image, before its container takes over.
+            "preparations": [preparation["name"] for preparation in inputs["container_preparations"] if containers],
             "image": reference,
             "is_here": is_here(inputs, reference, found),
             "environment_file": environment_file(name),
@@ -502,8 +532,19 @@ def decide(inputs: Values, found: Values) -> Plan:
 ROLE = Role(
     lambda inputs: reads(completed(inputs)),
     lambda inputs, found: decide(completed(inputs), found),
-    applies=(*host.APPLIES, "unwanted", "environment", "pulled", "containers", "answers", "settling", "outdated"),
+    applies=(
+        *host.APPLIES,
+        "unwanted",
+        "environment",
+        "pulled",
+        "preparations",
+        "containers",
+        "answers",
+        "settling",
+        "outdated",
+    ),
     rules=(ROWS, Rule(port_findings, ("container_published_ports",)), Rule(volume_findings, ("container_volumes",))),
     on_host=True,
     asks=asks,
+    asked_by=("container_repository", "container_image_tag", "container_database_identifier"),
 )

@@ -13,6 +13,7 @@ import pytest
 from plugins.module_utils.reachability import Command
 from plugins.module_utils.rollout import (
     ANSWER,
+    COMPARED,
     HELD,
     INSTANCE,
     MARKED,
@@ -74,6 +75,11 @@ def test_a_host_that_has_stopped_since_it_answered_answers_no_more() -> None:
     ("found", "becomes"),
     [
         ({}, {}),
+        ({COMPARED: {"roles": []}}, {"is_settled": True}),
+        ({COMPARED: {"roles": ["swap"]}}, {}),
+        # It was not compared.
+        ({COMPARED: {"skipped": True}}, {}),
+        ({COMPARED: {"unreachable": True}}, {}),
         ({HELD: {}}, {"is_held": True}),
         ({MARKED: {"rc": 0}}, {"is_marked": True}),
         ({MARKED: {"skipped": True}}, {}),
@@ -89,7 +95,7 @@ def test_a_host_that_has_stopped_since_it_answered_answers_no_more() -> None:
     ],
 )
 def test_what_the_results_of_the_roles_say(found: dict[str, Any], becomes: dict[str, bool]) -> None:
-    told = ("is_held", "is_marked", "is_started", "has_job", "has_stopped")
+    told = ("is_settled", "is_held", "is_marked", "is_started", "has_job", "has_stopped")
     seen = Host.of(HOST, {**variables(), **found})
     assert {name: getattr(seen, name) for name in told} == {**dict.fromkeys(told, False), **becomes}
 
@@ -111,6 +117,7 @@ HOLD, START, LEFT = "to_hold", "to_start", "left"
     [
         (host(), False, HOLD, None),
         (host(), True, HOLD, None),
+        (replace(host(), is_settled=True), True, "", None),
         (host(HoldUntil="2026-01-31T09:30:00Z"), False, HOLD, None),
         (host(answers=False), True, "", None),
         (host(worker=False), False, "", None),
@@ -138,6 +145,20 @@ def test_what_becomes_of_a_host(seen: Host, wake: bool, becomes: str, behind: st
     assert lists(decided, HOLD, START, LEFT) == ({becomes} if becomes else set())
     assert (f"Behind release {RELEASE}: {HOST} has {behind}." in told) == (behind is not None)
     assert (RELEASE in told) == (behind is not None)
+
+
+@pytest.mark.parametrize(
+    ("seen", "checks", "is_down"),
+    [
+        (host("stopped", worker=False), False, True),
+        (host("absent", worker=False), False, True),
+        (host("stopped", worker=False), True, False),
+        (host("stopped"), False, False),
+        (host(worker=False, answers=False), False, False),
+    ],
+)
+def test_a_host_that_must_always_run_is_missed(seen: Host, checks: bool, is_down: bool) -> None:
+    assert decide(replace(RUN, checks=checks), [seen], [])["down"] == ([HOST] if is_down else [])
 
 
 def test_hosts_are_named_in_the_order_of_their_names() -> None:
@@ -185,6 +206,9 @@ def test_a_host_is_asked_again_and_told_of_its_hold_where_it_was_not(change: dic
         (host(), True, {"to_configure"}),
         (host(worker=False), False, {"to_configure"}),
         (replace(host(), has_job=True), False, {"to_read", "busy"}),
+        # What needs nothing is left to its job, and no word is lost about it.
+        (replace(host(), is_settled=True), False, set()),
+        (replace(host(), is_settled=True), True, set()),
         (host(answers=False), False, set()),
         (host("stopped"), False, set()),
     ],
@@ -220,6 +244,9 @@ def test_workers_wait_for_the_database(
     decided = decide(run, hosts, api_hosts)
     assert (HOST in decided["waiting"]) == waits
     assert (HOST in decided["to_note"]) != waits
+    # Whoever has the release already does not run ahead by being left.
+    settled = [replace(found, is_settled=found.name == HOST) for found in hosts]
+    assert HOST not in decide(run, settled, api_hosts)["waiting"]
     # A host that is left alone because of a job is named for that.
     busy = [replace(found, has_job=found.name == HOST) for found in hosts]
     assert HOST not in decide(run, busy, api_hosts)["waiting"]

@@ -63,7 +63,10 @@ INPUTS: dict[str, Any] = {
     "container_stop_timeout_seconds": 30,
     "container_log_group": "/academy/academy-api",
     "container_health_url": "",
+    "container_health_answer": {},
+    "container_preparations": [{"name": "migrate", "check": ["manage.py", "--check"], "apply": ["manage.py"]}],
 }
+URL = "http://localhost:8000/health"
 VALUES = environment(
     {**INPUTS["container_environment"], "DB_HOST": "db.local", "WORKER_HEARTBEAT_FILE": "/run/academy/heartbeat.json"},
     INPUTS["container_secrets"],
@@ -135,6 +138,8 @@ def state(
     change(inspected)
     file = {"path": ENVIRONMENT, "kind": "file", "mode": "0600", "content": render(VALUES)}
     return {
+        "answering": [],
+        "commands": [],
         "architecture": "aarch64",
         "memory_total_mib": 1904,
         "mounts": [{"target": "/mnt/transcode"}],
@@ -367,12 +372,38 @@ def test_a_container_that_is_not_healthy_is_waited_for(
     assert plan.changes == []
 
 
-def test_one_with_a_url_is_asked_each_time_and_only_asked() -> None:
-    plan = decided(state(status(Health={"Status": "starting"})), container_health_url="http://localhost")
+def test_one_with_a_url_is_waited_for_until_it_answers() -> None:
+    starting = status(Health={"Status": "starting"})
+    assert needed(decided(state(starting, answering=[URL]), container_health_url=URL)) == {}
+    plan = decided(state(starting), container_health_url=URL)
     assert needed(plan) == {"answers": ["academy-api"]}
     assert plan.changes == []
-    plan = decided(state(status(Status="exited", Running=False)), container_health_url="http://localhost")
+    assert [found.reason for found in plan.pending] == ["health: no healthy answer -> healthy"]
+    plan = decided(state(status(Status="exited", Running=False)), container_health_url=URL)
     assert needed(plan) == {"containers": ["academy-api"], "answers": ["academy-api"]}
+
+
+def test_a_new_container_is_prepared_and_one_that_runs_where_its_check_says_so() -> None:
+    def ran(exit_code: int | None) -> dict[str, Any]:
+        return {"commands": [{"container": "academy-api", "argv": ["manage.py", "--check"], "exit_code": exit_code}]}
+
+    plan = decided(state(**ran(0)))
+    assert (needed(plan), plan.known["preparations"]) == ({}, [])
+    plan = decided(state(**ran(1)))
+    assert (needed(plan), plan.known["preparations"]) == ({"preparations": ["academy-api"]}, [])
+    assert lines(plan.changes, plan.tag) == ["~ academy-api: migrate: pending -> done (guide §6.3; --tags api)"]
+    # Another one's says nothing of it.
+    others = {"commands": [{**ran(1)["commands"][0], "container": "other"}]}
+    assert needed(decided(state(**others))) == {}
+    plan = decided(state(status(Status="exited", Running=False), **ran(None)))
+    assert (needed(plan)["containers"], plan.known["preparations"]) == (["academy-api"], ["migrate"])
+    assert "preparations" not in needed(plan)
+
+
+def test_what_a_container_is_asked() -> None:
+    asked = ROLE.reads({**INPUTS, "container_health_url": URL, "container_health_answer": {"status": "healthy"}})
+    assert asked["addresses"] == [{"url": URL, "expected": {"status": "healthy"}}]
+    assert asked["commands"] == [{"container": "academy-api", "argv": ["manage.py", "--check"]}]
 
 
 def test_what_the_host_no_longer_runs_goes_with_all_that_is_left_of_it() -> None:
