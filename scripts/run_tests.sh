@@ -4,7 +4,7 @@
 #
 # All tests, in two lanes: the whole story on one embedded cloud, in order, and another cloud that is killed and killed again;
 # beside them everything fast, then the AWS roles on control planes of their own, which have no hosts and share nothing with the
-# cloud. These come second, and last as long: they fill what the others leave of the processors while they wait for hosts.
+# cloud. These get every processor but one: the first lane is the longer one, and would otherwise wait for them.
 set -euo pipefail
 # Each lane is a process group of its own, so that it can be ended with all that it has started.
 set -m
@@ -21,7 +21,8 @@ python -m localcloud down
 
 mkdir -p build/test-logs
 beside_log=build/test-logs/beside.log
-nice -n 10 bash -euc '
+processors=$(python -c 'import os; print(*sorted(os.sched_getaffinity(0))[1:] or [0], sep=",")')
+taskset --cpu-list "$processors" bash -euc '
   scripts/run_check.sh
   pytest --exitfirst --verbose --durations=20 tests/integration
 ' >"$beside_log" 2>&1 </dev/null &

@@ -231,6 +231,7 @@ def decide(run: Run, hosts: Sequence[Host], api_hosts: Sequence[Host]) -> dict[s
         # Check mode has created and started nothing.
         "down": [] if run.checks else names(host for host in hosts if not host.may_be_stopped and not host.runs),
         "answering": names(answering),
+        "settled": [host.name for host in answering if host not in differing],
         "to_ask": names(host for host in hosts if host.runs and (host.is_started or not host.was_asked)),
         # Whoever could stop in the middle of its configuration.
         "to_hold": stopping,

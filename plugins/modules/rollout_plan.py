@@ -119,6 +119,11 @@ answering:
   returned: always
   type: list
   elements: str
+settled:
+  description: Hosts that answer, and of which a comparison said that nothing differs.
+  returned: always
+  type: list
+  elements: str
 to_ask:
   description: Hosts that run and were not asked yet, or were started since.
   returned: always

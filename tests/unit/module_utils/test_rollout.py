@@ -207,15 +207,17 @@ def test_a_host_is_asked_again_and_told_of_its_hold_where_it_was_not(change: dic
         (host(worker=False), False, {"to_configure"}),
         (replace(host(), has_job=True), False, {"to_read", "busy"}),
         # What needs nothing is left to its job, and no word is lost about it.
-        (replace(host(), is_settled=True), False, set()),
-        (replace(host(), is_settled=True), True, set()),
+        (replace(host(), is_settled=True), False, {"settled"}),
+        (replace(host(), is_settled=True), True, {"settled"}),
+        # It has stopped since.
+        (replace(host("stopped"), is_settled=True), False, set()),
         (host(answers=False), False, set()),
         (host("stopped"), False, set()),
     ],
 )
 def test_a_host_with_a_job_is_left(seen: Host, interrupts: bool, is_in: set[str]) -> None:
     decided = decide(replace(RUN, interrupts_jobs=interrupts), [seen], [])
-    assert lists(decided, "to_read", "busy", "to_configure") == is_in
+    assert lists(decided, "to_read", "busy", "settled", "to_configure") == is_in
 
 
 @pytest.mark.parametrize(
