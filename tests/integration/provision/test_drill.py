@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests import support
-from tests.integration.provision.conftest import Account
+from tests.integration.conftest import Account
 
 QUEUE = "academy-video-jobs"
 HOSTS = ("academy-video-worker-1", "academy-video-worker-2")

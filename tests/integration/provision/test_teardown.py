@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests import support
-from tests.integration.provision.conftest import PLAYBOOK, TEARDOWN, Account
+from tests.integration.conftest import PLAYBOOK, TEARDOWN, Account
 from tests.integration.provision.drift import snapshot
 from tests.integration.provision.side_by_side import another_inventory, of
 
