@@ -104,7 +104,7 @@ EXAMPLES = r"""
     message_retention_period: "{{ item.retention_seconds }}"
   loop: "{{ queues_plan.changes.queues }}"
 
-- name: Decide what the database needs, once it has settled
+- name: Decide what the settled database needs
   academy.deploy.plan:
     role: database
   register: database_plan
