@@ -5,13 +5,11 @@
 from __future__ import annotations
 
 import re
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import yaml
 from ansible.errors import AnsibleActionFail
-from ansible.parsing.dataloader import DataLoader
 from ansible_collections.academy.deploy.plugins.action import aws_state_info, drill_info, ecr_image_info
 from ansible_collections.academy.deploy.plugins.modules import aws_state_info as aws_state_info_documentation
 from ansible_collections.academy.deploy.plugins.modules import drill_info as drill_info_documentation
@@ -20,21 +18,13 @@ from botocore import xform_name
 from botocore.stub import Stubber
 
 from tests.unit import aws_clients
+from tests.unit.actions import action
 
-CONNECTION = {"region": aws_clients.REGION, "access_key": aws_clients.KEY, "secret_key": aws_clients.KEY}
 DOCUMENTATION = [
     (aws_state_info, aws_state_info_documentation),
     (drill_info, drill_info_documentation),
     (ecr_image_info, ecr_image_info_documentation),
 ]
-
-
-def action(kind: Any, **arguments: Any) -> Any:
-    task = SimpleNamespace(
-        args={**CONNECTION, **arguments}, async_val=0, check_mode=True, diff=False, environment=None, action="x"
-    )
-    connection = SimpleNamespace(_shell=SimpleNamespace(tmpdir=None))
-    return kind.ActionModule(task, connection, SimpleNamespace(), DataLoader(), None, None)
 
 
 def stubbed(monkeypatch: pytest.MonkeyPatch, made: Any, service: str) -> Stubber:
