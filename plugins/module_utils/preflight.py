@@ -220,7 +220,7 @@ def environment_findings(
 
 
 def aws_findings(state: Mapping[str, Any], account_id: str, hosts: Iterable[Values]) -> list[Finding]:
-    """What AWS's answer (aws_state_info's) has against it."""
+    """What AWS's answer (aws_state.observe's) has against it."""
     findings = []
     caller = state.get("caller")
     if caller and caller["account"] != account_id:

@@ -67,7 +67,6 @@ def test_the_connection_is_what_the_task_says() -> None:
     ("kind", "arguments", "message"),
     [
         (aws_state_info, {"queue_name": "academy-video-jobs"}, "queue_name"),
-        (aws_state_info, {"security_group_names": ["a"]}, "minimum_zones"),
         (drill_info, {}, "deployment_name, host_names, queue_names"),
         (ecr_image_info, {"repository_name": "a"}, "image_tag, image_digest"),
         (ecr_image_info, {"repository_name": "a", "image_tag": "b", "image_digest": "c"}, "mutually exclusive"),
@@ -83,7 +82,7 @@ def test_wrong_arguments_are_refused(kind: Any, arguments: dict[str, Any], messa
     ("kind", "arguments", "call", "message"),
     [
         (aws_state_info, {"caller": True}, "sts:GetCallerIdentity", "read caller"),
-        (aws_state_info, {"queue_names": ["jobs"]}, "sqs:GetQueueUrl", "read queues jobs"),
+        (aws_state_info, {"image_parameters": ["/a"]}, "ssm:GetParameter", "read images /a"),
         (
             ecr_image_info,
             {"repository_name": "api", "image_tag": "b"},
@@ -101,15 +100,6 @@ def test_a_refusal_of_aws_names_what_was_read(
     result = made.run(task_vars={})
     assert result["failed"] is True
     assert re.match(rf"Cannot {message} \({call}\): .*AccessDenied.*not you", result["msg"])
-
-
-def test_a_network_that_does_not_fit_hides_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = action(aws_state_info, minimum_zones=2, instance_types=[])
-    stubbed(monkeypatch, made, "ec2").add_response("describe_subnets", {"Subnets": []})
-    result = made.run(task_vars={})
-    assert result["failed"] is True
-    assert result["msg"].startswith("vpc_id: ")
-    assert result["instance_types"] == {}
 
 
 def test_a_drill_s_hosts_and_why_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
