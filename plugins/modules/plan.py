@@ -55,12 +55,6 @@ options:
         own and nothing is read.
     type: dict
 attributes:
-  action:
-    description: Runs in the process that Ansible makes for its task on the control node.
-    support: full
-  async:
-    description: Has no process that could be left alone.
-    support: none
   check_mode:
     description: Can run in check mode and then reports what the role would change.
     support: full
@@ -71,6 +65,7 @@ attributes:
     description: Changes nothing, however often it runs.
     support: full
 extends_documentation_fragment:
+  - academy.deploy.attributes.control_node
   - amazon.aws.common.modules
   - amazon.aws.region.modules
   - amazon.aws.boto3
