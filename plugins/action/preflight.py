@@ -15,7 +15,6 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ..module_utils.application_environment import table_findings
 from ..module_utils.aws_calls import ReadError
 from ..module_utils.aws_state import THREADS, UnfitNetworkError, observe
-from ..module_utils.ecr_image import ImageError, find_image
 from ..module_utils.findings import Finding, errors, report
 from ..module_utils.network import MINIMUM_ZONES
 from ..module_utils.operator_policy import (
@@ -267,13 +266,12 @@ class ActionModule(AwsAction):
         return refusal_findings(caller, found)
 
     def _ask_images(self, values: Mapping[str, Any], repositories: list[str]) -> list[Finding]:
-        connection, client = self.get_options(), self.client("ecr")
-        region, tag = client.meta.region_name, values["release"]
+        tag = values["release"]
+        names = {name: f"{name}:{tag}" for name in repositories}
         try:
-            images = {
-                name: find_image(client, region, {**connection, "repository_name": name, "image_tag": tag})
-                for name in repositories
-            }
-        except ImageError as error:
-            return unreachable_findings(str(error), values["aws_region"])
+            asked = {**self.get_options(), "container_images": [*names.values()]}
+            found = observe(asked, self.client)["container_images"]
+        except ReadError as error:
+            return unreachable_findings(advised(error.told()), values["aws_region"])
+        images = {name: found.get(image) for name, image in names.items()}
         return image_findings(images, tag, values["image_platform"])

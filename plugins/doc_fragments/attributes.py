@@ -22,6 +22,18 @@ attributes:
     support: full
 """
 
+    # Modules that change only what differs; each says by itself what it can show of that.
+    WRITES = r"""
+options: {}
+attributes:
+  check_mode:
+    description: Says what would change, and changes nothing.
+    support: full
+  idempotent:
+    description: Run again, it changes nothing.
+    support: full
+"""
+
     # Modules that are action plugins: nothing of them runs on a host.
     CONTROL_NODE = r"""
 options: {}

@@ -1,6 +1,6 @@
 # Copyright: academy.deploy contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Thin filters over module_utils/application_environment.py."""
+"""Thin filter over module_utils/application_environment.py."""
 
 from __future__ import annotations
 
@@ -14,30 +14,19 @@ from ..module_utils.application_environment import ServiceEnvironmentError, Tabl
 from ..module_utils.findings import texts
 
 
-def _environment(
+def service_environment(
     table: Table, service: str, host: str, own: Mapping[str, Any], services: rows_of.Table
-) -> tuple[dict[str, Any], dict[str, Any]]:
+) -> dict[str, dict[str, Any]]:
     problems = texts(rows_of.row_findings(services))
     if problems:
         raise AnsibleFilterError("\n".join(problems))
     try:
-        return checked_environment(table, service, host, own, rows_of.rows(services))
+        settings, secrets = checked_environment(table, service, host, own, rows_of.rows(services))
     except ServiceEnvironmentError as error:
         raise AnsibleFilterError(f"the environment of {service} is not right:\n{error}") from error
-
-
-def service_settings(
-    table: Table, service: str, host: str, own: Mapping[str, Any], services: rows_of.Table
-) -> dict[str, Any]:
-    return _environment(table, service, host, own, services)[0]
-
-
-def service_secrets(
-    table: Table, service: str, host: str, own: Mapping[str, Any], services: rows_of.Table
-) -> dict[str, Any]:
-    return _environment(table, service, host, own, services)[1]
+    return {"settings": settings, "secrets": secrets}
 
 
 class FilterModule:
     def filters(self) -> dict[str, Callable[..., Any]]:
-        return {"service_secrets": service_secrets, "service_settings": service_settings}
+        return {"service_environment": service_environment}

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
+from difflib import get_close_matches
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,6 +24,8 @@ from .services import Service
 # Of `services`: all that take jobs from a queue.
 WORKERS = "workers"
 SOURCES = ("inventory", "role", "aws")
+# How like a name of the table another one must be to be taken for a slip of it: one letter in ten.
+LIKENESS = 0.9
 TYPES = ("text", "integer", "boolean", "url", "api_url", "bucket", "queue", "username", "password")
 ROW_KEYS = {
     "services", "required", "secret", "source", "value", "variable", "type", "choices", "minimum", "maximum",
@@ -317,6 +320,7 @@ def own_findings(table: Table, own: Mapping[str, Mapping[str, Mapping[str, Any]]
                     findings.append(_unknown(name, service))
                     continue
                 findings += value_findings(name, row, value, host)
+                findings += _slip_findings(table, name, service, services)
                 if row.get("per_host"):
                     holders.setdefault((name, str(value)), []).append(host)
     findings += [
@@ -346,6 +350,24 @@ def _unknown(name: str, service: str) -> Finding:
     )
 
 
+def _slip_findings(table: Table, name: str, service: str, services: Services) -> list[Finding]:
+    """A name that the service's own row declares, but that is like one which the table has for the service already."""
+    known = [other for other, row in table.items() if gets(row, service, services)]
+    return [
+        Finding(
+            "environment_slip",
+            f"services.{service}.environment.{name}",
+            NOT_SHOWN,
+            Words(f"application_variables has {other}", f"application_variables에는 {other}이(가) 있습니다"),
+            Words(
+                f"Write {other}; if another variable is meant, declare it there too, with source: role.",
+                f"{other}(으)로 쓰십시오. 다른 변수라면 그 표에도 source: role로 선언하십시오.",
+            ),
+        )
+        for other in (get_close_matches(name, known, 1, LIKENESS) if name not in table else [])
+    ]
+
+
 def service_environment(
     table: Table, service: str, host: str, own: Mapping[str, Any], services: Services
 ) -> tuple[dict[str, Any], dict[str, Any], list[Finding]]:
@@ -363,6 +385,7 @@ def service_environment(
             settings[name] = value
             if name not in table:
                 findings += value_findings(name, own_row, value, host)
+            findings += _slip_findings(table, name, service, services)
     for name, row in table.items():
         if not gets(row, service, services):
             continue

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-SENT, STARTING, RUNNING, TAKEN, PROCESSED, STOPPED = "sent", "starting", "running", "taken", "processed", "stopped"
+STARTING, RUNNING, TAKEN, PROCESSED, STOPPED = "starting", "running", "taken", "processed", "stopped"
 JOB_STEPS = (STARTING, RUNNING, TAKEN, PROCESSED, STOPPED)
 STOP_STEPS = (STOPPED,)
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from .findings import NOT_SHOWN, Finding, Words
+from .host_paths import WATCHDOG_SETTINGS
 
 # A container that has it stops its host when it alone has nothing to do.
 THRESHOLD = "EC2_IDLE_STOP_THRESHOLD"
-WATCHDOG_SETTINGS = "/etc/academy/watchdog.json"
 
 
 @dataclass(frozen=True)

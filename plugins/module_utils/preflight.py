@@ -220,7 +220,7 @@ def environment_findings(
 
 
 def aws_findings(state: Mapping[str, Any], account_id: str, hosts: Iterable[Values]) -> list[Finding]:
-    """What AWS's answer (aws_state_info's) has against it."""
+    """What AWS's answer (aws_state.observe's) has against it."""
     findings = []
     caller = state.get("caller")
     if caller and caller["account"] != account_id:
@@ -280,12 +280,12 @@ def unreachable_findings(message: str, region: str) -> list[Finding]:
     ]
 
 
-def image_findings(images: Mapping[str, Mapping[str, Any]], release: str, platform: str) -> list[Finding]:
-    """Images of the release as ecr_image_info tells them, by repository."""
+def image_findings(images: Mapping[str, Mapping[str, Any] | None], release: str, platform: str) -> list[Finding]:
+    """Images of the release by repository; None where ECR has none."""
     findings = []
     build = Words("Build and push it: playbooks/images.yml.", "빌드하고 푸시하십시오: playbooks/images.yml.")
     for repository, image in images.items():
-        if not image.get("found"):
+        if image is None:
             rule = Words(f"ECR must have {repository}:{release}", f"ECR에 {repository}:{release}가 있어야 합니다")
             findings.append(Finding("image", "release", "no such image", rule, build))
         elif platform not in image["platforms"]:

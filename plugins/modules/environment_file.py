@@ -14,17 +14,13 @@ description:
     asked for here or look like one; the other lines, which may be the rest of a secret, are counted.
   - Values that readers of such files understand differently are refused, all of them at once.
 version_added: 0.1.0
+extends_documentation_fragment:
+  - academy.deploy.attributes.writes
 author:
   - academy.deploy contributors (@academy)
 attributes:
-  check_mode:
-    description: Says whether the file would change, also where it does not exist yet.
-    support: full
   diff_mode:
     description: Shows names and a hash.
-    support: full
-  idempotent:
-    description: Run again, it changes nothing.
     support: full
 options:
   path:

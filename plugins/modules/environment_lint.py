@@ -18,17 +18,13 @@ description:
   - With O(vault_path) the secrets go into that file, encrypted with the operator's vault password. Plain text is never
     written.
 version_added: 0.1.0
+extends_documentation_fragment:
+  - academy.deploy.attributes.writes
 author:
   - academy.deploy contributors (@academy)
 attributes:
-  check_mode:
-    description: Says which names would be written.
-    support: full
   diff_mode:
     description: Shows names, never values.
-    support: full
-  idempotent:
-    description: Run again, it changes nothing.
     support: full
 options:
   path:

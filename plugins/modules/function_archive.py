@@ -13,6 +13,8 @@ description:
   - Writes a ZIP file whose bytes depend on names, contents and the permission to run alone, so that the same tree has
     the same C(CodeSha256) whoever packs it, and wherever. Other modules for archives write times and owners into them.
   - Caches of Python and other files that only one machine has are left out.
+extends_documentation_fragment:
+  - academy.deploy.attributes.writes
 author:
   - academy.deploy contributors (@academy)
 options:
@@ -27,15 +29,9 @@ options:
     type: path
     required: true
 attributes:
-  check_mode:
-    description: Says whether the file would be written.
-    support: full
   diff_mode:
     description: A ZIP file cannot be read.
     support: none
-  idempotent:
-    description: A file that holds the same bytes is left alone.
-    support: full
 seealso:
   - module: amazon.aws.lambda
 """

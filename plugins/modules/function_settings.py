@@ -38,19 +38,14 @@ options:
     choices: [0, 1, 2]
     required: true
 attributes:
-  check_mode:
-    description: Says what would change.
-    support: full
   diff_mode:
     description: Shows both settings before and after.
-    support: full
-  idempotent:
-    description: A function with these settings is left alone.
     support: full
 seealso:
   - module: amazon.aws.lambda
   - module: amazon.aws.cloudwatchlogs_log_group
 extends_documentation_fragment:
+  - academy.deploy.attributes.writes
   - amazon.aws.common.modules
   - amazon.aws.region.modules
   - amazon.aws.boto3

@@ -143,251 +143,79 @@ memory_total_mib:
   returned: success
   sample: 1904
 mounts:
-  description: What is mounted, in the order in which it was. The last one at a place is what is seen there.
+  description:
+    - What is mounted, in the order in which it was. The last one at a place is what is seen there.
+    - Each has C(target), C(source), C(device_number) (as in V(259:1)), C(root) (the directory of the file system that
+      is seen there), C(fstype) and C(options), in the kernel's words.
   type: list
   elements: dict
   returned: success
-  contains:
-    target:
-      description: Where.
-      type: str
-    source:
-      description: What, in the kernel's words.
-      type: str
-    device_number:
-      description: Major and minor number of the device.
-      type: str
-      sample: "259:1"
-    root:
-      description: The directory of the file system that is seen there.
-      type: str
-    fstype:
-      description: Type of the file system.
-      type: str
-    options:
-      description: Options of the mount.
-      type: str
 swaps:
-  description: Swap that is on.
+  description:
+    - Swap that is on. Each has C(path), C(kind) (V(file) or V(partition)), C(size_bytes) and C(used_bytes).
   type: list
   elements: dict
   returned: success
-  contains:
-    path:
-      description: File or device.
-      type: str
-    kind:
-      description: V(file) or V(partition).
-      type: str
-    size_bytes:
-      description: Its size.
-      type: int
-    used_bytes:
-      description: How much of it is in use.
-      type: int
 fstab:
-  description: The entries of C(/etc/fstab), without comments.
+  description:
+    - The entries of C(/etc/fstab), without comments. Each has, as texts, C(source), C(target), C(fstype), C(options),
+      C(dump) and C(passno).
   type: list
   elements: dict
   returned: success
-  contains:
-    source:
-      description: First field.
-      type: str
-    target:
-      description: Second field.
-      type: str
-    fstype:
-      description: Third field.
-      type: str
-    options:
-      description: Fourth field.
-      type: str
-    dump:
-      description: Fifth field.
-      type: str
-    passno:
-      description: Sixth field.
-      type: str
 packages:
   description: The version of each package that was asked for, V(null) for one that is not installed.
   type: dict
   returned: success
   sample: {docker: 25.0.8-1.amzn2023, git: null}
 paths:
-  description: What lies at each path that was asked for.
+  description:
+    - What lies at each path that was asked for, by its C(kind), V(absent), V(file), V(directory), V(link), V(block
+      device) or V(other). Of an absent one nothing else is told.
+    - The others have C(owner) and C(group) (names, or numbers where there are none), C(mode), C(size_bytes) and
+      C(mtime) (when the content last changed, in seconds since the epoch).
+    - A file of at most 1 MiB has its C(sha256), and C(content) where O(contents) names it; a link its C(target), where
+      it leads at last; a block device its C(device_number).
   type: dict
   returned: success
-  contains:
-    kind:
-      description:
-        - V(absent), V(file), V(directory), V(link), V(block device) or V(other).
-        - Of an absent one nothing else is told.
-      type: str
-    owner:
-      description: Name of its owner, or the number where there is no name.
-      type: str
-    group:
-      description: Name of its group, or the number where there is no name.
-      type: str
-    mode:
-      description: Its mode.
-      type: str
-      sample: "0644"
-    size_bytes:
-      description: Its size.
-      type: int
-    mtime:
-      description: When its content last changed, in seconds since the epoch.
-      type: float
-    sha256:
-      description: Hash of its content, for a file of at most 1 MiB.
-      type: str
-    content:
-      description: Its content, where O(contents) names it.
-      type: str
-    target:
-      description: Where it leads at last, for a link.
-      type: str
-    device_number:
-      description: Major and minor number, for a block device.
-      type: str
+  sample: {/etc/docker: {kind: directory, owner: root, group: root, mode: "0755", size_bytes: 25, mtime: 1769850000.5}}
 units:
-  description: State of each unit that was asked for.
+  description:
+    - Each unit that was asked for, by systemd's C(load_state) (V(not-found) for one that does not exist),
+      C(active_state), C(sub_state) and C(unit_file_state), which says whether it is started at boot.
+    - It also has its C(id) for systemd, which of a mount point is another one, C(fragment_path) (the file that defines
+      it, empty where there is none), C(need_daemon_reload) (whether its files have changed since systemd read them) and
+      C(active_enter_seconds) (when it became active, since the epoch; V(null) when it never did).
   type: dict
   returned: success
-  contains:
-    id:
-      description: Its name for systemd, which of a mount point is another one.
-      type: str
-      sample: mnt-transcode.mount
-    load_state:
-      description: C(LoadState); V(not-found) for a unit that does not exist.
-      type: str
-    active_state:
-      description: C(ActiveState).
-      type: str
-    sub_state:
-      description: C(SubState).
-      type: str
-    unit_file_state:
-      description: C(UnitFileState), which says whether it is started at boot.
-      type: str
-    need_daemon_reload:
-      description: Whether its files have changed since systemd read them.
-      type: bool
-    fragment_path:
-      description: The file that defines it. Empty where there is none.
-      type: str
-    active_enter_seconds:
-      description: When it became active, in seconds since the epoch. V(null) when it never did.
-      type: int
 swap_files:
-  description: What lies at the path of each swap file that was asked for.
+  description:
+    - What lies at the path of each swap file that was asked for. Of what does not C(exists) only the room around it is
+      of interest, and of what is not C(regular) nothing more is told.
+    - C(private) says whether it is root's, with mode 0600; C(size_bytes) and C(allocated_bytes) its size and how much
+      of it lies on the disk, which is less where it has holes; C(content) is V(swap), V(blank) where its first page is
+      zeros, or V(other); C(signed_bytes) how much of it its swap signature covers; C(active) and C(used_bytes) whether
+      it is on, and how much of it is in use.
+    - C(disk_free_bytes) is free space where it lies, V(null) where its directory does not exist;
+      C(memory_available_bytes) memory that can be had without swapping.
   type: dict
   returned: success
-  contains:
-    path:
-      description: The path.
-      type: str
-    exists:
-      description: Whether anything lies there. Of what does not, only the room around it is of interest.
-      type: bool
-    regular:
-      description: Whether it is a regular file. Of another one nothing more is told.
-      type: bool
-    private:
-      description: Whether it is root's, with mode 0600.
-      type: bool
-    size_bytes:
-      description: Its size.
-      type: int
-    allocated_bytes:
-      description: How much of it lies on the disk. Less than its size where it has holes.
-      type: int
-    content:
-      description: V(swap), V(blank) where its first page is zeros, or V(other).
-      type: str
-    signed_bytes:
-      description: How much of it its swap signature covers.
-      type: int
-    active:
-      description: Whether it is on.
-      type: bool
-    used_bytes:
-      description: How much of it is in use.
-      type: int
-    disk_free_bytes:
-      description: Free space where it lies. V(null) where its directory does not exist.
-      type: int
-    memory_available_bytes:
-      description: Memory that can be had without swapping.
-      type: int
 volumes:
-  description: Each volume that was asked for, by its id.
+  description:
+    - Each volume that was asked for, by its id, with its C(volume_id) and C(waited_seconds), how long it was waited for
+      at most.
+    - C(place) is the mount point, with C(path), the C(device_number) of what is mounted there, and, where nothing is,
+      the first C(entries) of the directory. C(record) says whether M(academy.deploy.volume_filesystem) has C(begun) a
+      file system on it and never ended.
+    - C(disk) is V(null) where it has not appeared. Its C(path) may be another one after the next boot. It has
+      C(device_number), C(size_bytes), C(signatures) (their types in the words of C(wipefs)), C(partitions),
+      C(filesystem_uuid) (of its XFS, empty where it has none), C(unfinished) (whether C(mkfs.xfs) never came to its
+      end), C(users) (what is built upon it) and C(mounted_at) (where it is mounted as a whole).
+    - C(contents) of the disk are what is no zeros where it was read, the first block of each kind, with C(offset),
+      C(kind), how to C(look) further, whether it is our C(own), and how many C(blocks) there are; C(unreadable) says
+      where and why it could not be read.
   type: dict
   returned: success
-  contains:
-    volume_id:
-      description: Id of the volume.
-      type: str
-    waited_seconds:
-      description: How long it was waited for at most.
-      type: int
-    place:
-      description:
-        - The mount point, with C(path), the C(device_number) of what is mounted there, and, where nothing is, the first
-          C(entries) of the directory.
-      type: dict
-    record:
-      description: Whether M(academy.deploy.volume_filesystem) has C(begun) a file system on it and never ended.
-      type: dict
-    disk:
-      description: Its disk, V(null) where it has not appeared.
-      type: dict
-      contains:
-        path:
-          description: Path of the disk at present. It may be another one after the next boot.
-          type: str
-          sample: /dev/nvme1n1
-        device_number:
-          description: Major and minor number.
-          type: str
-          sample: "259:1"
-        size_bytes:
-          description: Its size.
-          type: int
-        signatures:
-          description: Types of its signatures, in the words of C(wipefs).
-          type: list
-          elements: str
-        partitions:
-          description: Its partitions.
-          type: list
-          elements: str
-        filesystem_uuid:
-          description: UUID of its XFS, empty where it has none.
-          type: str
-        unfinished:
-          description: Whether C(mkfs.xfs) never came to its end.
-          type: bool
-        contents:
-          description:
-            - What is no zeros where the disk was read, the first block of each kind, with C(offset), C(kind), how to
-              C(look) further, whether it is our C(own), and how many C(blocks) there are.
-          type: list
-          elements: dict
-        unreadable:
-          description: Where and why it could not be read, empty where it could.
-          type: str
-        users:
-          description: What is built upon it.
-          type: list
-          elements: str
-        mounted_at:
-          description: Where it is mounted as a whole.
-          type: list
-          elements: str
 docker_running:
   description:
     - Whether Docker's daemon runs.
@@ -395,135 +223,39 @@ docker_running:
   type: bool
   returned: success
 containers:
-  description: Docker's containers by name, when asked for.
+  description:
+    - Docker's containers by name, when asked for. Each has its C(id), C(image) (as it was named when the container was
+      created), C(image_id), and, in Docker's words, C(status) and C(health) (empty without a health check).
+    - C(environment_names) are all of its environment, C(environment) the values of those that O(variables) names.
+      C(environment_sha256), C(command_sha256), C(health_command_sha256) and C(log_options_sha256) are hashes of the
+      rest, that of its image included. C(image_defaults) is what its image has where nobody gives it another one,
+      C(command_sha256), C(health_command_sha256) and C(environment), a hash of each variable by its name.
+    - C(restart_policy), C(stop_timeout_seconds) (V(null) for Docker's own), C(memory_bytes) and C(memory_swap_bytes)
+      (V(0) for no limit), C(published_ports) (as in V(0.0.0.0:8000:8000/tcp)), C(volumes) (as in
+      V(/mnt/transcode:/tmp:rw)) and C(log_driver) are its settings.
+    - C(exit_code) is of its last end, C(out_of_memory) whether that was for want of memory, C(restart_count) how often
+      Docker has restarted it, and C(running_seconds) for how long it has been running, V(null) when it is not.
+    - It is C(settled) when it has been running for 10 seconds, and its health check, if it has one, finds it healthy.
+    - C(stale_mounts) are the places in a running container where something is mounted that no longer lies at that path
+      of the host, because a disk was mounted there or a directory was made anew since the container was started.
   type: dict
   returned: success
-  contains:
-    id:
-      description: Id of the container.
-      type: str
-    image:
-      description: The image as it was named when the container was created.
-      type: str
-    image_id:
-      description: Id of the image.
-      type: str
-    environment_names:
-      description: Names of the variables of its environment.
-      type: list
-      elements: str
-      sample: [DEBUG, SECRET_KEY]
-    environment_sha256:
-      description: Hash of all of its environment, that of its image included.
-      type: str
-    command_sha256:
-      description: Hash of its command.
-      type: str
-    health_command_sha256:
-      description: Hash of the command of its health check.
-      type: str
-    image_defaults:
-      description:
-        - What its image has of these where nobody gives it another one, C(command_sha256), C(health_command_sha256) and
-          C(environment), a hash of each variable by its name.
-      type: dict
-    environment:
-      description: The values of those that O(variables) names.
-      type: dict
-      sample: {DEBUG: "0"}
-    status:
-      description: As Docker says it, V(running) or V(exited) for example.
-      type: str
-    health:
-      description: What its health check says. Empty without one.
-      type: str
-    exit_code:
-      description: Of its last end.
-      type: int
-    out_of_memory:
-      description: Whether it was last killed for want of memory.
-      type: bool
-    restart_count:
-      description: How often Docker has restarted it.
-      type: int
-    restart_policy:
-      description: When Docker does that.
-      type: str
-      sample: unless-stopped
-    stop_timeout_seconds:
-      description: Time that it is given to end. V(null) for Docker's own.
-      type: int
-    memory_bytes:
-      description: Its memory limit, V(0) for none.
-      type: int
-    memory_swap_bytes:
-      description: Its limit of memory and swap together, V(0) for none.
-      type: int
-    published_ports:
-      description: Its published ports.
-      type: list
-      elements: str
-      sample: ["0.0.0.0:8000:8000/tcp"]
-    volumes:
-      description: What of the host is mounted in it.
-      type: list
-      elements: str
-      sample: ["/mnt/transcode:/tmp:rw"]
-    log_driver:
-      description: Who takes what it logs.
-      type: str
-      sample: awslogs
-    log_options_sha256:
-      description: Hash of its options for that.
-      type: str
-    running_seconds:
-      description: For how long it has been running. V(null) when it is not.
-      type: int
-    settled:
-      description: Whether it has been running for 10 seconds, and its health check, if it has one, finds it healthy.
-      type: bool
-    stale_mounts:
-      description:
-        - Where in a running container something is mounted that no longer lies at that path of the host, because a disk
-          was mounted there or a directory was made anew since the container was started.
-      type: list
-      elements: str
 repositories:
-  description: The images of each repository that was asked for.
+  description:
+    - The images of each repository that was asked for, each with its C(id), its C(references) (names, with tag or
+      digest) and C(created_seconds) (when it was built, since the epoch).
   type: dict
   returned: success
-  contains:
-    id:
-      description: Id of the image.
-      type: str
-    references:
-      description: Its names, with tag or digest.
-      type: list
-      elements: str
-    created_seconds:
-      description: When it was built, in seconds since the epoch.
-      type: int
 answering:
   description: Those of O(addresses) that answer 200 with JSON that holds what is expected.
   type: list
   elements: str
   returned: success
 commands:
-  description: The same as O(commands).
+  description: The same as O(commands), each with its C(exit_code), V(null) where the container does not run.
   type: list
   elements: dict
   returned: success
-  contains:
-    container:
-      description: Name of the container.
-      type: str
-    argv:
-      description: The command.
-      type: list
-      elements: str
-    exit_code:
-      description: How it ended. V(null) where the container does not run.
-      type: int
 """
 
 import grp

@@ -16,7 +16,7 @@ description:
     and service control policies, and nothing of what a queue's own policy says. Where the caller may not ask, it is
     V(unknown).
   - With O(watch=true) it then follows the hosts and the queues until they have stopped, and tells when what happened.
-    That a step does not come is an answer (RV(watched.ok)), not an error.
+    That a step does not come is an answer (C(ok) of RV(watched)), not an error.
   - Changes nothing, and takes no message from any queue. Runs on the control node.
   - Needs the permissions C(ec2:DescribeInstances), C(ec2:DescribeInstanceAttribute), C(ec2:DescribeVolumes),
     C(ec2:DescribeSpotInstanceRequests), C(iam:GetInstanceProfile), C(iam:SimulatePrincipalPolicy) of the host's role,
@@ -144,26 +144,13 @@ verdict:
   type: str
   sample: pass
 checks:
-  description: Each judgement.
+  description:
+    - Each judgement, with its C(id), its C(status) as in RV(verdict), the C(evidence), and the C(remedy) where it is no
+      pass.
   returned: always
   type: list
   elements: dict
-  contains:
-    id:
-      description: What was judged.
-      type: str
-      sample: metadata_service
-    status:
-      description: V(pass), V(fail) or V(unknown).
-      type: str
-      sample: pass
-    evidence:
-      description: What was found.
-      type: str
-      sample: endpoint enabled, tokens required, hop limit 2
-    remedy:
-      description: What to do where it is no pass; empty where it is one.
-      type: str
+  sample: [{id: metadata_service, status: pass, evidence: "endpoint enabled, tokens required, hop limit 2", remedy: ""}]
 problems:
   description: Each check that failed, as a sentence with what to do.
   returned: always
@@ -175,24 +162,11 @@ instance_state:
   type: str
   sample: stopped
 watched:
-  description: What was seen to happen.
+  description:
+    - What was seen to happen. C(ok) says whether every step came in time, C(reason) why not, C(hosts) names those that
+      were seen to run, and C(steps) are those that came, each with C(name), C(at) (ISO 8601) and C(seconds).
   returned: when O(watch=true)
   type: dict
-  contains:
-    ok:
-      description: Whether every step came in time.
-      type: bool
-    reason:
-      description: Why not; else empty.
-      type: str
-    hosts:
-      description: The names of those that were seen to run.
-      type: list
-      elements: str
-    steps:
-      description: Each step that came, with C(name), C(at) (ISO 8601) and C(seconds).
-      type: list
-      elements: dict
 timeline:
   description: >-
     Every change of a host's state and of the queues' numbers, with C(at) (ISO 8601), C(seconds) and C(event).

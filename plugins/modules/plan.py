@@ -55,12 +55,6 @@ options:
         own and nothing is read.
     type: dict
 attributes:
-  action:
-    description: Runs in the process that Ansible makes for its task on the control node.
-    support: full
-  async:
-    description: Has no process that could be left alone.
-    support: none
   check_mode:
     description: Can run in check mode and then reports what the role would change.
     support: full
@@ -71,6 +65,7 @@ attributes:
     description: Changes nothing, however often it runs.
     support: full
 extends_documentation_fragment:
+  - academy.deploy.attributes.control_node
   - amazon.aws.common.modules
   - amazon.aws.region.modules
   - amazon.aws.boto3
@@ -104,7 +99,7 @@ EXAMPLES = r"""
     message_retention_period: "{{ item.retention_seconds }}"
   loop: "{{ queues_plan.changes.queues }}"
 
-- name: Decide what the database needs, once it has settled
+- name: Decide what the settled database needs
   academy.deploy.plan:
     role: database
   register: database_plan

@@ -54,30 +54,16 @@ EXAMPLES = r"""
 
 RETURN = r"""
 entries:
-  description: What the report is made of, in the order of the roles.
+  description:
+    - What the report is made of, in the order of the roles. Each has its C(kind) (V(differs), V(refused), V(missing),
+      V(expected) or V(unknown)), the C(role) that decides it, the C(host) (empty for what hosts share), the
+      C(resource), and the C(lines) by which it is told.
   returned: always
   type: list
   elements: dict
-  contains:
-    kind:
-      description: V(differs), V(refused), V(missing), V(expected) or V(unknown).
-      type: str
-    role:
-      description: The role that decides it. Empty where none does.
-      type: str
-      sample: queues
-    host:
-      description: Whose it is. Empty for what hosts share.
-      type: str
-    resource:
-      description: What it is about.
-      type: str
-      sample: academy-video-jobs
-    lines:
-      description: How it is told.
-      type: list
-      elements: str
-      sample: ["~ academy-video-jobs: visibility_timeout_seconds: 30 -> 10800 (guide §3; --tags queues)"]
+  sample:
+    - {kind: differs, role: queues, host: "", resource: academy-video-jobs,
+       lines: ["~ academy-video-jobs: visibility_timeout_seconds: 30 -> 10800 (guide §3; --tags queues)"]}
 roles:
   description:
     - The roles that have something to do, to wait for or to refuse, and those of which this cannot be told. Where it is

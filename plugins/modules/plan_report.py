@@ -29,22 +29,9 @@ options:
     description: The name under which the result of each host that was read is registered.
     type: str
     required: true
-attributes:
-  action:
-    description: Runs in the process that Ansible makes for its task on the control node.
-    support: full
-  async:
-    description: Has no process that could be left alone.
-    support: none
-  check_mode:
-    description: Changes nothing.
-    support: full
-  diff_mode:
-    description: Changes nothing.
-    support: none
-  idempotent:
-    description: Changes nothing, however often it runs.
-    support: full
+extends_documentation_fragment:
+  - academy.deploy.attributes.info
+  - academy.deploy.attributes.control_node
 author:
   - academy.deploy contributors (@academy)
 seealso:
@@ -65,32 +52,4 @@ report:
   description: The report for machines. docs/outputs.md describes all of it.
   returned: always
   type: dict
-  contains:
-    status:
-      description: V(clean), V(differs) or V(unknown).
-      type: str
-    summary:
-      description: The last line.
-      type: str
-      sample: "differs: 1 to update"
-    compared_hosts:
-      description: The hosts that were read.
-      type: list
-      elements: str
-    differences:
-      description: What would be created, updated or removed.
-      type: list
-      elements: dict
-    refused:
-      description: What is refused, or needs a named consent.
-      type: list
-      elements: dict
-    expected:
-      description: What differs as expected, so that there is nothing to do.
-      type: list
-      elements: dict
-    unknown:
-      description: What could not be compared, and why.
-      type: list
-      elements: dict
 """

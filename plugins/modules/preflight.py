@@ -64,42 +64,20 @@ EXAMPLES = r"""
 
 RETURN = r"""
 findings:
-  description: All that was found.
+  description:
+    - All that was found. Each has the C(id) of its rule, a C(severity) (V(error) makes the module fail, V(warning) does
+      not), the C(subject), which is the variable to change, what was C(found) (empty for a secret), the C(rule), the
+      C(remedy), and all of it as a sentence, C(text_en) and C(text_ko).
   returned: always
   type: list
   elements: dict
-  contains:
-    id:
-      description: Name of the rule.
-      type: str
-      sample: database_backup_retention_days
-    severity:
-      description: V(error) makes the module fail, V(warning) does not.
-      type: str
-      sample: error
-    subject:
-      description: The variable to change.
-      type: str
-      sample: database_backup_retention_days
-    found:
-      description: What it is now. Empty for a secret.
-      type: str
-      sample: "1"
-    rule:
-      description: What it must be.
-      type: str
-      sample: "must be 7 to 35: the guide forbids fewer"
-    remedy:
-      description: What to do.
-      type: str
-      sample: Set 7 or more.
-    text_en:
-      description: All of it as a sentence.
-      type: str
-      sample: "database_backup_retention_days: must be 7 to 35: the guide forbids fewer, found 1. Set 7 or more."
-    text_ko:
-      description: The same in Korean.
-      type: str
+  sample:
+    - id: database_backup_retention_days
+      severity: error
+      subject: database_backup_retention_days
+      found: "1"
+      rule: "must be 7 to 35: the guide forbids fewer"
+      remedy: Set 7 or more.
 report:
   description: The findings as lines for people, errors first, each in both languages.
   returned: always

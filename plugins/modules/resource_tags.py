@@ -25,16 +25,11 @@ options:
     type: dict
     required: true
 attributes:
-  check_mode:
-    description: Says which resources would be tagged.
-    support: full
   diff_mode:
     description: Shows the tags before and after.
     support: full
-  idempotent:
-    description: Run again, it changes nothing.
-    support: full
 extends_documentation_fragment:
+  - academy.deploy.attributes.writes
   - amazon.aws.common.modules
   - amazon.aws.region.modules
   - amazon.aws.boto3

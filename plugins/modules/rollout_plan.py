@@ -66,22 +66,9 @@ options:
     type: list
     elements: str
     default: []
-attributes:
-  action:
-    description: Runs in the process that Ansible makes for its task on the control node.
-    support: full
-  async:
-    description: Has no process that could be left alone.
-    support: none
-  check_mode:
-    description: Answers in check mode too, in which nothing is released.
-    support: full
-  diff_mode:
-    description: Changes nothing, so there is nothing to show.
-    support: none
-  idempotent:
-    description: Changes nothing, however often it runs.
-    support: full
+extends_documentation_fragment:
+  - academy.deploy.attributes.info
+  - academy.deploy.attributes.control_node
 author:
   - academy.deploy contributors (@academy)
 """

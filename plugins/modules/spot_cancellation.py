@@ -26,18 +26,13 @@ options:
     elements: str
     required: true
 attributes:
-  check_mode:
-    description: Says which requests would be cancelled.
-    support: full
   diff_mode:
     description: Shows the state of each request before.
-    support: full
-  idempotent:
-    description: Run again, it cancels nothing.
     support: full
 seealso:
   - module: amazon.aws.ec2_spot_instance
 extends_documentation_fragment:
+  - academy.deploy.attributes.writes
   - amazon.aws.common.modules
   - amazon.aws.region.modules
   - amazon.aws.boto3

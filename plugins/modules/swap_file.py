@@ -14,17 +14,13 @@ description:
   - A file that holds anything but swap space or zeros is never overwritten.
   - Keeps its line in C(/etc/fstab) too, which turns it on at every boot. All other lines stay as they are.
 version_added: 0.1.0
+extends_documentation_fragment:
+  - academy.deploy.attributes.writes
 author:
   - academy.deploy contributors (@academy)
 attributes:
-  check_mode:
-    description: Says what would be done without doing it.
-    support: full
   diff_mode:
     description: Shows size, signature, use and the file's line in C(/etc/fstab), before and after.
-    support: full
-  idempotent:
-    description: Run again, it changes nothing.
     support: full
 options:
   path:

@@ -18,6 +18,8 @@ description:
     our own has left is known again and, as nothing can be stored on it, repeated; anything else beside it is refused.
   - Mounting is not this module's.
 version_added: 0.1.0
+extends_documentation_fragment:
+  - academy.deploy.attributes.writes
 author:
   - academy.deploy contributors (@academy)
 attributes:
@@ -28,9 +30,6 @@ attributes:
     support: full
   diff_mode:
     description: Shows what the disk holds before and after.
-    support: full
-  idempotent:
-    description: Run again, it changes nothing.
     support: full
 options:
   volume_id:

@@ -118,7 +118,7 @@ MOMENTS = (
     Moment("while instances are launched", support.task("Launch the instance"), 1.5),
     Moment("with the starter's function, without its rule", support.task("Let the schedule rule invoke the function")),
     Moment("between alarms", between("academy-ai-jobs-lite-dlq-not-empty")),
-    Moment("inside docker build", support.task("build | Build what is missing"), 3),
+    Moment("inside docker build", support.task("build | Build the missing images"), 3),
     Moment("while hosts boot", support.task("Wait until the host answers on SSH")),
     Moment("inside mkswap", host=API_HOST, program="mkswap", playbook=(LAST_PART,)),
     Moment("inside mkfs", host=VIDEO_HOST, program="mkfs.xfs", playbook=(LAST_PART,)),

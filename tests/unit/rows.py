@@ -22,3 +22,11 @@ ROWS: dict[str, dict[str, Any]] = {
         "academy-ai-worker-cpu", 1200, role="ai_worker", receives_from=["lite", "basic"], stops_itself=True
     ),
 }
+# What follows for a kind of hosts from one row that says nothing more.
+KIND: dict[str, Any] = {
+    "containers": ["academy-x"],
+    "log_groups": ["/academy/academy-x"],
+    "sends_to": [],
+    "receives_from": [],
+    "stops_itself": False,
+}

@@ -109,7 +109,7 @@ class Rule:
 class Role:
     """A role's decision. `applies` names the loops of its tasks, `rules` judge the inputs before anything is read.
 
-    `reads` says what aws_state_info is asked, or, `on_host`, what host_state_info is, or, `of_deployment`, the
+    `reads` says what aws_state.observe is asked, or, `on_host`, what host_state_info is, or, `of_deployment`, the
     Deployment all of which is read. A role on a host that needs to know of AWS too says by `asks` what, and finds it
     under `aws`; `asked_by` are the inputs that say so. Beside the role's own inputs they and `decide` get `texts`,
     files of the role by their paths, those that end in .j2 rendered; with `has_code` also `code_sha256` of all of the

@@ -18,9 +18,10 @@ from ..ecr import registry_host
 from ..environment_file import NAME, environment, render, sha256, wanted_path
 from ..findings import NOT_SHOWN, Finding, Words, errors
 from ..hold import is_brought_up
+from ..host_paths import CONFIGURATION_DIRECTORY, HEARTBEAT, RUN_DIRECTORY, WATCHDOG_SETTINGS, heartbeat_directory
 from ..host_state import BYTES_PER_MIB, environment_hashes, environment_sha256, outdated_images, sha256_of
 from ..memory import container_findings, running_limits_mib
-from ..placement import THRESHOLD, WATCHDOG_SETTINGS, SharedHost, stop_findings, watchdog_findings
+from ..placement import THRESHOLD, SharedHost, stop_findings, watchdog_findings
 from ..services import ROWS, containers, on_host, rows, stopping_containers, tag_of
 from . import Change, Difference, Plan, Role, Rule, Values, compare, host
 
@@ -31,9 +32,6 @@ PORT = re.compile(
     r"(?:(?P<address>[0-9.]+|\[[0-9a-fA-F:]+\]):)?(?P<host>\d+):(?P<container>\d+)(?:/(?P<protocol>[a-z]+))?"
 )
 VOLUME = re.compile(r"(?P<source>[^:]+):(?P<target>/[^:]*)(?::(?P<mode>[A-Za-z,]+))?")
-DIRECTORY = "/etc/academy"
-# In memory, so that a full root disk does not silence the worker: whoever writes no heartbeat is powered off.
-RUN_DIRECTORY = "/run/academy"
 # What the database's address is in check mode, in which it may not exist yet.
 NO_ADDRESS = "not-created-yet"
 HEALTH_COMMAND, COMMAND = "health_command_sha256", "command_sha256"
@@ -130,11 +128,11 @@ def _repository(inputs: Values) -> str:
 
 
 def environment_file(name: str) -> str:
-    return f"{DIRECTORY}/{name}.env"
+    return f"{CONFIGURATION_DIRECTORY}/{name}.env"
 
 
 def _heartbeat_paths(name: str) -> tuple[str, str]:
-    return f"/etc/tmpfiles.d/{name}.conf", f"{RUN_DIRECTORY}/{name}"
+    return f"/etc/tmpfiles.d/{name}.conf", heartbeat_directory(name)
 
 
 def paths(inputs: Values) -> list[dict[str, Any]]:
@@ -154,7 +152,7 @@ def paths(inputs: Values) -> list[dict[str, Any]]:
             for unwanted in inputs["container_unwanted"]
             for path in (environment_file(unwanted), *_heartbeat_paths(unwanted))
         ),
-        {"path": DIRECTORY, "kind": "directory", "mode": "0700"},
+        {"path": CONFIGURATION_DIRECTORY, "kind": "directory", "mode": "0700"},
         *(heartbeat if inputs["container_heartbeat"] else []),
     ]
 
@@ -167,7 +165,7 @@ def own_settings(inputs: Values, found: Values) -> dict[str, Any]:
     if inputs["container_idle_stop_threshold"]:
         settings[THRESHOLD] = inputs["container_idle_stop_threshold"]
     if inputs["container_heartbeat"]:
-        settings["WORKER_HEARTBEAT_FILE"] = f"{RUN_DIRECTORY}/heartbeat.json"
+        settings["WORKER_HEARTBEAT_FILE"] = f"{RUN_DIRECTORY}/{HEARTBEAT}"
     return settings
 
 

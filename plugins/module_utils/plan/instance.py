@@ -10,6 +10,7 @@ from typing import Any
 
 from ..consent import consented_names
 from ..findings import NOT_SHOWN, Finding, Words, of_hosts
+from ..host_paths import DATA_DEVICE
 from ..instances import (
     launch_findings,
     launch_subnets,
@@ -28,9 +29,8 @@ from . import Change, Plan, Role, Rule, Values, compare
 WHY = "guide §6-§9"
 # Terminated instances keep their name for an hour, and are no instances any more.
 STATES = ("pending", "running", "stopping", "stopped")
-# Amazon Linux 2023's root device, and the name under which the data volume is attached.
+# Amazon Linux 2023's.
 ROOT_DEVICE = "/dev/xvda"
-DATA_DEVICE = "/dev/sdf"
 VOLUME_TYPE = "gp3"
 REQUEST_RESOURCE = "spot-instances-request"
 # Containers reach the metadata service over a second hop. All options, because the module would replace those left out

@@ -8,6 +8,7 @@ import json
 from typing import Any
 
 from ..findings import NOT_SHOWN, Finding, Words
+from ..host_paths import CONFIGURATION_DIRECTORY, HEARTBEAT, WATCHDOG_SETTINGS, heartbeat_directory
 from ..role_inputs import range_findings
 from ..services import ROWS, stopping_containers
 from . import Change, Plan, Role, Rule, Values, host
@@ -22,7 +23,6 @@ IDLE_POLLS_MAX = 1000
 PROGRAM_DIRECTORY = "/usr/local/lib/academy"
 PROGRAM_FILE = "academy_watchdog.py"
 PROGRAM = f"{PROGRAM_DIRECTORY}/{PROGRAM_FILE}"
-SETTINGS = "/etc/academy/watchdog.json"
 RELEASE, LOOK, TIMER, NOTICE = (
     "academy-release.service",
     "academy-watchdog.service",
@@ -40,7 +40,7 @@ def settings(inputs: Values) -> dict[str, Any]:
     """What the program reads."""
     return {
         # Where the role that runs the containers has them write.
-        "heartbeat_files": {name: f"/run/academy/{name}/heartbeat.json" for name in _workers(inputs)},
+        "heartbeat_files": {name: f"{heartbeat_directory(name)}/{HEARTBEAT}" for name in _workers(inputs)},
         "broken_seconds": round(inputs["watchdog_broken_minutes"] * 60),
         "grace_seconds": round(inputs["watchdog_boot_grace_minutes"] * 60),
         "restart_window_seconds": round(inputs["watchdog_restart_window_minutes"] * 60),
@@ -97,10 +97,10 @@ def paths(inputs: Values) -> list[dict[str, Any]]:
     return [
         {"path": PROGRAM_DIRECTORY, "kind": "directory", "mode": "0755"},
         # With the containers' environment files in it.
-        {"path": "/etc/academy", "kind": "directory", "mode": "0700"},
+        {"path": CONFIGURATION_DIRECTORY, "kind": "directory", "mode": "0700"},
         {"path": PROGRAM, "kind": "file", "mode": "0644", "content": texts[f"files/{PROGRAM_FILE}"]},
         {
-            "path": SETTINGS,
+            "path": WATCHDOG_SETTINGS,
             "kind": "file",
             "mode": "0644",
             "content": json.dumps(settings(inputs), indent=4, sort_keys=True) + "\n",

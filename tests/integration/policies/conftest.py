@@ -17,7 +17,7 @@ from plugins.module_utils.archive import archive_of
 from plugins.module_utils.plan.identity import FUNCTIONS, HOSTS, trust_policy
 from plugins.module_utils.tree import Entry
 from tests import policies
-from tests.integration.provision.conftest import Account, account, operator_grants  # noqa: F401 (the fixtures)
+from tests.integration.conftest import Account
 from tests.policies import Credentials, Host
 
 
@@ -51,7 +51,7 @@ class Deployment:
 
 
 @pytest.fixture(scope="module")
-def deployment(account: Account) -> Deployment:  # noqa: F811 (pytest's way to ask for it)
+def deployment(account: Account) -> Deployment:
     sqs, logs, ecr = (account.client(service) for service in ("sqs", "logs", "ecr"))
     for queue in policies.QUEUES:
         sqs.create_queue(QueueName=queue)
@@ -69,7 +69,7 @@ def deployment(account: Account) -> Deployment:  # noqa: F811 (pytest's way to a
     return Deployment(account, pairs, starter_host(account), workers, others)
 
 
-def make_role(account: Account, policy: policies.Policy, service: str) -> str:  # noqa: F811
+def make_role(account: Account, policy: policies.Policy, service: str) -> str:
     """A role as the identity role makes it; returns its ARN."""
     iam = account.client("iam")
     made = iam.create_role(RoleName=policy.role, AssumeRolePolicyDocument=json.dumps(trust_policy(service)))
@@ -78,12 +78,12 @@ def make_role(account: Account, policy: policies.Policy, service: str) -> str:  
     return str(made["Role"]["Arn"])
 
 
-def image_id(account: Account) -> str:  # noqa: F811
+def image_id(account: Account) -> str:
     filters = [{"Name": "architecture", "Values": ["arm64"]}]
     return str(account.client("ec2").describe_images(Owners=["amazon"], Filters=filters)["Images"][0]["ImageId"])
 
 
-def launch(account: Account, **tags: str) -> str:  # noqa: F811
+def launch(account: Account, **tags: str) -> str:
     """A host with no role of its own."""
     (launched,) = account.client("ec2").run_instances(
         ImageId=image_id(account), InstanceType="t4g.small", MinCount=1, MaxCount=1,
@@ -103,7 +103,7 @@ def handler(event, context):
 """
 
 
-def starter_host(account: Account) -> Host:  # noqa: F811
+def starter_host(account: Account) -> Host:
     """The starter's role at work, with the keys that a function of that role gets."""
     role = make_role(account, policies.starter_policy(), FUNCTIONS)
     functions, name = account.client("lambda"), f"{policies.DEPLOYMENT}-keys"
@@ -119,7 +119,7 @@ def starter_host(account: Account) -> Host:  # noqa: F811
     return Host(Credentials(*keys.values()), account.url)
 
 
-def make_pair(account: Account, kind: str) -> Pair:  # noqa: F811
+def make_pair(account: Account, kind: str) -> Pair:
     """The role of a kind as the identity role makes it, and two instances with it."""
     iam, ec2, policy = account.client("iam"), account.client("ec2"), policies.host_policies()[kind]
     make_role(account, policy, HOSTS)
@@ -138,7 +138,7 @@ def make_pair(account: Account, kind: str) -> Pair:  # noqa: F811
     return Pair(itself, neighbour, Host(credentials(account, launched[0]["PrivateIpAddress"]), account.url))
 
 
-def credentials(account: Account, address: str) -> Credentials:  # noqa: F811
+def credentials(account: Account, address: str) -> Credentials:
     """What the instance at an address gets of its metadata service, asked as it asks."""
     base = f"{account.url}/_localcloud/metadata/{address}/latest"
     token = ask(f"{base}/api/token", "PUT", {TOKEN_TTL_HEADER: "60"})

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from plugins.module_utils.plan.identity import FUNCTIONS, trust_policy
-from tests.integration.provision.conftest import Account
+from tests.integration.conftest import Account
 
 # What a look, or making a thing again, changes by itself.
 VOLATILE = {

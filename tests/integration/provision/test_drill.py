@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests import support
-from tests.integration.provision.conftest import Account
+from tests.integration.conftest import Account
 
 QUEUE = "academy-video-jobs"
 HOSTS = ("academy-video-worker-1", "academy-video-worker-2")
@@ -184,7 +184,7 @@ def test_a_host_that_cannot_be_read_and_runs_on_gets_no_job(
     before = workers.writes()
     one_look = ("-e", json.dumps({"__hold_stop_looks": 1}))
     run = drill(workers, tmp_path / "drill.json", *inventory, *one_look, *limits(stopped=3)).expect(2)
-    assert "runs, and 'List what runs there' failed there" in " ".join(run.output.split())
+    assert "runs, and 'List the containers and units of the host' failed there" in " ".join(run.output.split())
     assert workers.writes() == before
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from localcloud import demo, operator_user, settings
 from tests import support
-from tests.integration.provision.conftest import Account
+from tests.integration.conftest import Account
 from tests.unit.wrong_inputs import batches
 
 PASSWORD = "vault-password-of-a-test"

@@ -23,7 +23,7 @@ import yaml
 
 from localcloud import demo, settings
 from tests import support
-from tests.integration.provision.conftest import OWNER, Account
+from tests.integration.conftest import OWNER, Account
 from tests.integration.provision.drift import DRIFTS, TAKEN, TOLD, TOPIC_ARN, delete_starter, owners, snapshot
 from tests.unit.rows import ROWS, row
 

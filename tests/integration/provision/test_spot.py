@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests import support
-from tests.integration.provision.conftest import Account
+from tests.integration.conftest import Account
 
 SPOT, PLAIN = "academy-video-worker-1", "academy-video-worker-2"
 TEMPLATE = f"{SPOT}-spot"

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests import support
-from tests.integration.provision.conftest import PLAYBOOK, TEARDOWN, Account
+from tests.integration.conftest import PLAYBOOK, TEARDOWN, Account
 from tests.integration.provision.drift import snapshot
 from tests.integration.provision.side_by_side import another_inventory, of
 
@@ -345,7 +345,7 @@ def test_sqs_gives_no_name_out_at_once(account: Account) -> None:
     support.wait_until(is_made, f"SQS gives {JOBS} out again", 90)
     arguments = (*account.arguments(PLAYBOOK), "--tags", "queues")
     with support.background_playbook(*arguments, name="provision-waits") as run:
-        run.wait_for_line(support.task("Ask AWS whose credentials these are"), MOMENT_TIMEOUT_SECONDS)
+        run.wait_for_line(support.task("Ask AWS for the account of the credentials"), MOMENT_TIMEOUT_SECONDS)
         sqs.delete_queue(QueueUrl=queue_url(account, JOBS))
         waiting = r"^FAILED - RETRYING: \[localhost\]: Create or update the queues"
         run.wait_for_line(waiting, MOMENT_TIMEOUT_SECONDS)

@@ -16,7 +16,7 @@ import pytest
 from localcloud import settings
 from localcloud.grants import granted, unused
 from localcloud.operator_user import USER, documents
-from tests.integration.provision.conftest import Account
+from tests.integration.conftest import Account
 from tests.policies import USED_BY_THE_STORY, Credentials, Host, Use, queue_url
 
 OTHERS = {file.stem for file in Path(__file__).parent.glob("test_*.py")} - {Path(__file__).stem}

@@ -5,13 +5,11 @@
 from __future__ import annotations
 
 import re
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import yaml
 from ansible.errors import AnsibleActionFail
-from ansible.parsing.dataloader import DataLoader
 from ansible_collections.academy.deploy.plugins.action import aws_state_info, drill_info, ecr_image_info
 from ansible_collections.academy.deploy.plugins.modules import aws_state_info as aws_state_info_documentation
 from ansible_collections.academy.deploy.plugins.modules import drill_info as drill_info_documentation
@@ -20,21 +18,13 @@ from botocore import xform_name
 from botocore.stub import Stubber
 
 from tests.unit import aws_clients
+from tests.unit.actions import action
 
-CONNECTION = {"region": aws_clients.REGION, "access_key": aws_clients.KEY, "secret_key": aws_clients.KEY}
 DOCUMENTATION = [
     (aws_state_info, aws_state_info_documentation),
     (drill_info, drill_info_documentation),
     (ecr_image_info, ecr_image_info_documentation),
 ]
-
-
-def action(kind: Any, **arguments: Any) -> Any:
-    task = SimpleNamespace(
-        args={**CONNECTION, **arguments}, async_val=0, check_mode=True, diff=False, environment=None, action="x"
-    )
-    connection = SimpleNamespace(_shell=SimpleNamespace(tmpdir=None))
-    return kind.ActionModule(task, connection, SimpleNamespace(), DataLoader(), None, None)
 
 
 def stubbed(monkeypatch: pytest.MonkeyPatch, made: Any, service: str) -> Stubber:
@@ -77,7 +67,6 @@ def test_the_connection_is_what_the_task_says() -> None:
     ("kind", "arguments", "message"),
     [
         (aws_state_info, {"queue_name": "academy-video-jobs"}, "queue_name"),
-        (aws_state_info, {"security_group_names": ["a"]}, "minimum_zones"),
         (drill_info, {}, "deployment_name, host_names, queue_names"),
         (ecr_image_info, {"repository_name": "a"}, "image_tag, image_digest"),
         (ecr_image_info, {"repository_name": "a", "image_tag": "b", "image_digest": "c"}, "mutually exclusive"),
@@ -93,7 +82,7 @@ def test_wrong_arguments_are_refused(kind: Any, arguments: dict[str, Any], messa
     ("kind", "arguments", "call", "message"),
     [
         (aws_state_info, {"caller": True}, "sts:GetCallerIdentity", "read caller"),
-        (aws_state_info, {"queue_names": ["jobs"]}, "sqs:GetQueueUrl", "read queues jobs"),
+        (aws_state_info, {"image_parameters": ["/a"]}, "ssm:GetParameter", "read images /a"),
         (
             ecr_image_info,
             {"repository_name": "api", "image_tag": "b"},
@@ -111,15 +100,6 @@ def test_a_refusal_of_aws_names_what_was_read(
     result = made.run(task_vars={})
     assert result["failed"] is True
     assert re.match(rf"Cannot {message} \({call}\): .*AccessDenied.*not you", result["msg"])
-
-
-def test_a_network_that_does_not_fit_hides_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = action(aws_state_info, minimum_zones=2, instance_types=[])
-    stubbed(monkeypatch, made, "ec2").add_response("describe_subnets", {"Subnets": []})
-    result = made.run(task_vars={})
-    assert result["failed"] is True
-    assert result["msg"].startswith("vpc_id: ")
-    assert result["instance_types"] == {}
 
 
 def test_a_drill_s_hosts_and_why_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ from plugins.module_utils.application_environment import (
     checked_environment,
     gets,
     is_required,
+    own_findings,
     service_environment,
     table_findings,
     value_findings,
@@ -103,6 +104,32 @@ def test_a_worker_gets_what_all_workers_get_and_what_its_own_row_names() -> None
         with pytest.raises(ServiceEnvironmentError, match=name):
             checked_environment(table(), "new", "h", {**given, name: value}, SERVICES)
     assert [service for service in SERVICES if not gets({"services": ["workers"]}, service, SERVICES)] == ["api"]
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("VIDEO_WORKER_TMP_DIR", "VIDEO_WORKER_TEMP_DIR"),
+        ("VIDEO_WORKER_IDS", "VIDEO_WORKER_ID"),
+        ("VIDEO_VISIBILTY_SECOND", "VIDEO_VISIBILITY_SECONDS"),
+        ("DB_HOSTS", "DB_HOST"),
+        # Names that are the service's own, also where another service has one like them.
+        ("THUMBNAIL_WORKER_ID", ""),
+        ("AI_VISIBILITY_SECOND", ""),
+        ("R2_AUDIO_BUCKET", ""),
+        ("VIDEO_WORKER_TEMP_DIR", ""),
+    ],
+)
+def test_a_name_that_a_row_misspells_is_told_from_one_that_it_declares(name: str, meant: str) -> None:
+    services = rows({**ROWS, "video_worker": {**ROWS["video_worker"], "environment": {name: "/tmp"}}})
+    given = {**own("video_worker"), name: "/tmp"}
+    found = service_environment(table(), "video_worker", "academy-video-worker-1", given, services)[2]
+    asked = own_findings(table(), {"academy-video-worker-1": {"video_worker": given}}, services)
+    for findings in (found, asked):
+        assert [finding.subject for finding in findings] == (
+            [f"services.video_worker.environment.{name}"] if meant else []
+        )
+        assert all(f"Write {meant};" in finding.remedy.en and meant in finding.text_ko for finding in findings)
 
 
 class Trap(dict[str, Any]):

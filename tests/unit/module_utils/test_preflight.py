@@ -277,9 +277,9 @@ def test_a_video_host_cannot_be_talked_below_the_guides_minimum() -> None:
 
 
 def test_images() -> None:
-    images: dict[str, dict[str, Any]] = {
-        "academy-api": {"found": True, "platforms": ["linux/amd64"]},
-        "academy-worker": {"found": False},
+    images: dict[str, dict[str, Any] | None] = {
+        "academy-api": {"platforms": ["linux/amd64"]},
+        "academy-worker": None,
     }
     wrong, missing = image_findings(images, "1a2b3c4", "linux/arm64")
     assert (wrong.id, missing.id) == ("image_platform", "image")

@@ -32,17 +32,10 @@ from plugins.module_utils.services import (
     stopping_hosts,
     tag_of,
 )
+from tests.unit.rows import KIND, row
 from tests.unit.rows import ROWS as GUIDE
-from tests.unit.rows import row
 
 ROLES = Path(__file__).resolve().parents[3] / "roles"
-KIND: dict[str, Any] = {
-    "containers": ["academy-x"],
-    "log_groups": ["/academy/academy-x"],
-    "sends_to": [],
-    "receives_from": [],
-    "stops_itself": False,
-}
 SERVICES: dict[str, Any] = {
     "api": row("academy-x", sends_to=["a-jobs", "b-jobs"]),
     "messaging": row("academy-y", receives_from=["b-jobs"]),

@@ -10,16 +10,9 @@ import pytest
 
 from plugins.module_utils.plan import Change
 from plugins.module_utils.plan.identity import ROLE, Deployment, host_policy, starter_policy, trust_policy
-from tests.unit.rows import row
+from tests.unit.rows import KIND, row
 
 DEPLOYMENT = Deployment("academy", "ap-northeast-2", "123456789012")
-KIND: dict[str, Any] = {
-    "containers": ["academy-x"],
-    "log_groups": ["/academy/academy-x"],
-    "sends_to": [],
-    "receives_from": [],
-    "stops_itself": False,
-}
 SQS = "arn:aws:sqs:ap-northeast-2:123456789012:"
 
 

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
+from plugins.module_utils.host_paths import WATCHDOG_SETTINGS
 from plugins.module_utils.plan import applied
-from plugins.module_utils.plan.watchdog import LOOK, NOTICE, PROGRAM, RELEASE, ROLE, SETTINGS, TIMER, paths
+from plugins.module_utils.plan.watchdog import LOOK, NOTICE, PROGRAM, RELEASE, ROLE, TIMER, paths
 from tests.unit.rows import row
 
 INPUTS: dict[str, Any] = {
@@ -79,7 +80,7 @@ def needed(found: dict[str, Any], **inputs: Any) -> dict[str, Any]:
             NEW,
             {
                 "directories": DIRECTORIES,
-                "files": [PROGRAM, SETTINGS, *(UNITS + name for name in (RELEASE, LOOK, TIMER, NOTICE))],
+                "files": [PROGRAM, WATCHDOG_SETTINGS, *(UNITS + name for name in (RELEASE, LOOK, TIMER, NOTICE))],
                 "reloaded": [UNITS + name for name in (RELEASE, LOOK, TIMER, NOTICE)],
                 "started": NAMES,
             },
@@ -90,7 +91,9 @@ def needed(found: dict[str, Any], **inputs: Any) -> dict[str, Any]:
         ),
         pytest.param(state("paths", PROGRAM, mode="0666"), {"files": [PROGRAM]}, id="a writable program"),
         pytest.param(state("paths", PROGRAM, mtime=101.1), {"restarted": [NOTICE]}, id="newer than what runs"),
-        pytest.param(state("paths", SETTINGS, sha256="y"), {"files": [SETTINGS]}, id="other settings"),
+        pytest.param(
+            state("paths", WATCHDOG_SETTINGS, sha256="y"), {"files": [WATCHDOG_SETTINGS]}, id="other settings"
+        ),
         pytest.param(
             state("paths", UNITS + TIMER, sha256="y"),
             {"files": [UNITS + TIMER], "reloaded": [UNITS + TIMER], "restarted": [TIMER]},
@@ -123,7 +126,7 @@ def test_what_is_not_wanted_goes(found: dict[str, Any], steps: dict[str, Any]) -
 
 
 def test_the_program_gets_seconds_and_the_files_of_its_workers() -> None:
-    told = json.loads(WANTED[SETTINGS]["content"])
+    told = json.loads(WANTED[WATCHDOG_SETTINGS]["content"])
     assert told["heartbeat_files"] == {"video": "/run/academy/video/heartbeat.json"}
     assert (told["broken_seconds"], told["grace_seconds"], told["restart_window_seconds"]) == (900, 600, 300)
 

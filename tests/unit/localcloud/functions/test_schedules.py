@@ -16,7 +16,7 @@ import pytest
 
 from localcloud.schedules import Agenda, Schedules, interval_seconds, may_invoke, scheduled_event
 from tests.support import wait_until
-from tests.unit.localcloud.test_functions import Cloud, cloud  # noqa: F401 (the fixture)
+from tests.unit.localcloud.functions.conftest import Cloud
 
 RULE = "arn:aws:events:ap-northeast-2:123456789012:rule/every-minute"
 FUNCTION = "arn:aws:lambda:ap-northeast-2:123456789012:function:tried"
@@ -105,14 +105,14 @@ def test_the_event_names_its_rule() -> None:
 
 
 @contextmanager
-def schedules(cloud: Cloud) -> Iterator[None]:  # noqa: F811
+def schedules(cloud: Cloud) -> Iterator[None]:
     running = Schedules(cloud.api, cloud.functions, MINUTE)
     running.start()
     yield
     running.stop()
 
 
-def make_rule(cloud: Cloud, *, allowed: bool = True, **target: str) -> None:  # noqa: F811
+def make_rule(cloud: Cloud, *, allowed: bool = True, **target: str) -> None:
     cloud.create("import json\ndef handler(event, context): print('event', json.dumps(event))")
     events = cloud.client("events")
     events.put_rule(Name="every-minute", ScheduleExpression="rate(1 minute)")
@@ -127,11 +127,11 @@ def make_rule(cloud: Cloud, *, allowed: bool = True, **target: str) -> None:  # 
         )
 
 
-def invocations(cloud: Cloud) -> list[Any]:  # noqa: F811
+def invocations(cloud: Cloud) -> list[Any]:
     return [json.loads(line.removeprefix("event ")) for line in cloud.log() if line.startswith("event ")]
 
 
-def test_an_enabled_rule_invokes_its_function_again_and_again(cloud: Cloud) -> None:  # noqa: F811
+def test_an_enabled_rule_invokes_its_function_again_and_again(cloud: Cloud) -> None:
     make_rule(cloud)
     with schedules(cloud):
         wait_until(lambda: len(invocations(cloud)) >= 3, "three invocations")
@@ -145,7 +145,7 @@ def test_an_enabled_rule_invokes_its_function_again_and_again(cloud: Cloud) -> N
     assert invocations(cloud)[0]["resources"] == [RULE]
 
 
-def test_a_target_s_own_input_is_the_event(cloud: Cloud) -> None:  # noqa: F811
+def test_a_target_s_own_input_is_the_event(cloud: Cloud) -> None:
     make_rule(cloud, Input='{"hello": "world"}')
     with schedules(cloud):
         wait_until(lambda: invocations(cloud) != [], "an invocation")
@@ -153,7 +153,7 @@ def test_a_target_s_own_input_is_the_event(cloud: Cloud) -> None:  # noqa: F811
 
 
 def test_a_rule_without_permission_is_refused_and_that_is_logged(
-    cloud: Cloud,  # noqa: F811
+    cloud: Cloud,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     make_rule(cloud, allowed=False)
@@ -163,7 +163,7 @@ def test_a_rule_without_permission_is_refused_and_that_is_logged(
 
 
 def test_a_rule_whose_function_is_gone_goes_on(
-    cloud: Cloud,  # noqa: F811
+    cloud: Cloud,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     make_rule(cloud)

@@ -1,6 +1,6 @@
 # Copyright: academy.deploy contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""An empty account for the provisioning playbook, and ways to look at it and to meddle with it."""
+"""An empty account for playbooks and policies, and ways to look at it and to meddle with it."""
 
 from __future__ import annotations
 

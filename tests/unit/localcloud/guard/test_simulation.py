@@ -15,7 +15,7 @@ import pytest
 from localcloud import settings
 from plugins.module_utils.idle_stop import FAIL, PASS, UNKNOWN, Observation, Role, judge, questions
 from plugins.module_utils.plan.identity import Deployment, host_policy
-from tests.unit.localcloud.test_guard import HOST, Cloud, cloud  # noqa: F401 (the fixture)
+from tests.unit.localcloud.guard.conftest import HOST, Cloud
 
 NOW = datetime(2026, 11, 24, 15, tzinfo=UTC)
 INSTANCE = {"instance_id": "i-0aaaaaaaaaaaaaaaa", "tags": {"Name": "academy-video-worker-1", "Project": "academy"}}
@@ -40,7 +40,7 @@ RIGHT = {
 }
 
 
-def judged(cloud: Cloud, instance: Mapping[str, Any] = INSTANCE) -> dict[str, str]:  # noqa: F811
+def judged(cloud: Cloud, instance: Mapping[str, Any] = INSTANCE) -> dict[str, str]:
     """The checks that depend on IAM."""
     asked = questions(instance, QUEUES, settings.REGION, Role(HOST, "AROA1"), NOW)
     iam = cloud.client("iam", settings.OPERATOR_ACCESS_KEY)
@@ -55,7 +55,7 @@ def judged(cloud: Cloud, instance: Mapping[str, Any] = INSTANCE) -> dict[str, st
     return {check.id: check.status for check in judge(seen) if check.id in RIGHT}
 
 
-def write(cloud: Cloud, policy: Mapping[str, Any]) -> None:  # noqa: F811
+def write(cloud: Cloud, policy: Mapping[str, Any]) -> None:
     cloud.api.backends("iam").put_role_policy("host", "academy-host", json.dumps(policy))
 
 
@@ -112,12 +112,12 @@ def also(**elements: Any) -> dict[str, Any]:
         ),
     ],
 )
-def test_what_a_policy_allows(cloud: Cloud, policy: dict[str, Any], expected: dict[str, str]) -> None:  # noqa: F811
+def test_what_a_policy_allows(cloud: Cloud, policy: dict[str, Any], expected: dict[str, str]) -> None:
     write(cloud, policy)
     assert judged(cloud) == {**RIGHT, **expected}
 
 
-def test_a_permissions_boundary_is_judged(cloud: Cloud) -> None:  # noqa: F811
+def test_a_permissions_boundary_is_judged(cloud: Cloud) -> None:
     write(cloud, POLICY)
     cloud.bound(Action=["ec2:*", "sqs:*"])
     assert judged(cloud) == RIGHT
@@ -127,6 +127,6 @@ def test_a_permissions_boundary_is_judged(cloud: Cloud) -> None:  # noqa: F811
     assert judged(cloud) == {**RIGHT, f"queue {NAMES[0]}": FAIL}
 
 
-def test_a_host_without_the_deployment_s_tag_may_not_stop_itself(cloud: Cloud) -> None:  # noqa: F811
+def test_a_host_without_the_deployment_s_tag_may_not_stop_itself(cloud: Cloud) -> None:
     write(cloud, POLICY)
     assert judged(cloud, {**INSTANCE, "tags": {}}) == {**RIGHT, "role_may_stop": FAIL}

@@ -12,11 +12,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-import yaml
 from ansible_collections.academy.deploy.plugins.module_utils.aws_calls import ReadError
 from ansible_collections.academy.deploy.plugins.module_utils.aws_state import SECTIONS, observe
 from ansible_collections.academy.deploy.plugins.module_utils.network import NetworkError
-from ansible_collections.academy.deploy.plugins.modules import aws_state_info
 from botocore import xform_name
 from botocore.stub import Stubber
 
@@ -628,12 +626,3 @@ def test_an_error_names_the_section_and_the_call(aws: Aws, options: dict[str, An
         observe(options, aws.client)
     assert (error.value.section, error.value.action) == (section, action)
     assert "AccessDenied" in str(error.value.cause)
-
-
-def test_every_section_is_documented_with_its_option() -> None:
-    options = yaml.safe_load(aws_state_info.DOCUMENTATION)["options"]
-    returned = yaml.safe_load(aws_state_info.RETURN)
-    for section in SECTIONS:
-        if section.name != "subnets":  # told as the network
-            assert section.option in options
-            assert section.name in returned
