@@ -23,7 +23,9 @@ BUSY_WORKER = "academy-ai-worker-1"
 VIDEO_CONTAINER = "academy-video-worker"
 # The source tree is the same; only the name differs, and with it the image.
 RELEASE = f"e2e-{secrets.token_hex(4)}"
-THIS_RELEASE = ("--extra-vars", f"release={RELEASE}")
+# Long enough for a short clip, short enough for a test that waits for it to be over: see test_workers.py.
+VISIBILITY_SECONDS = 45
+THIS_RELEASE = ("--extra-vars", f"release={RELEASE} video_worker_visibility_seconds={VISIBILITY_SECONDS}")
 HEARTBEATS = "/run/academy"
 HOLD_FILE = "/run/academy/hold-until"
 MOMENT_TIMEOUT_SECONDS = 240

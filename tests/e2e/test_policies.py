@@ -18,6 +18,7 @@ from localcloud import demo, settings
 from localcloud.grants import Denial, denials, unused
 from localcloud.operator_user import Keys
 from tests import policies, support
+from tests.e2e.test_deploy import HEARTBEATS
 from tests.policies import KINDS, Credentials, Host, Use
 
 HOST_OF = {kind: f"academy-{kind}-1" for kind in KINDS}
@@ -83,8 +84,24 @@ def host_of(name: str) -> Iterator[tuple[str, Host]]:
     ec2.get_waiter("instance_running").wait(**waiting)
     yield instance_id, Host(policies.credentials_of(instance_id), settings.API_URL)
     if before["state"] == "stopped":
+        wait_for_worker(instance_id)
         ec2.stop_instances(InstanceIds=[instance_id])
         ec2.get_waiter("instance_stopped").wait(**waiting)
+
+
+def wait_for_worker(instance_id: str) -> None:
+    """Until the host's worker, since boot, has asked for a job, unless it has even stopped the host again.
+
+    One that is told to end before it listens is killed after its 80 seconds, for which the host waits.
+    """
+
+    def has_polled() -> bool:
+        if support.on_host(instance_id, "sh", "-c", f"ls {HEARTBEATS}/*/heartbeat.json").returncode == 0:
+            return True
+        (found,) = demo.client("ec2").describe_instances(InstanceIds=[instance_id])["Reservations"]
+        return bool(found["Instances"][0]["State"]["Name"] != "running")
+
+    support.wait_until(has_polled, f"the worker of {instance_id} has asked for a job")
 
 
 def dry(use: Use) -> Use:
@@ -138,6 +155,7 @@ def test_a_worker_stops_itself_and_not_its_neighbour() -> None:
     with host_of(VIDEO_HOST) as (instance_id, host):
         assert host.is_denied(policies.stop(neighbour["instance_id"]))
         assert host.is_denied(policies.stop(support.instance(HOST_OF["api"])["instance_id"]))
+        wait_for_worker(instance_id)
         assert host.error(policies.stop(instance_id)) == ("", "")
         ec2.get_waiter("instance_stopped").wait(InstanceIds=[instance_id], WaiterConfig=support.HOST_WAITER)
     assert support.instance(NEIGHBOUR)["state"] == neighbour["state"]

@@ -1,6 +1,9 @@
 # Copyright: academy.deploy contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Workers that sleep, on the story's cloud: many jobs, one that comes while a host stops, one whose worker dies."""
+"""Workers that sleep, on the story's cloud: many jobs, one that comes while a host stops, one whose worker dies.
+
+They run as test_deploy.py has left them, with a message's visibility that a test can wait for.
+"""
 
 from __future__ import annotations
 
@@ -10,15 +13,14 @@ from collections import Counter
 
 from localcloud import demo
 from tests import support
+from tests.e2e.test_deploy import VISIBILITY_SECONDS
 from tests.e2e.test_story import AI_HOST, ask_api, job_row
 
 VIDEO_HOSTS = {"academy-video-worker-1", "academy-video-worker-2"}
 QUEUE = "academy-video-jobs"
 CONTAINER = "academy-video-worker"
 BURST = 20
-SHORT_CLIP_SECONDS, LONG_CLIP_SECONDS = 20, 400
-# Long enough for a short clip, short enough for a test that waits for it to be over.
-VISIBILITY_SECONDS = 30
+SHORT_CLIP_SECONDS, LONG_CLIP_SECONDS = 20, 200
 
 
 def states() -> dict[str, str]:
@@ -105,14 +107,10 @@ def test_a_job_that_comes_while_its_host_stops_is_not_lost() -> None:
 
 def test_the_job_of_a_worker_that_dies_comes_back_and_is_finished() -> None:
     wait_until_they_sleep()
-    support.playbook(
-        "playbooks/deploy.yml", "--tags=video_worker", "--extra-vars",
-        f"video_worker_visibility_seconds={VISIBILITY_SECONDS}", name="short-visibility",
-    ).expect()  # fmt: skip
-    wait_until_they_sleep()
     job = send(LONG_CLIP_SECONDS)
     support.wait_until(lambda: job_row(job).get("state") == "running", "a worker has taken the job", 180)
     victim = support.instance(str(job_row(job)["worker_id"]))["instance_id"]
+    assert f'"VIDEO_VISIBILITY_SECONDS={VISIBILITY_SECONDS}"' in inspected(victim, "{{json .Config.Env}}")
     process, restarts = inspected(victim, "{{.State.Pid}}"), int(inspected(victim, "{{.RestartCount}}"))
     assert support.on_host(victim, "kill", "-KILL", process).returncode == 0
     support.wait_until(

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from copy import deepcopy
@@ -53,15 +54,11 @@ SHOW_PLAY = [
         "tasks": [
             {
                 "name": "Show",
-                "ansible.builtin.copy": {
-                    "content": "{{ dict(shown | zip(values)) | to_json }}",
-                    "dest": "{{ directory }}/{{ inventory_hostname }}",
-                    "mode": "0600",
-                },
+                # An action that needs no process on the host.
+                "ansible.builtin.debug": {"msg": "{{ dict(shown | zip(values)) | to_json }}"},
                 "vars": {
                     "shown": SHOWN,
                     "values": [f"{{{{ {name} | default(none) }}}}" for name in SHOWN],
-                    "ansible_python_interpreter": "{{ ansible_playbook_python }}",
                 },
             }
         ],
@@ -83,21 +80,22 @@ def resolved(tmp_path_factory: pytest.TempPathFactory) -> Any:
         sources = tmp_path_factory.mktemp("sources")
         more = sources / "hosts.yml"
         more.write_text(yaml.safe_dump({"all": {"children": SHARED if shared else {}}}), encoding="utf-8")
-        directory = tmp_path_factory.mktemp(inventory)
-        play = directory / "show.yml"
+        play = sources / "show.yml"
         play.write_text(yaml.safe_dump(SHOW_PLAY), encoding="utf-8")
-        subprocess.run(
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
+        shown = subprocess.run(
             [
                 Path(sys.executable).with_name("ansible-playbook"), play,
-                "-i", f"inventories/{inventory}/hosts.yml", "-i", more, "-e", f"directory={directory}", "-e", extra,
+                "-i", f"inventories/{inventory}/hosts.yml", "-i", more, "-e", extra,
             ],
             cwd=ROOT,
-            env={key: value for key, value in os.environ.items() if not key.startswith("AWS_")},
+            env={**environment, "ANSIBLE_CALLBACK_RESULT_FORMAT": "json"},
             check=True,
             capture_output=True,
-        )  # fmt: skip
-        play.unlink()
-        return {path.name: json.loads(path.read_text(encoding="utf-8")) for path in directory.iterdir()}
+            text=True,
+        ).stdout  # fmt: skip
+        results = re.findall(r"^ok: \[(\S+)\] => (\{.*?^\})", shown, re.MULTILINE | re.DOTALL)
+        return {host: json.loads(json.loads(result)["msg"]) for host, result in results}
 
     return resolve
 

@@ -63,7 +63,6 @@ TRIED_BY: dict[str, dict[str, Callable[..., Any]]] = {
         "database_allow_shorter_backups": test_provision.test_the_database_becomes_less_only_where_it_is_named,
         "database_allow_smaller_class": test_provision.test_the_database_becomes_less_only_where_it_is_named,
         "database_apply_immediately": test_provision.test_the_database_becomes_less_only_where_it_is_named,
-        "database_instance_class": test_provision.test_a_bigger_class_is_taken_and_a_smaller_one_refused,
         "subnet_ids": test_provision.test_other_subnets_are_those_of_the_database,
     },
     "instance": {
@@ -131,3 +130,4 @@ def test_every_role_of_the_provisioning_that_keeps_something_has_a_row() -> None
     plays = yaml.safe_load((ROLES[0].parents[1] / "playbooks/provision.yml").read_text(encoding="utf-8"))
     used = {role["role"].rpartition(".")[2] for play in plays for role in play.get("roles", [])}
     assert set(test_provision.PARAMETERS) == used - {"account", "placement"}
+    assert sorted(role for roles in test_provision.TOGETHER for role in roles) == sorted(test_provision.PARAMETERS)

@@ -221,7 +221,7 @@ ANYTHING = st.recursive(
 )
 
 
-@settings(max_examples=500)
+@settings(max_examples=250)
 @given(st.dictionaries(st.sampled_from(["A", "B"]), st.dictionaries(st.sampled_from(sorted(ROW_KEYS)), ANYTHING)))
 def test_no_table_breaks_the_judgement(table: dict[str, dict[str, Any]]) -> None:
     if not table_findings(table, SERVICES):

@@ -114,7 +114,7 @@ def test_what_is_accepted_is_read_back_as_it_was(settings: dict[str, str]) -> No
     assert parse(render(values)) == values == settings
 
 
-@settings(max_examples=1000)
+@settings(max_examples=400)
 @given(st.dictionaries(st.from_regex(NAME, fullmatch=True), breaking | st.text()))
 def test_whatever_is_accepted_is_read_back_as_it_was(values: dict[str, str]) -> None:
     try:
@@ -135,7 +135,7 @@ def test_no_part_of_a_refused_value_is_said(value: str) -> None:
     assert not any("q7W" in problem.rule.ko + problem.remedy.ko for problem in problems)
 
 
-@settings(max_examples=1000)
+@settings(max_examples=400)
 @given(st.dictionaries(st.sampled_from(["DB_NAME", "DEBUG", "R2_SECRET_KEY", "SECRET_KEY"]), breaking, min_size=1))
 def test_no_part_of_a_value_is_shown_of_a_file_that_holds_it(values: dict[str, str]) -> None:
     """Neither of one that we would refuse to write."""
@@ -148,7 +148,7 @@ def test_no_part_of_a_value_is_shown_of_a_file_that_holds_it(values: dict[str, s
         assert re.fullmatch(r"(\d line\(s\) whose beginning is not shown\)\n)?", untold)
 
 
-@settings(max_examples=1000)
+@settings(max_examples=400)
 @given(st.lists(st.text(alphabet="aB9_+/= '\"#\r\u2028\x85", max_size=20), min_size=1, max_size=6), st.booleans())
 def test_no_line_of_a_secret_in_several_lines_is_shown(parts: list[str], quoted: bool) -> None:
     secret = "\n".join(f"q7W{part}" for part in parts)
@@ -274,7 +274,7 @@ def test_redaction_of_secrets_that_overlap(text: str, secrets: dict[str, str], s
     assert redact(text, secrets) == shown
 
 
-@settings(max_examples=1000)
+@settings(max_examples=400)
 @given(
     st.lists(st.sampled_from(["a", "b", "aba", "ababab"]), max_size=8).map("".join),
     st.lists(st.sampled_from(["ababab", "bababa", "abaaba", "abababa", "babababb"]), max_size=3),

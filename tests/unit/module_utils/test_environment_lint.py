@@ -176,14 +176,14 @@ def test_findings_stand_in_the_order_of_the_lines() -> None:
     assert [finding.subject for finding in findings] == ["line 1", "line 2: EXTRA", "line 3"]
 
 
-@settings(max_examples=1500)
+@settings(max_examples=500)
 @given(st.binary(max_size=200))
 def test_no_file_breaks_it(data: bytes) -> None:
     _, findings = lint(data, TABLE)
     assert all(finding.text_en and finding.text_ko for finding in findings)
 
 
-@settings(max_examples=1000)
+@settings(max_examples=400)
 @given(
     st.sampled_from(sorted(TABLE)),
     st.text(min_size=6, max_size=60) | st.text(alphabet="aB9_= \t\r\n\"'#", min_size=6, max_size=60),
@@ -222,7 +222,7 @@ def test_behind_a_broken_line_only_known_names_are_told(text: str, told: set[str
     assert subjects(findings) == told
 
 
-@settings(max_examples=1000)
+@settings(max_examples=400)
 @given(
     st.lists(
         st.tuples(
@@ -239,7 +239,7 @@ def test_no_name_is_told_that_a_diff_would_hide(written: list[tuple[str, str]]) 
     assert told <= {*names_told(text, TABLE), *TABLE}
 
 
-@settings(max_examples=1000)
+@settings(max_examples=400)
 @given(
     st.from_regex(r"\A[A-Z]([A-Z0-9_]{0,14}[A-Z0-9])?\Z").filter(lambda line: line not in TABLE),
     st.sampled_from(["=", "=="]),
@@ -253,7 +253,7 @@ def test_the_padded_end_of_a_key_is_no_name(line: str, padding: str, behind: str
     assert subjects(findings) <= {"line 1", "line 1: SECRET_KEY", "line 2", "line 3", "line 3: EXTRA"}
 
 
-@settings(max_examples=1000)
+@settings(max_examples=400)
 @given(
     st.sampled_from(["'", '"', "`", '"""', 'a"', "it's ", "'a' 'b", "$(", '"\\"', "a\\\n", "'\\'"]),
     st.lists(st.text(alphabet="AB9_+/= '\"`$\\#\r\u2028", max_size=12), min_size=1, max_size=5),
@@ -265,7 +265,7 @@ def test_no_name_is_made_of_a_value_that_may_go_on(begin: str, parts: list[str])
     assert all("Q7W" not in finding.subject + finding.text_en + finding.text_ko for finding in findings)
 
 
-@settings(max_examples=800)
+@settings(max_examples=400)
 @given(
     st.dictionaries(
         # What is given is not judged, and a value of several lines is none.

@@ -128,7 +128,7 @@ ANYTHING = st.recursive(
 INPUTS = sorted({**collected()[0].options, **CONTROL_OPTIONS})
 
 
-@settings(max_examples=1500)
+@settings(max_examples=500)
 @given(st.dictionaries(st.sampled_from(INPUTS), ANYTHING, min_size=1, max_size=6))
 def test_no_input_breaks_the_judgement(change: dict[str, Any]) -> None:
     for finding in judged(change):
@@ -137,7 +137,7 @@ def test_no_input_breaks_the_judgement(change: dict[str, Any]) -> None:
         json.dumps(finding.as_dict())
 
 
-@settings(max_examples=800)
+@settings(max_examples=300)
 @given(st.text(min_size=6, max_size=140))
 def test_no_password_is_told(password: str) -> None:
     findings = judged({"database_password": password})
