@@ -1,6 +1,6 @@
 # Copyright: academy.deploy contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What Elastic Load Balancing refuses beyond its model, and Certificate Manager for its certificates."""
+"""What Elastic Load Balancing refuses beyond its model."""
 
 from __future__ import annotations
 
@@ -105,6 +105,12 @@ def idle_timeout(parameters: Parameters) -> ApiError | None:
         if attribute.get("Key") == IDLE_TIMEOUT and not (value.isdecimal() and int(value) in IDLE_TIMEOUT_SECONDS):
             return _invalid(f"'{IDLE_TIMEOUT}' value '{value}' must be between '1-4000' inclusive")
     return None
+
+
+def one_certificate(parameters: Parameters) -> ApiError | None:
+    if len(parameters.get("Certificates") or []) <= 1:
+        return None
+    return ApiError("TooManyCertificates", "Only one certificate can be given: add others to the listener afterwards")
 
 
 def listener_certificate(parameters: Parameters) -> ApiError | None:
@@ -213,6 +219,8 @@ def _pending_certificate(call: Call, account: Account) -> ApiError | None:
     known = account.backends("acm")._certificates
     for given in call.parameters.get("Certificates") or []:
         certificate = known.get(given.get("CertificateArn"))
+        if certificate is not None:
+            certificate.check()  # its state follows from the time
         if certificate is not None and certificate.status != "ISSUED":
             message = (
                 f"The certificate '{certificate.arn}' must have a fully-qualified domain name, a supported signature, "
@@ -283,14 +291,6 @@ def _target_vpc(call: Call, account: Account) -> ApiError | None:
 
 def _invalid_target(message: str, targets: Sequence[str]) -> ApiError | None:
     return ApiError("InvalidTarget", f"{message}: {', '.join(map(repr, targets))}") if targets else None
-
-
-def _certificate_in_use(call: Call, account: Account) -> ApiError | None:
-    arn = call.parameters.get("CertificateArn")
-    for load_balancer in account.backends("elbv2").load_balancers.values():
-        if any(arn in listener.certificates for listener in load_balancer.listeners.values()):
-            return ApiError("ResourceInUseException", f"Certificate {arn} is in use.")
-    return None
 
 
 RULES = (
@@ -414,6 +414,13 @@ RULES = (
         by_parameters(listener_certificate),
     ),
     Rule(
+        "elbv2-one-certificate",
+        LISTENER,
+        "a listener that is given several certificates at once",
+        "botocore elbv2 CreateListenerInput.Certificates, TooManyCertificatesException; message not verified",
+        by_parameters(one_certificate),
+    ),
+    Rule(
         "elbv2-certificate-pending",
         LISTENER,
         "a certificate that is not issued yet",
@@ -440,12 +447,5 @@ RULES = (
         "a target group behind two load balancers",
         "botocore elbv2 TargetGroupAssociationLimitException",
         _shared_target_group,
-    ),
-    Rule(
-        "acm-certificate-in-use",
-        ("acm.DeleteCertificate",),
-        "deleting a certificate that a listener uses",
-        "botocore acm ResourceInUseException",
-        _certificate_in_use,
     ),
 )

@@ -35,6 +35,10 @@ class ActionModule(AwsInfoAction):
         "instance_types": NAMES,
         "image_parameters": NAMES,
         "launch_template_names": NAMES,
+        "load_balancer_names": NAMES,
+        "target_group_names": NAMES,
+        "certificates": NAMES,
+        "public_names": NAMES,
     }
     RULES: ClassVar[Mapping[str, Any]] = {"required_by": {"security_group_names": ["minimum_zones"]}}
 

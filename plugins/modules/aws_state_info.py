@@ -88,6 +88,22 @@ options:
     description: EC2 launch templates.
     type: list
     elements: str
+  load_balancer_names:
+    description: Load balancers.
+    type: list
+    elements: str
+  target_group_names:
+    description: Target groups of load balancers.
+    type: list
+    elements: str
+  certificates:
+    description: Certificates of Certificate Manager, by their ARNs or by the domain names that they were made for.
+    type: list
+    elements: str
+  public_names:
+    description: Names for which the account's hosted zone in Route 53 is looked up.
+    type: list
+    elements: str
 notes:
   - O(debug_botocore_endpoint_logs) says nothing here.
 extends_documentation_fragment:
@@ -229,5 +245,30 @@ launch_templates:
     The launch templates by name. Each has C(launch_template_id), C(default_version), C(latest_version), C(data) (of the
     default version, in snake case) and C(tags).
   returned: when O(launch_template_names) is given
+  type: dict
+load_balancers:
+  description: >-
+    The load balancers by name, as C(DescribeLoadBalancers) tells them, in snake case, each with its C(attributes) (by
+    name), its C(listeners), as C(DescribeListeners) tells them, each with its C(Rules) but for the default one, and
+    its C(tags).
+  returned: when O(load_balancer_names) is given
+  type: dict
+target_groups:
+  description: >-
+    The target groups by name, as C(DescribeTargetGroups) tells them, in snake case, each with its C(attributes) (by
+    name), its C(targets) (each with C(id), C(port), C(state), C(reason) and C(description)) and its C(tags).
+  returned: when O(target_group_names) is given
+  type: dict
+certificates:
+  description: >-
+    By what was asked for, the certificates that there are, as C(DescribeCertificate) tells them, in snake case, each
+    with C(expires_in_days) and its C(tags).
+  returned: when O(certificates) is given
+  type: dict
+hosted_zones:
+  description: >-
+    By name the account's public zone that is nearest above it, with C(id), C(name) and C(records) (each with C(name),
+    C(type), C(values) and C(alias)).
+  returned: when O(public_names) is given
   type: dict
 """
