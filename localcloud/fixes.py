@@ -52,6 +52,7 @@ def install(api: Api) -> None:
     api.hooks.register("elbv2", "DescribeLoadBalancerAttributes", after=_add_idle_timeout)
     complete_functions()
     _show_balancers_of_groups()
+    _make_one_balancer_of_a_name(api.backends("elbv2"))
 
 
 def metadata_options(*layers: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -268,6 +269,20 @@ def _show_balancers_of_groups() -> None:
         ]
 
     FakeTargetGroup.load_balancer_arns = property(load_balancer_arns, lambda _group, _arns: None)
+
+
+def _make_one_balancer_of_a_name(elbv2: Any) -> None:
+    """Whoever creates a load balancer again with the same settings is told of the one there is, as of a target group.
+
+    Other settings are refused by the strict rule elbv2-duplicate-name. Source: botocore elbv2 CreateLoadBalancer.
+    """
+    create = elbv2.create_load_balancer
+
+    def create_or_find(name: str, *arguments: Any, **more: Any) -> Any:
+        there = (balancer for balancer in elbv2.load_balancers.values() if balancer.name == name)
+        return next(there, None) or create(name, *arguments, **more)
+
+    elbv2.create_load_balancer = create_or_find
 
 
 def _keep_modified_subnet_groups(rds: Any) -> None:

@@ -72,8 +72,12 @@ PLAIN_NAMES: Final[Mapping[str, Callable[[str], str]]] = {
 # What comes into being without a name or a number of its own, besides what Create… says.
 CREATES: Final[Mapping[str, frozenset[str]]] = {
     "ec2:RunInstances": frozenset({"instance", "network-interface", "volume"}),
-    # Of another kind than an application's there is none here.
-    "elasticloadbalancing:CreateLoadBalancer": frozenset({"loadbalancer/app/"}),
+}
+# Load balancers by the type that a call says, which are resources of different kinds.
+LOAD_BALANCERS: Final = {
+    "application": "loadbalancer/app/",
+    "network": "loadbalancer/net/",
+    "gateway": "loadbalancer/gwy/",
 }
 # Condition keys that have several values → where a call has them.
 LISTED: Final[Mapping[str, str]] = {
@@ -237,6 +241,8 @@ def _lacks_one(request: _Request, named: Iterable[_Named]) -> bool:
 
 
 def _creates(request: _Request, kind: ResourceType) -> bool:
+    if request.action.name == "elasticloadbalancing:CreateLoadBalancer":
+        return kind.name == LOAD_BALANCERS.get(request.parameters.get("Type", "application"))
     made = request.operation.removeprefix("Create").lower() if request.operation.startswith("Create") else ""
     return made == kind.name.replace("-", "") or kind.name in CREATES.get(request.action.name, ())
 
@@ -308,7 +314,9 @@ def _need(request: _Request, action: Action, one: _Named, more: Mapping[str, str
     if REQUEST_TAG in known:
         context |= {f"{REQUEST_TAG}{name.lower()}": value for name, value in asked.items() if value is not None}
     lists = {TAG_KEYS: tuple(asked)} if asked and TAG_KEYS in known else {}
-    lists |= {key: tuple(_at(request.parameters, path.split("."))) for key, path in LISTED.items() if key in known}
+    for key in known & LISTED.keys():
+        if values := tuple(_at(request.parameters, LISTED[key].split("."))):
+            lists[key] = values
     return Need(action.name, one.arn, context, lists, tuple(keys) if tags is None else ())
 
 

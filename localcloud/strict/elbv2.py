@@ -172,11 +172,18 @@ def _one_subnet_per_zone(call: Call, account: Account) -> ApiError | None:
     return one_subnet_per_zone([subnet.availability_zone for subnet in _subnets(call, account)])
 
 
+INTERNET = "internet-facing"  # what a load balancer is where nobody says otherwise
+
+
 def _duplicate_name(call: Call, account: Account) -> ApiError | None:
-    name = call.parameters.get("Name")
+    asked = call.parameters
     for existing in account.backends("elbv2").load_balancers.values():
-        same = {subnet.id for subnet in existing.subnets} == {subnet.id for subnet in _subnets(call, account)}
-        if existing.name == name and not same:
+        same = (
+            {subnet.id for subnet in existing.subnets} == {subnet.id for subnet in _subnets(call, account)}
+            and asked.get("Scheme", INTERNET) == (existing.scheme or INTERNET)
+            and set(asked.get("SecurityGroups") or existing.security_groups) == set(existing.security_groups)
+        )
+        if (name := asked.get("Name")) == existing.name and not same:
             message = f"A load balancer with the same name '{name}' exists, but with different settings"
             return ApiError("DuplicateLoadBalancerName", message)
     return None
@@ -339,7 +346,7 @@ RULES = (
     Rule(
         "elbv2-duplicate-name",
         (CREATE,),
-        "a second load balancer of one name in other subnets",
+        "a second load balancer of one name with other settings (subnets, scheme, security groups)",
         "botocore elbv2 DuplicateLoadBalancerNameException",
         _duplicate_name,
     ),

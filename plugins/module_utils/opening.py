@@ -157,21 +157,28 @@ def _finding(kind: str, subject: str, found: str, rule: Words, remedy: Words) ->
     return Finding(kind, subject, found, rule, remedy)
 
 
-def is_open(inputs: Values, found: Values) -> bool:
-    """Everybody is let in already, by a certificate that is right for the name."""
-    group = found["security_groups"].get(inputs["network_security_group_names"]["alb"], {})
-    lets_in = any(
+def lets_everybody_in(inputs: Values, groups: Mapping[str, Values]) -> bool:
+    group = groups.get(inputs["network_security_group_names"]["alb"], {})
+    return any(
         permission.get("from_port") == HTTPS_PORT
         and any(source.get("cidr_ip") == WORLD for source in permission.get("ip_ranges", []))
         for permission in group.get("ip_permissions", [])
     )
+
+
+def is_open(inputs: Values, found: Values) -> bool:
+    """Everybody is let in already, by a certificate that is right for the name."""
     certificate = _certificate(inputs, found)
     shown = {
         each["CertificateArn"]
         for listener in (_balancer(inputs, found) or {}).get("listeners", [])
         for each in listener.get("Certificates") or []
     }
-    return lets_in and certificate is not None and certificate["certificate_arn"] in shown
+    return (
+        lets_everybody_in(inputs, found["security_groups"])
+        and certificate is not None
+        and certificate["certificate_arn"] in shown
+    )
 
 
 def _balancer(inputs: Values, found: Values) -> Values | None:

@@ -11,7 +11,7 @@ from typing import Any
 from ..findings import Finding, Words
 from ..name_rules import security_group_name_findings
 from ..network import MINIMUM_ZONES
-from ..opening import opening_findings, opening_reads, stage_findings
+from ..opening import lets_everybody_in, opening_findings, opening_reads, stage_findings
 from ..tags import own_tags, role_tags
 from . import Change, Plan, Role, Rule, Values, compare
 
@@ -120,19 +120,26 @@ def _from_groups(port: int, groups: Sequence[str], description: str) -> list[Gro
     return [{"proto": "tcp", "ports": [str(port)], "rule_desc": description, "group_name": list(groups)}]
 
 
-def wanted_groups(inputs: Values) -> list[dict[str, Any]]:
+# What a run does about the stage before the API has its settings, after that, and what there is to do in all.
+PREPARE, FINISH, WHOLE = "prepare", "finish", "whole"
+
+
+def wanted_groups(inputs: Values, found: Mapping[str, Values]) -> list[dict[str, Any]]:
     """The four groups with all their rules, each after those it refers to.
 
     Before it is opened, who has a public name can be tried by operators, and its load balancer asks the API's health.
+    The world comes and goes only once the API knows under which name it answers.
     """
     names, api_port = inputs["network_security_group_names"], inputs["api_port"]
-    is_open = inputs["stage"] == "open"
+    opens = inputs["stage"] == "open"
+    is_open = lets_everybody_in(inputs, found) if inputs["network_step"] == PREPARE else opens
+    closes_api = opens and is_open
     visitors = ["0.0.0.0/0", "::/0"] if is_open else inputs["operator_cidrs"] if inputs["public_name"] else []
     from_balancer = _from_groups(api_port, [names["alb"]], "API from the load balancer")
     ssh = _from_cidrs(22, inputs["operator_cidrs"], "SSH from the operators")
     api = (
         from_balancer
-        if is_open
+        if closes_api
         else [
             *_from_cidrs(api_port, inputs["operator_cidrs"], "API from the operators, until opening"),
             # At its private address, where API_BASE_URL has them report; once open they take the load balancer's way.
@@ -224,9 +231,12 @@ def reads(inputs: Values) -> Values:
 
 def decide(inputs: Values, found: Values) -> Plan:
     vpc_id, groups = found["network"]["vpc_id"], found["security_groups"]
-    refused = opening_findings(inputs, found)
-    changes = [change for group in wanted_groups(inputs) for change in _changes(group, vpc_id, groups)]
-    return Plan(refused, [] if refused else changes)
+    step = inputs["network_step"]
+    # Whoever has prepared was asked already, and a host that has just got its settings is unhealthy for a moment.
+    refused = [] if step == FINISH else opening_findings(inputs, found)
+    changes = [change for group in wanted_groups(inputs, groups) for change in _changes(group, vpc_id, groups)]
+    moving = step == PREPARE and lets_everybody_in(inputs, groups) != (inputs["stage"] == "open")
+    return Plan(refused, [] if refused else changes, known={"moving": moving})
 
 
 ROLE = Role(

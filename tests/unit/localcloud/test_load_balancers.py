@@ -441,6 +441,13 @@ def reaped(process: subprocess.Popen[bytes], end: Callable[[], object]) -> None:
 # --- what a client sees -------------------------------------------------------------------------------------------
 
 
+def test_whoever_creates_it_again_is_told_of_the_one_there_is(opened: Scene) -> None:
+    subnets = [zone["SubnetId"] for zone in opened.shown["AvailabilityZones"]]
+    again = opened.cloud.elbv2.create_load_balancer(Name="academy", Subnets=subnets)["LoadBalancers"][0]
+    assert (again["LoadBalancerArn"], again["DNSName"]) == (opened.balancer, opened.shown["DNSName"])
+    assert len(opened.cloud.elbv2.describe_load_balancers()["LoadBalancers"]) == 1
+
+
 def test_the_public_name_leads_over_tls_to_both_hosts(opened: Scene) -> None:
     cloud = opened.cloud
     assert len(cloud.resolve(NAME)) == 2

@@ -17,10 +17,10 @@ def named(world: World, prefix: str = "", suffix: str = "") -> None:
     world.load_balancer(Name=f"{prefix}{world.name()}{suffix}")
 
 
-def same_name(world: World, zone: str) -> None:
+def same_name(world: World, zone: str, **changes: str) -> None:
     name = world.name()
     world.load_balancer(Name=name)
-    world.load_balancer(Name=name, Subnets=[world.subnet("a"), world.subnet(zone)])
+    world.load_balancer(Name=name, Subnets=[world.subnet("a"), world.subnet(zone)], **changes)
 
 
 def set_groups(world: World, group: str) -> None:
@@ -180,6 +180,12 @@ BALANCERS = [
         "DuplicateLoadBalancerName",
         lambda w: same_name(w, "c"),
         lambda w: same_name(w, "b"),
+    ),
+    Case(
+        "elbv2-duplicate-name",
+        "DuplicateLoadBalancerName",
+        lambda w: same_name(w, "b", Scheme="internal"),
+        lambda w: same_name(w, "b", Scheme="internet-facing"),
     ),
     Case(
         "elbv2-security-group-vpc",

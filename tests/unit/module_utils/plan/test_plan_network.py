@@ -10,7 +10,7 @@ import pytest
 
 from plugins.module_utils.findings import Finding, texts
 from plugins.module_utils.plan import Change
-from plugins.module_utils.plan.network import ROLE, operator_cidr_findings
+from plugins.module_utils.plan.network import ROLE, operator_cidr_findings, wanted_groups
 
 NAMES = {"alb": "x-alb-sg", "api": "x-api-sg", "worker": "x-worker-sg", "database": "rds-x-sg"}
 ME = "203.0.113.7/32"
@@ -25,6 +25,7 @@ INPUTS: dict[str, Any] = {
     "certificate_arn": "",
     "load_balancer_name": "x-alb",
     "load_balancer_target_group_name": "x-api",
+    "network_step": "whole",
 }
 CERTIFICATE = {
     "certificate_arn": "arn:aws:acm:ap-northeast-2:123456789012:certificate/1",
@@ -167,6 +168,57 @@ def test_descriptions_are_ascii_because_ec2_takes_nothing_else() -> None:
     for group in wanted("open"):
         assert group["description"].isascii()
         assert all(rule["rule_desc"].isascii() for rule in group["rules"])
+
+
+WORLD = {"from_port": 443, "to_port": 443, "ip_protocol": "tcp", "ip_ranges": [{"cidr_ip": "0.0.0.0/0"}]}
+
+
+@pytest.mark.parametrize(
+    "case",  # stage, whether everybody is let in already, step: who comes in, who reaches the API, whether more follows
+    [
+        # Until the API has its settings everything stays as it is but what closes nothing.
+        ("open", False, "prepare", ME, ME, True),
+        ("open", False, "finish", "0.0.0.0/0", "x-alb-sg", False),
+        ("test", True, "prepare", "0.0.0.0/0", ME, True),
+        ("test", True, "finish", ME, ME, False),
+        # Where nothing changes there is nothing to wait for.
+        ("open", True, "prepare", "0.0.0.0/0", "x-alb-sg", False),
+        ("test", False, "prepare", ME, ME, False),
+    ],
+)
+def test_the_world_comes_and_goes_after_the_api_has_its_settings(
+    case: tuple[str, bool, str, str, str, bool],
+) -> None:
+    stage, is_open, step, visitors, of_api, moving = case
+    groups = {**found(), "x-alb-sg": {**found()["x-alb-sg"], "ip_permissions": [WORLD] if is_open else []}}
+    plan = ROLE.decide(
+        {**INPUTS, "stage": stage, "network_step": step}, {"network": NETWORK, "security_groups": groups, **READY}
+    )
+    assert plan.known == {"moving": moving}
+    alb, _, api, _ = (
+        group["rules"] for group in wanted_groups({**INPUTS, "stage": stage, "network_step": step}, groups)
+    )
+    assert {source for rule in alb for source in rule.get("cidr_ip", [])} == {visitors}
+    sources = [
+        source
+        for rule in api
+        if rule["ports"] == ["8001"]
+        for key in ("cidr_ip", "group_name")
+        for source in rule.get(key, [])
+    ]
+    assert of_api in sources
+    assert (ME in sources) == (of_api == ME)
+
+
+def test_whoever_finishes_is_not_refused_because_a_host_has_just_got_its_settings() -> None:
+    ill = {**READY, "target_groups": {"x-api": {"targets": [{"id": "i-1", "port": 8001, "state": "unhealthy"}]}}}
+    steps = {
+        step: len(
+            ROLE.decide({**INPUTS, "network_step": step}, {"network": NETWORK, "security_groups": {}, **ill}).refusals
+        )
+        for step in ("prepare", "finish", "whole")
+    }
+    assert steps == {"prepare": 1, "finish": 0, "whole": 1}
 
 
 @pytest.mark.parametrize("stage", ["test", "open"])
