@@ -144,7 +144,7 @@ class ActionModule(PlanAction):
         for name, hosts in roles.items():
             inputs, findings = self.inputs_of(name, hosts, variables)
             if errors(findings):
-                entries += plan_entries(name, Plan(findings), host)
+                entries += plan_entries(name, Plan(errors(findings)), host)
             else:
                 bound.append(Bound(name, inputs))
         return entries, bound

@@ -103,6 +103,26 @@ def health_answer(status: int) -> str:
     return "".join(f"\n{what}. {remedy}" for what, remedy in zip(*told, strict=True)) if told else ""
 
 
+# Through all of the application's middleware as a load balancer will ask it, without a port and a server.
+TRIAL = """
+from django.test import Client
+status = Client().get({path!r}, HTTP_HOST={host!r}).status_code
+raise SystemExit(status != 200 and f"GET {path} by the host's address answers {{status}}")
+"""
+ANSWERED = re.compile(r"GET \S+ by the host's address answers (\d{3})$")
+
+
+def health_trial(path: str, host: str) -> list[str]:
+    """The command that asks an image how it would answer with the settings that it is given."""
+    return ["python", "manage.py", "shell", "-c", TRIAL.format(path=path, host=host)]
+
+
+def health_told(line: str) -> str:
+    """What the trial's last line means, for a message; nothing where something else has failed."""
+    found = ANSWERED.search(line)
+    return health_answer(int(found[1])) if found else ""
+
+
 def explain_target(target: Values) -> tuple[Words, Words] | None:
     """The same of a target's state."""
     reason, description = target.get("reason", ""), target.get("description", "")

@@ -53,6 +53,7 @@ TRIED_BY: dict[str, dict[str, Callable[..., Any]]] = {
     "network": {
         "network_security_group_names": test_provision.test_other_names_make_other_groups_and_leave_the_old,
         "stage": test_doors.test_opening_lets_everybody_in_by_https_and_nobody_to_the_api,
+        "network_step": test_doors.test_nobody_is_let_in_before_the_api_has_its_settings,
         "certificate_arn": test_doors.test_opening_lets_everybody_in_by_https_and_nobody_to_the_api,
     },
     "load_balancer": {

@@ -41,14 +41,32 @@ HEALTH_CHECK: Mapping[str, Any] = {
 # What AWS has where it says nothing.
 DEFAULT_ATTRIBUTES: Mapping[str, str] = {
     "access_logs.s3.enabled": "false",
+    "client_keep_alive.seconds": "3600",
+    "connection_logs.s3.enabled": "false",
     "idle_timeout.timeout_seconds": "60",
     "routing.http.desync_mitigation_mode": "defensive",
     "routing.http.drop_invalid_header_fields.enabled": "false",
     "routing.http.preserve_host_header.enabled": "false",
+    "routing.http.x_amzn_tls_version_and_cipher_suite.enabled": "false",
     "routing.http.xff_client_port.enabled": "false",
     "routing.http.xff_header_processing.mode": "append",
     "routing.http2.enabled": "true",
+    "waf.fail_open.enabled": "false",
+    "zonal_shift.config.enabled": "false",
 }
+# The same of a target group.
+DEFAULT_GROUP_ATTRIBUTES: Mapping[str, str] = {
+    "load_balancing.algorithm.anomaly_mitigation": "off",
+    "load_balancing.algorithm.type": "round_robin",
+    "load_balancing.cross_zone.enabled": "use_load_balancer_configuration",
+    "slow_start.duration_seconds": "0",
+    "stickiness.enabled": "false",
+    "target_group_health.dns_failover.minimum_healthy_targets.count": "1",
+    "target_group_health.dns_failover.minimum_healthy_targets.percentage": "off",
+    "target_group_health.unhealthy_state_routing.minimum_healthy_targets.count": "1",
+    "target_group_health.unhealthy_state_routing.minimum_healthy_targets.percentage": "off",
+}
+DELAY = "deregistration_delay.timeout_seconds"
 # A registered target that gets no more requests: it is registered anew where it is wanted.
 LEAVING = "draining"
 LONGEST_IDLE_SECONDS = 4000
@@ -141,10 +159,8 @@ def wanted_target_group(inputs: Values) -> dict[str, Any]:
     return {
         **HEALTH_CHECK,
         "health_check_path": inputs["load_balancer_health_path"],
-        "deregistration_delay_seconds": str(inputs["load_balancer_deregistration_delay_seconds"]),
-        "stickiness": "false",
-        "algorithm": "round_robin",
-        "slow_start_seconds": "0",
+        **DEFAULT_GROUP_ATTRIBUTES,
+        DELAY: str(inputs["load_balancer_deregistration_delay_seconds"]),
         "tags": role_tags(inputs["deployment_tags"], "load_balancer"),
     }
 
@@ -196,29 +212,26 @@ def _found_target_group(now: Values) -> dict[str, Any]:
         "health_check_path": now.get("health_check_path"),
         # Numbers on their way through DescribeTargetGroups, texts among the attributes.
         **{key: int(now[key]) for key in ("healthy_threshold_count", "unhealthy_threshold_count") if now.get(key)},
-        "deregistration_delay_seconds": str(attributes.get("deregistration_delay.timeout_seconds")),
-        "stickiness": str(attributes.get("stickiness.enabled", "false")),
-        "algorithm": str(attributes.get("load_balancing.algorithm.type", "round_robin")),
-        "slow_start_seconds": str(attributes.get("slow_start.duration_seconds", "0")),
+        **{
+            key: str(attributes.get(key, DEFAULT_GROUP_ATTRIBUTES.get(key)))
+            for key in (DELAY, *DEFAULT_GROUP_ATTRIBUTES)
+        },
         "tags": own_tags(now["tags"]),
     }
 
 
 # --- the changes ----------------------------------------------------------------------------------------------------
 
-# As ModifyTargetGroupAttributes names what the modules cannot take back, or not all of it.
-TARGET_GROUP_ATTRIBUTES = {
-    "deregistration_delay_seconds": "deregistration_delay.timeout_seconds",
-    "stickiness": "stickiness.enabled",
-    "algorithm": "load_balancing.algorithm.type",
-    "slow_start_seconds": "slow_start.duration_seconds",
-}
+
+def _attributes(wanted: Values, defaults: Values, different: Iterable[str], *, is_new: bool) -> dict[str, str]:
+    """Which to set: those that differ from what there is or, of something new, from what AWS has by itself."""
+    return {key: wanted[key] for key in different if not is_new or wanted[key] != defaults.get(key)}
 
 
 def _target_group_changes(inputs: Values, found: Values) -> list[Change]:
     name = inputs["load_balancer_target_group_name"]
     wanted, now = wanted_target_group(inputs), found["target_groups"].get(name)
-    attributes = {key: wanted[field] for field, key in TARGET_GROUP_ATTRIBUTES.items()}
+    attributes = {DELAY, *DEFAULT_GROUP_ATTRIBUTES}
 
     def apply(fields: frozenset[str]) -> Mapping[str, Values]:
         group = {
@@ -228,10 +241,10 @@ def _target_group_changes(inputs: Values, found: Values) -> list[Change]:
             # Each target has its own; the group's never changes and counts for none.
             "port": now["port"] if now else inputs["api_port"],
         }
-        of_module, of_attributes = fields - set(TARGET_GROUP_ATTRIBUTES), fields & set(TARGET_GROUP_ATTRIBUTES)
+        values = _attributes(wanted, DEFAULT_GROUP_ATTRIBUTES, sorted(fields & attributes), is_new=now is None)
         return {
-            **({"target_groups": group} if of_module else {}),
-            **({"attributes": {"name": name, "kind": "target_group", "values": attributes}} if of_attributes else {}),
+            **({"target_groups": group} if fields - attributes else {}),
+            **({"attributes": {"name": name, "kind": "target_group", "values": values}} if values else {}),
         }
 
     return compare(f"target group {name}", wanted, _found_target_group(now) if now else None, WHY, apply)
@@ -275,13 +288,10 @@ def _balancer_changes(inputs: Values, found: Values, certificate_arn: str) -> li
             "listeners": _as_module(inputs, certificate_arn, (now or {}).get("listeners", [])),
             "tags": wanted["tags"],
         }
+        values = _attributes(attributes, DEFAULT_ATTRIBUTES, sorted(different & set(attributes)), is_new=now is None)
         return {
             **({"load_balancers": balancer} if different - set(attributes) else {}),
-            **(
-                {"attributes": {"name": name, "kind": "load_balancer", "values": attributes}}
-                if different & set(attributes)
-                else {}
-            ),
+            **({"attributes": {"name": name, "kind": "load_balancer", "values": values}} if values else {}),
         }
 
     return compare(f"load balancer {name}", wanted, fields, WHY, apply)

@@ -19,7 +19,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from tests.integration.provision.conftest import Account
+from plugins.module_utils.plan.load_balancer import DEFAULT_ATTRIBUTES, DEFAULT_GROUP_ATTRIBUTES, DELAY
+from tests import support
+from tests.integration.provision.conftest import PLAYBOOK, Account
 from tests.integration.provision.drift import owners
 from tests.integration.provision.test_provision import (
     changed_by,
@@ -131,7 +133,7 @@ def look(account: Account) -> Any:
                 "balancer": {key: found[key] for key in kept},
                 "attributes": {
                     # What AWS has where it says nothing.
-                    "routing.http2.enabled": "true",
+                    **DEFAULT_ATTRIBUTES,
                     **attributes(account),
                 },
                 "tags": tags(account, found["LoadBalancerArn"]),
@@ -143,7 +145,7 @@ def look(account: Account) -> Any:
                 },
                 "rules": rules(account),
                 "group": {key: value for key, value in group(account).items() if key != "LoadBalancerArns"},
-                "group attributes": group_attributes(account),
+                "group attributes": {**DEFAULT_GROUP_ATTRIBUTES, **group_attributes(account)},
                 "group tags": tags(account, group(account)["TargetGroupArn"]),
                 "targets": targets(account),
             },
@@ -280,6 +282,11 @@ def let_others_in(account: Account) -> None:
 FIXED = [{"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "200", "ContentType": "text/plain"}}]
 
 
+def another(account: Account) -> str:
+    """Of the same name, and somebody else's."""
+    return imported(account, NAME)
+
+
 def add_rule(account: Account) -> None:
     account.client("elbv2").create_rule(
         ListenerArn=listeners(account)[443]["ListenerArn"], Priority=1, Actions=FIXED,
@@ -312,29 +319,30 @@ HANDS: dict[str, tuple[Hand, str]] = {
         "load balancer academy-alb: ip_address_type: dualstack -> ipv4",
     ),
     "tags": (tag(balancer, "LoadBalancerArn"), "load balancer academy-alb: tags: Owner others -> demo"),
-    "protection": (
-        attribute("deletion_protection.enabled", "false"),
-        "load balancer academy-alb: deletion_protection.enabled: false -> true",
-    ),
-    "idle timeout": (
-        attribute("idle_timeout.timeout_seconds", "4000"),
-        "load balancer academy-alb: idle_timeout.timeout_seconds: 4000 -> 60",
-    ),
-    "headers": (
-        attribute("routing.http.drop_invalid_header_fields.enabled", "false"),
-        "load balancer academy-alb: routing.http.drop_invalid_header_fields.enabled: false -> true",
-    ),
-    "client address": (
-        attribute("routing.http.xff_header_processing.mode", "preserve"),
-        "load balancer academy-alb: routing.http.xff_header_processing.mode: preserve -> append",
-    ),
-    "HTTP/2": (
-        attribute("routing.http2.enabled", "false"),
-        "load balancer academy-alb: routing.http2.enabled: false -> true",
-    ),
+    **{
+        key: (attribute(key, value), f"load balancer academy-alb: {key}: {value} -> {wanted}")
+        for key, value, wanted in (
+            ("deletion_protection.enabled", "false", "true"),
+            ("client_keep_alive.seconds", "60", "3600"),
+            ("idle_timeout.timeout_seconds", "4000", "60"),
+            ("routing.http.desync_mitigation_mode", "monitor", "defensive"),
+            ("routing.http.drop_invalid_header_fields.enabled", "false", "true"),
+            ("routing.http.preserve_host_header.enabled", "true", "false"),
+            ("routing.http.x_amzn_tls_version_and_cipher_suite.enabled", "true", "false"),
+            ("routing.http.xff_client_port.enabled", "true", "false"),
+            ("routing.http.xff_header_processing.mode", "preserve", "append"),
+            ("routing.http2.enabled", "false", "true"),
+            ("waf.fail_open.enabled", "true", "false"),
+            ("zonal_shift.config.enabled", "true", "false"),
+        )
+    },
     "TLS policy": (
         of_listener(443, SslPolicy="ELBSecurityPolicy-2016-08"),
         "load balancer academy-alb: listener 443: ssl_policy ELBSecurityPolicy-2016-08 -> ",
+    ),
+    "certificate": (
+        lambda account: of_listener(443, Certificates=[{"CertificateArn": another(account)}])(account),
+        "load balancer academy-alb: listener 443: certificate ",
     ),
     # Told in the line of the listener.
     "rule": (add_rule, ""),
@@ -370,22 +378,17 @@ HANDS: dict[str, tuple[Hand, str]] = {
         of_group("modify_target_group", UnhealthyThresholdCount=10),
         "target group academy-api: unhealthy_threshold_count: 10 -> 3",
     ),
-    "delay": (
-        group_attribute("deregistration_delay.timeout_seconds", "300"),
-        "target group academy-api: deregistration_delay_seconds: 300 -> 30",
-    ),
-    "stickiness": (
-        group_attribute("stickiness.enabled", "true"),
-        "target group academy-api: stickiness: true -> false",
-    ),
-    "algorithm": (
-        group_attribute("load_balancing.algorithm.type", "least_outstanding_requests"),
-        "target group academy-api: algorithm: least_outstanding_requests -> round_robin",
-    ),
-    "slow start": (
-        group_attribute("slow_start.duration_seconds", "900"),
-        "target group academy-api: slow_start_seconds: 900 -> 0",
-    ),
+    **{
+        key: (group_attribute(key, value), f"target group academy-api: {key}: {value} -> {wanted}")
+        for key, value, wanted in (
+            (DELAY, "300", "30"),
+            ("load_balancing.algorithm.type", "least_outstanding_requests", "round_robin"),
+            ("load_balancing.cross_zone.enabled", "false", "use_load_balancer_configuration"),
+            ("slow_start.duration_seconds", "900", "0"),
+            ("stickiness.enabled", "true", "false"),
+            ("target_group_health.unhealthy_state_routing.minimum_healthy_targets.count", "2", "1"),
+        )
+    },
     "group tags": (tag(group, "TargetGroupArn"), "target group academy-api: tags: Owner others -> demo"),
     "foreign target": (add_target, "target i-"),
     "lost target": (remove_target, "target academy-api-1: registered: none -> i-"),
@@ -451,6 +454,16 @@ def test_other_values_are_predicted_and_then_kept(provisioned: Account, role: st
 
 
 # --- opening and closing --------------------------------------------------------------------------------------------
+
+
+def test_nobody_is_let_in_before_the_api_has_its_settings(provisioned: Account) -> None:
+    own = {"certificate_arn": certificate(provisioned)}
+    arguments = ("--tags", "network", *named(stage="open", **own))
+    before = provisioned.writes()
+    # What comes before the hosts, alone, whose network_step is prepare.
+    run = support.playbook(*provisioned.arguments(PLAYBOOK), *arguments, name="provision-doors-prepared").expect()
+    assert unchanged(run.changed())
+    assert provisioned.writes() == before
 
 
 def test_opening_lets_everybody_in_by_https_and_nobody_to_the_api(provisioned: Account) -> None:

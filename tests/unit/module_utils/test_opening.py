@@ -4,12 +4,24 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from plugins.module_utils.findings import Finding
-from plugins.module_utils.opening import explain, health_answer, opening_findings, opening_reads, stage_findings
+from plugins.module_utils.opening import (
+    explain,
+    health_answer,
+    health_told,
+    health_trial,
+    opening_findings,
+    opening_reads,
+    stage_findings,
+)
 
 NAME, ARN = "api.example.com", "arn:aws:acm:ap-northeast-2:123456789012:certificate/1"
 INPUTS: dict[str, Any] = {
@@ -149,3 +161,50 @@ def test_who_has_opened_is_not_closed_by_a_host_that_fails() -> None:
     assert findings(state([target("unhealthy", "Target.Timeout")], **opened)) == []
     # But another name is another opening.
     assert findings(state(**opened, certificates={"b.example.com": []}), public_name="b.example.com") != []
+
+
+# --- the trial before a container takes over --------------------------------------------------------------------------
+
+DJANGO = """
+import sys
+from django.conf import settings
+from django.core.management import execute_from_command_line
+from django.http import HttpResponse
+from django.urls import path
+
+settings.configure(SECRET_KEY="x", ROOT_URLCONF=__name__, MIDDLEWARE=[
+    "django.middleware.security.SecurityMiddleware", "django.middleware.common.CommonMiddleware"], **{options})
+urlpatterns = [path({path!r}, lambda request: HttpResponse(status={status}))]
+execute_from_command_line(sys.argv)
+"""
+HOST = "172.31.0.10"
+
+
+@pytest.mark.parametrize(
+    ("options", "path", "status", "words"),
+    [
+        ({"ALLOWED_HOSTS": [HOST]}, "health", 200, ""),
+        ({"ALLOWED_HOSTS": [NAME]}, "health", 200, "ALLOWED_HOSTS"),
+        ({"ALLOWED_HOSTS": ["*"], "SECURE_SSL_REDIRECT": True}, "health", 200, "SECURE_SSL_REDIRECT"),
+        ({"ALLOWED_HOSTS": ["*"]}, "elsewhere", 200, "has no /health"),
+        ({"ALLOWED_HOSTS": ["*"]}, "health", 503, "its database does not answer"),
+    ],
+)
+def test_a_trial_asks_django_as_a_load_balancer_will(
+    tmp_path: Path, options: dict[str, Any], path: str, status: int, words: str
+) -> None:
+    program = DJANGO.format(options=options, path=path, status=status)
+    (tmp_path / "manage.py").write_text(program, encoding="utf-8")
+    _, *arguments = health_trial("/health", HOST)
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode == 0) == (not words)
+    last = (done.stderr.splitlines() or [""])[-1]
+    assert words in health_told(last)
+    assert bool(health_told(last)) == bool(words)
+
+
+def test_what_else_a_command_says_is_not_explained() -> None:
+    assert health_told("django.db.utils.OperationalError: connection refused") == ""

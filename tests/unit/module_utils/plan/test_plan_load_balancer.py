@@ -232,7 +232,7 @@ def test_a_foreign_hand_at_the_load_balancer_is_named_and_repaired(
         ({"health_check_interval_seconds": 300}, "health_check_interval_seconds", "target_groups"),
         ({"unhealthy_threshold_count": 10}, "unhealthy_threshold_count", "target_groups"),
         ({"tags": {"Project": "academy"}}, "tags", "target_groups"),
-        ({"attributes": {**GROUP["attributes"], "stickiness.enabled": "true"}}, "stickiness", "attributes"),
+        ({"attributes": {**GROUP["attributes"], "stickiness.enabled": "true"}}, "stickiness.enabled", "attributes"),
         (
             {"attributes": {**GROUP["attributes"], "deregistration_delay.timeout_seconds": "300"}},
             "deregistration_delay_seconds",
