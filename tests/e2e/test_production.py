@@ -431,11 +431,11 @@ def test_once_open_everybody_reaches_https_and_nobody_the_api_itself(desk: Desk)
     ask = f"curl --silent --show-error --max-time 10 --output /dev/null --write-out '{shown}'"
     run = desk.shell(
         "production-redirect",
-        f"{ask} 'http://{PUBLIC_NAME}/api/lectures?a=b%20c&d=1'",
+        f"{ask} 'http://{PUBLIC_NAME}/api/lectures?a=B%2Fc&d=1'",
         f"{ask} --http2 https://{PUBLIC_NAME}/api/lectures",
     ).expect()
     redirected, modern = run.output.splitlines()
-    assert redirected == f"301 1.1 https://{PUBLIC_NAME}:443/api/lectures?a=b%20c&d=1"
+    assert redirected == f"301 1.1 https://{PUBLIC_NAME}:443/api/lectures?a=B%2Fc&d=1"
     assert modern.strip() == "200 2"
 
 

@@ -235,7 +235,7 @@ def test_a_foreign_hand_at_the_load_balancer_is_named_and_repaired(
         ({"attributes": {**GROUP["attributes"], "stickiness.enabled": "true"}}, "stickiness.enabled", "attributes"),
         (
             {"attributes": {**GROUP["attributes"], "deregistration_delay.timeout_seconds": "300"}},
-            "deregistration_delay_seconds",
+            "deregistration_delay.timeout_seconds",
             "attributes",
         ),
     ],
