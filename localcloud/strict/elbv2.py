@@ -172,6 +172,7 @@ def _one_subnet_per_zone(call: Call, account: Account) -> ApiError | None:
     return one_subnet_per_zone([subnet.availability_zone for subnet in _subnets(call, account)])
 
 
+LOG_ATTRIBUTES = {"access_logs.s3.enabled", "access_logs.s3.bucket", "access_logs.s3.prefix"}
 INTERNET = "internet-facing"  # what a load balancer is where nobody says otherwise
 
 
@@ -191,6 +192,25 @@ def _duplicate_name(call: Call, account: Account) -> ApiError | None:
 
 def _load_balancer(call: Call, account: Account) -> Any | None:
     return account.backends("elbv2").load_balancers.get(call.parameters.get("LoadBalancerArn"))
+
+
+# Who writes access logs: alb-ug enable-access-logging.
+LOG_WRITER = "logdelivery.elasticloadbalancing.amazonaws.com"
+
+
+def _log_bucket(call: Call, account: Account) -> ApiError | None:
+    asked = {one.get("Key"): one.get("Value") for one in call.parameters.get("Attributes") or []}
+    existing = _load_balancer(call, account)
+    kept = {**(existing.attrs if existing else {}), **asked}
+    if asked.keys().isdisjoint(LOG_ATTRIBUTES) or kept.get("access_logs.s3.enabled") != "true":
+        return None
+    name = kept.get("access_logs.s3.bucket")
+    bucket = account.backends("s3").buckets.get(name)
+    # Only whether it is named at all: a policy that names it is the operator's to get right.
+    if bucket is not None and LOG_WRITER in (bucket.policy or b"").decode():
+        return None
+    message = f"Access Denied for bucket: {name}. Please check S3bucket permission"
+    return ApiError("InvalidConfigurationRequest", message)
 
 
 def _group_vpc(call: Call, account: Account) -> ApiError | None:
@@ -363,6 +383,13 @@ RULES = (
         "deleting a protected load balancer",
         "botocore elbv2 OperationNotPermittedException",
         _deletion_protection,
+    ),
+    Rule(
+        "elbv2-access-logs",
+        ("elbv2.ModifyLoadBalancerAttributes",),
+        "access logs in a bucket that is not there, or whose policy does not let Elastic Load Balancing write",
+        "kubernetes-sigs/aws-load-balancer-controller#1956, terraform-aws-modules/terraform-aws-s3-bucket#185",
+        _log_bucket,
     ),
     Rule(
         "elbv2-idle-timeout",

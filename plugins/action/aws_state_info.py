@@ -37,6 +37,7 @@ class ActionModule(AwsInfoAction):
         "launch_template_names": NAMES,
         "load_balancer_names": NAMES,
         "target_group_names": NAMES,
+        "bucket_names": NAMES,
         "certificates": NAMES,
         "public_names": NAMES,
     }

@@ -360,6 +360,35 @@ def read_target_group(elbv2: Client, name: str) -> Record | None:
     }
 
 
+# --- buckets --------------------------------------------------------------------------------------------------------
+
+
+def read_bucket(s3: Client, name: str) -> Record | None:
+    """With what was set of it; nothing of what lies in it."""
+    if ask(s3, "get_bucket_location", "NoSuchBucket", Bucket=name) is None:
+        return None
+
+    def asked(operation: str, *missing: str) -> Record:
+        answer: Record = ask(s3, operation, "NoSuchBucket", *missing, Bucket=name) or {}
+        return answer
+
+    block = asked("get_public_access_block", "NoSuchPublicAccessBlockConfiguration")
+    rules = asked("get_bucket_lifecycle_configuration", "NoSuchLifecycleConfiguration").get("Rules", [])
+    return {
+        "policy": json.loads(asked("get_bucket_policy", "NoSuchBucketPolicy").get("Policy", "{}")),
+        "public_access_block": block.get("PublicAccessBlockConfiguration", {}),
+        "lifecycle": [
+            {
+                "status": rule["Status"],
+                "prefix": rule.get("Filter", {}).get("Prefix"),
+                "expiration": rule.get("Expiration"),
+            }
+            for rule in rules
+        ],
+        "tags": tags_of(asked("get_bucket_tagging", "NoSuchTagSet").get("TagSet", [])),
+    }
+
+
 # --- certificates and DNS -------------------------------------------------------------------------------------------
 
 NO_CERTIFICATE = "ResourceNotFoundException"
@@ -575,6 +604,7 @@ SECTIONS = (
     Section("instance_types", "instance_types", "ec2", read_instance_types),
     Section("load_balancers", "load_balancer_names", "elbv2", read_load_balancer, each=True),
     Section("target_groups", "target_group_names", "elbv2", read_target_group, each=True),
+    Section("buckets", "bucket_names", "s3", read_bucket, each=True),
     Section("certificates", "certificates", "acm", read_certificates, each=True),
     Section("hosted_zones", "public_names", "route53", read_hosted_zone, each=True),
     Section("images", "image_parameters", "ssm", read_image, each=True),

@@ -96,6 +96,10 @@ options:
     description: Target groups of load balancers.
     type: list
     elements: str
+  bucket_names:
+    description: Buckets of S3.
+    type: list
+    elements: str
   certificates:
     description: Certificates of Certificate Manager, by their ARNs or by the domain names that they were made for.
     type: list
@@ -258,6 +262,12 @@ target_groups:
     The target groups by name, as C(DescribeTargetGroups) tells them, in snake case, each with its C(attributes) (by
     name), its C(targets) (each with C(id), C(port), C(state), C(reason) and C(description)) and its C(tags).
   returned: when O(target_group_names) is given
+  type: dict
+buckets:
+  description: >-
+    The buckets by name, each with its C(policy), C(public_access_block), C(lifecycle) (of each rule C(status),
+    C(prefix) and C(expiration)) and C(tags).
+  returned: when O(bucket_names) is given
   type: dict
 certificates:
   description: >-

@@ -111,6 +111,7 @@ NOT_TRIED = {
         "subnet_ids": OTHER_NETWORK,
         "load_balancer_name": BALANCER_NAME,
         "load_balancer_target_group_name": BALANCER_NAME,
+        "load_balancer_access_logs_bucket": "another one is another bucket",
         "load_balancer_security_group": "the network role's; the one that lost it gets it back in test_doors.py",
         "load_balancer_hosts": "the group api; one that is added, stopped or replaced is in test_doors.py",
         "api_port": "of targets that the embedded cloud knows by their hosts alone; in test_plan_load_balancer.py",

@@ -41,6 +41,7 @@ HEALTH_CHECK: Mapping[str, Any] = {
 # What AWS has where it says nothing.
 DEFAULT_ATTRIBUTES: Mapping[str, str] = {
     "access_logs.s3.enabled": "false",
+    "access_logs.s3.prefix": "",
     "client_keep_alive.seconds": "3600",
     "connection_logs.s3.enabled": "false",
     "idle_timeout.timeout_seconds": "60",
@@ -66,11 +67,20 @@ DEFAULT_GROUP_ATTRIBUTES: Mapping[str, str] = {
     "target_group_health.unhealthy_state_routing.minimum_healthy_targets.count": "1",
     "target_group_health.unhealthy_state_routing.minimum_healthy_targets.percentage": "off",
 }
+# Who writes access logs: alb-ug enable-access-logging.
+LOG_WRITER = "logdelivery.elasticloadbalancing.amazonaws.com"
+PUBLIC_ACCESS = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
+LONGEST_LOG_DAYS = 3650
 DELAY = "deregistration_delay.timeout_seconds"
 # A registered target that gets no more requests: it is registered anew where it is wanted.
 LEAVING = "draining"
 LONGEST_IDLE_SECONDS = 4000
 LONGEST_DELAY_SECONDS = 3600
+
+
+def _logs(inputs: Values) -> bool:
+    """Whether requests are logged: for how many days says that, too."""
+    return bool(inputs["load_balancer_access_logs_days"] > 0)
 
 
 def reads(inputs: Values) -> Values:
@@ -86,6 +96,7 @@ def reads(inputs: Values) -> Values:
         "target_group_names": [inputs["load_balancer_target_group_name"]],
         "certificates": [wanted_certificate(name, inputs["certificate_arn"])],
         "public_names": [name],
+        **({"bucket_names": [inputs["load_balancer_access_logs_bucket"]]} if _logs(inputs) else {}),
         "instance_filters": {
             "tag:Name": inputs["load_balancer_hosts"],
             "instance-state-name": ["pending", "running", "stopping", "stopped"],
@@ -152,6 +163,36 @@ def wanted_attributes(inputs: Values) -> dict[str, str]:
         "deletion_protection.enabled": str(inputs["load_balancer_deletion_protection"]).lower(),
         "idle_timeout.timeout_seconds": str(inputs["load_balancer_idle_timeout_seconds"]),
         "routing.http.drop_invalid_header_fields.enabled": "true",
+        **(
+            {
+                "access_logs.s3.enabled": "true",
+                "access_logs.s3.bucket": inputs["load_balancer_access_logs_bucket"],
+            }
+            if _logs(inputs)
+            else {}
+        ),
+    }
+
+
+def wanted_bucket(inputs: Values) -> dict[str, Any]:
+    """Where access logs lie: written by load balancers of the account alone, public to nobody, gone after some days."""
+    bucket, account, region = (
+        inputs[name] for name in ("load_balancer_access_logs_bucket", "aws_account_id", "aws_region")
+    )
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"Service": LOG_WRITER},
+        "Action": "s3:PutObject",
+        "Resource": f"arn:aws:s3:::{bucket}/AWSLogs/{account}/*",
+        "Condition": {"ArnLike": {"aws:SourceArn": f"arn:aws:elasticloadbalancing:{region}:{account}:loadbalancer/*"}},
+    }
+    return {
+        "policy": {"Version": "2012-10-17", "Statement": [statement]},
+        "public_access_block": dict.fromkeys(PUBLIC_ACCESS, True),
+        "lifecycle": [
+            {"status": "Enabled", "prefix": "", "expiration": {"Days": inputs["load_balancer_access_logs_days"]}}
+        ],
+        "tags": role_tags(inputs["deployment_tags"], "load_balancer"),
     }
 
 
@@ -334,6 +375,16 @@ def _as_module(inputs: Values, certificate_arn: str, now: Iterable[Values]) -> l
     return [{**listener, **({"Rules": []} if listener["Port"] in ports else {})} for listener in listeners]
 
 
+def _bucket_changes(inputs: Values, found: Values) -> list[Change]:
+    if not _logs(inputs):
+        return []
+    name = inputs["load_balancer_access_logs_bucket"]
+    wanted, now = wanted_bucket(inputs), found["buckets"].get(name)
+    item = {**wanted, "bucket": name}
+    fields = {**now, "tags": own_tags(now["tags"])} if now is not None else None
+    return compare(f"bucket {name}", wanted, fields, f"{WHY}; access logs", _always("buckets", item))
+
+
 def _always(loop: str, item: Values) -> Callable[[frozenset[str]], Mapping[str, Values]]:
     return lambda _: {loop: item}
 
@@ -449,6 +500,7 @@ def _foreign_findings(inputs: Values, found: Values) -> list[Finding]:
     things = (
         ("load balancer", inputs["load_balancer_name"], "load_balancers", "load_balancer_name"),
         ("target group", inputs["load_balancer_target_group_name"], "target_groups", "load_balancer_target_group_name"),
+        ("bucket", inputs["load_balancer_access_logs_bucket"], "buckets", "load_balancer_access_logs_bucket"),
     )
     return [
         Finding(
@@ -462,7 +514,7 @@ def _foreign_findings(inputs: Values, found: Values) -> list[Finding]:
             ),
         )
         for what, name, section, variable in things
-        if name in found[section] and found[section][name]["tags"].get("Project") != inputs["deployment_name"]
+        if name in found.get(section, {}) and found[section][name]["tags"].get("Project") != inputs["deployment_name"]
     ]
 
 
@@ -535,6 +587,10 @@ def _waiting_findings(certificate: Values | None, public_name: str) -> list[Find
     ]
 
 
+def log_findings(days: int) -> list[Finding]:
+    return range_findings("load_balancer_access_logs_days", days, 0, LONGEST_LOG_DAYS)
+
+
 def seconds_findings(idle_seconds: int, delay_seconds: int) -> list[Finding]:
     return [
         *range_findings("load_balancer_idle_timeout_seconds", idle_seconds, 1, LONGEST_IDLE_SECONDS),
@@ -562,6 +618,7 @@ def decide(inputs: Values, found: Values) -> Plan:
     if certificate is None or certificate["status"] != ISSUED:
         return Plan(unsettled=_waiting_findings(certificate, name))
     changes = [
+        *_bucket_changes(inputs, found),
         *_target_group_changes(inputs, found),
         *_balancer_changes(inputs, found, certificate["certificate_arn"]),
         *target_changes(inputs, found),
@@ -574,10 +631,11 @@ def decide(inputs: Values, found: Values) -> Plan:
 ROLE = Role(
     reads,
     decide,
-    applies=("target_groups", "load_balancers", "attributes", "targets", "records"),
+    applies=("buckets", "target_groups", "load_balancers", "attributes", "targets", "records"),
     rules=(
         Rule(name_findings, ("public_name",)),
         Rule(arn_findings, ("certificate_arn", "aws_region")),
+        Rule(log_findings, ("load_balancer_access_logs_days",)),
         Rule(
             seconds_findings,
             ("load_balancer_idle_timeout_seconds", "load_balancer_deregistration_delay_seconds"),

@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from localcloud import settings
 from plugins.module_utils.plan.load_balancer import DEFAULT_ATTRIBUTES, DEFAULT_GROUP_ATTRIBUTES, DELAY
 from tests import support
 from tests.integration.provision.conftest import PLAYBOOK, Account
@@ -35,6 +36,7 @@ from tests.integration.provision.test_provision import (
 NAME = "api.example.com"
 ROLES = ("--tags", "certificate,load_balancer")
 ALB, GROUP = "academy-alb", "academy-api"
+LOGS = f"academy-alb-logs-{settings.ACCOUNT_ID}"
 KILL_SECONDS = 240
 
 
@@ -448,14 +450,16 @@ PARAMETERS: dict[str, tuple[dict[str, Any], Callable[[Account], Any], Any]] = {
             "load_balancer_deregistration_delay_seconds": 60,
             "load_balancer_idle_timeout_seconds": 120,
             "load_balancer_deletion_protection": False,
+            "load_balancer_access_logs_days": 30,
         },
         lambda account: (
             listeners(account)[443]["SslPolicy"],
             group(account)["HealthCheckPath"],
             group_attributes(account)["deregistration_delay.timeout_seconds"],
             *(attributes(account)[key] for key in ("idle_timeout.timeout_seconds", "deletion_protection.enabled")),
+            attributes(account).get("access_logs.s3.bucket"),
         ),
-        ("ELBSecurityPolicy-TLS13-1-3-2021-06", "/healthz", "60", "120", "false"),
+        ("ELBSecurityPolicy-TLS13-1-3-2021-06", "/healthz", "60", "120", "false", LOGS),
     ),
 }
 
@@ -469,6 +473,41 @@ def test_other_values_are_predicted_and_then_kept(provisioned: Account, role: st
     assert see(provisioned) == wanted
     assert "others" in owners([{"Key": key, "Value": value} for key, value in
                                tags(provisioned, balancer(provisioned)["LoadBalancerArn"]).items()])  # fmt: skip
+
+
+def test_access_logs_have_a_bucket_that_no_other_hand_opens(provisioned: Account) -> None:
+    own = {"public_name": NAME, "certificate_arn": certificate(provisioned), "load_balancer_access_logs_days": 30}
+    arguments = (*ROLES, "-e", json.dumps(own))
+    # Also what the parameters before have changed.
+    provisioned.provision("doors-logs", *arguments).expect()
+    s3 = provisioned.client("s3")
+
+    def kept() -> Any:
+        policy = json.loads(s3.get_bucket_policy(Bucket=LOGS)["Policy"])
+        (rule,) = s3.get_bucket_lifecycle_configuration(Bucket=LOGS)["Rules"]
+        block = s3.get_public_access_block(Bucket=LOGS)["PublicAccessBlockConfiguration"]
+        return policy, rule["Expiration"], block, s3.get_bucket_tagging(Bucket=LOGS)["TagSet"]
+
+    wanted = kept()
+    ((statement,), expiration) = wanted[0]["Statement"], wanted[1]
+    assert statement["Principal"] == {"Service": "logdelivery.elasticloadbalancing.amazonaws.com"}
+    assert (statement["Action"], statement["Resource"]) == (
+        "s3:PutObject",
+        f"arn:aws:s3:::{LOGS}/AWSLogs/{settings.ACCOUNT_ID}/*",
+    )
+    assert (expiration, set(wanted[2].values())) == ({"Days": 30}, {True})
+    everybody = {**wanted[0], "Statement": [{**statement, "Principal": "*"}]}
+    s3.put_bucket_policy(Bucket=LOGS, Policy=json.dumps(everybody))
+    s3.delete_public_access_block(Bucket=LOGS)
+    s3.delete_bucket_lifecycle(Bucket=LOGS)
+    s3.put_bucket_tagging(Bucket=LOGS, Tagging={"TagSet": [{"Key": "Project", "Value": "academy"}]})
+    report = provisioned.plan("doors-logs", "--limit", "localhost", "-e", json.dumps(own), status=2)
+    (entry,) = [one for one in report["differences"] if one["resource"] == f"bucket {LOGS}"]
+    fields = {difference["field"] for difference in entry["differences"]}
+    assert fields == {"policy", "public_access_block", "lifecycle", "tags"}
+    assert changed_by(provisioned.provision("doors-logs-repaired", *arguments)) == {"localhost"}
+    assert kept() == wanted
+    assert unchanged(provisioned.provision("doors-logs-again", *arguments).expect().changed())
 
 
 # --- opening and closing --------------------------------------------------------------------------------------------

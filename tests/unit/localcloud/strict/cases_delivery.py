@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from typing import Any
 
 from localcloud import certificates
@@ -21,6 +22,20 @@ def same_name(world: World, zone: str, **changes: str) -> None:
     name = world.name()
     world.load_balancer(Name=name)
     world.load_balancer(Name=name, Subnets=[world.subnet("a"), world.subnet(zone)], **changes)
+
+
+def log_into(world: World, writer: str) -> None:
+    """Access logs into a bucket whose policy lets this service write."""
+    bucket, s3 = world.name(), world.client("s3")
+    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "ap-northeast-2"})
+    allowed = {"Effect": "Allow", "Principal": {"Service": writer}, "Action": "s3:PutObject"}
+    statement = {**allowed, "Resource": f"arn:aws:s3:::{bucket}/AWSLogs/*"}
+    s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
+    attributes = {"access_logs.s3.enabled": "true", "access_logs.s3.bucket": bucket}
+    world.elbv2.modify_load_balancer_attributes(
+        LoadBalancerArn=world.load_balancer(),
+        Attributes=[{"Key": key, "Value": value} for key, value in attributes.items()],
+    )
 
 
 def set_groups(world: World, group: str) -> None:
@@ -204,6 +219,12 @@ BALANCERS = [
         "OperationNotPermitted",
         lambda w: delete(w, protected="true"),
         lambda w: delete(w, protected="false"),
+    ),
+    Case(
+        "elbv2-access-logs",
+        "InvalidConfigurationRequest",
+        lambda w: log_into(w, "delivery.logs.amazonaws.com"),
+        lambda w: log_into(w, "logdelivery.elasticloadbalancing.amazonaws.com"),
     ),
     Case(
         "elbv2-idle-timeout",

@@ -34,6 +34,9 @@ INPUTS: dict[str, Any] = {
     "load_balancer_idle_timeout_seconds": 60,
     "load_balancer_deletion_protection": True,
     "load_balancer_replace_records": [],
+    "load_balancer_access_logs_days": 0,
+    "load_balancer_access_logs_bucket": "academy-alb-logs-123456789012",
+    "aws_account_id": "123456789012",
     "api_port": 8000,
     "aws_region": "ap-northeast-2",
     "deployment_name": "academy",
@@ -166,7 +169,7 @@ def test_on_an_empty_account_all_of_it_is_made() -> None:
     found = state(load_balancers={}, target_groups={})
     items = applied(changes(found), ROLE.applies)
     assert {name: len(of) for name, of in items.items()} == {
-        "target_groups": 1, "load_balancers": 1, "attributes": 2, "targets": 1, "records": 0,
+        "buckets": 0, "target_groups": 1, "load_balancers": 1, "attributes": 2, "targets": 1, "records": 0,
     }  # fmt: skip
     balancer, group = items["load_balancers"][0], items["target_groups"][0]
     assert (balancer["name"], balancer["subnets"], balancer["security_groups"]) == (
@@ -382,3 +385,16 @@ def test_numbers_are_those_that_aws_takes() -> None:
     ):
         for value in wrong:
             assert subjects(**{name: value}) == [name], value
+
+
+def test_a_bucket_for_access_logs_is_made_where_they_are_wanted_and_never_another_s() -> None:
+    inputs = {**INPUTS, "load_balancer_access_logs_days": 30}
+    bucket = INPUTS["load_balancer_access_logs_bucket"]
+    assert "bucket_names" not in ROLE.reads(INPUTS)
+    assert ROLE.reads(inputs)["bucket_names"] == [bucket]
+    made, changed = decide(inputs, {**state(), "buckets": {}}).changes
+    assert (made.resource, made.verb, set(made.apply)) == (f"bucket {bucket}", "create", {"buckets"})
+    assert changed.apply["attributes"]["values"] == {"access_logs.s3.enabled": "true", "access_logs.s3.bucket": bucket}
+    theirs = {"policy": {}, "public_access_block": {}, "lifecycle": [], "tags": {}}
+    (refused,) = decide(inputs, {**state(), "buckets": {bucket: theirs}}).refusals
+    assert (refused.id, refused.subject) == ("load_balancer_foreign", "load_balancer_access_logs_bucket")
