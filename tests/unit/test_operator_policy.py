@@ -106,7 +106,7 @@ def test_parliament_finds_nothing() -> None:
     found = []
     for name in documents():
         for finding in analyze_policy_string((DOCUMENTS / f"{name}.json").read_text(encoding="utf-8")).findings:
-            # Whoever writes the policy of the bucket of access logs might read them, which is no more than an operator is.
+            # Whoever writes the policy of the bucket of access logs might read them, as an operator may.
             if finding.issue == "RESOURCE_POLICY_PRIVILEGE_ESCALATION":
                 continue
             lacking = finding.detail if finding.issue == "RESOURCE_MISMATCH" else [{}]
