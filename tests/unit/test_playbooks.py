@@ -22,7 +22,25 @@ PLAYBOOKS = Path(__file__).resolve().parents[2] / "playbooks"
 
 
 def plays(name: str) -> dict[str, dict[str, Any]]:
-    return {play["name"]: play for play in yaml.safe_load((PLAYBOOKS / name).read_text(encoding="utf-8"))}
+    found = yaml.safe_load((PLAYBOOKS / name).read_text(encoding="utf-8"))
+    return {play["name"]: play for play in found if "hosts" in play}
+
+
+def test_the_doors_open_after_the_api_has_its_settings_and_before_any_worker_needs_the_public_name() -> None:
+    names = [play["name"] for play in yaml.safe_load((PLAYBOOKS / "configure.yml").read_text(encoding="utf-8"))]
+    doors = names.index("Open or close the doors")
+    assert names[doors - 1] == "Run the API"
+    assert doors < names.index("Run the workers, each host at its own pace")
+    steps = {
+        name: [
+            role["vars"]["network_step"]
+            for play in plays(name).values()
+            for role in play.get("roles", [])
+            if role["role"] == "academy.deploy.network"
+        ]
+        for name in ("provision.yml", "doors.yml")
+    }
+    assert steps == {"provision.yml": ["prepare"], "doors.yml": ["finish"]}
 
 
 def test_workers_are_held_and_let_go_for_every_role_that_configures_a_host() -> None:

@@ -360,11 +360,11 @@ HANDS: dict[str, tuple[Hand, str]] = {
         of_listener(443, SslPolicy="ELBSecurityPolicy-2016-08"),
         "load balancer academy-alb: listener 443: ssl_policy ELBSecurityPolicy-2016-08 -> ",
     ),
+    # Told in the line of the listener, as the next one is.
     "certificate": (
         lambda account: of_listener(443, Certificates=[{"CertificateArn": another(account)}])(account),
-        "load balancer academy-alb: listener 443: certificate ",
+        "",
     ),
-    # Told in the line of the listener.
     "rule": (add_rule, ""),
     "redirect": (
         of_listener(80, DefaultActions=FIXED),
