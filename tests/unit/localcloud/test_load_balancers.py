@@ -653,6 +653,23 @@ def test_no_request_is_lost_while_targets_and_listeners_change(opened: Scene) ->
             cloud.elbv2.register_targets(TargetGroupArn=opened.group, Targets=[{"Id": instance}])
             wait_until(lambda: opened.healthy(0, 1), "both are healthy", 30)
             cloud.elbv2.modify_listener(ListenerArn=opened.secure, SslPolicy=policy)
+        # Of the same name, whose record stands.
+        before, acm = served(), cloud.client("acm")
+        asked = {"DomainName": NAME, "ValidationMethod": "DNS", "IdempotencyToken": "another"}
+        made = str(acm.request_certificate(**asked)["CertificateArn"])
+
+        def status() -> str:
+            return str(acm.describe_certificate(CertificateArn=made)["Certificate"]["Status"])
+
+        wait_until(lambda: status() == "ISSUED", "it is issued", 20)
+        cloud.elbv2.modify_listener(ListenerArn=opened.secure, Certificates=[{"CertificateArn": made}])
+        wait_until(lambda: served() != before, "another certificate is shown", 30)
+
+    def served() -> bytes | None:
+        """The certificate that a new client is shown."""
+        with contextlib.closing(cloud.connect(NAME, 443, cloud.trusting(), NAME)) as connection:
+            assert isinstance(connection, ssl.SSLSocket)
+            return connection.getpeercert(binary_form=True)
 
     with ThreadPoolExecutor(3) as pool:
         clients = [pool.submit(ask) for _ in range(3)]
