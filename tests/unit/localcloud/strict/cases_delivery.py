@@ -9,7 +9,7 @@ import json
 from typing import Any
 
 from localcloud import certificates
-from tests.unit.localcloud.strict.world import Case, World
+from tests.unit.localcloud.strict.world import REGION, Case, World
 
 AUTHORITY = certificates.create_authority()
 
@@ -27,7 +27,7 @@ def same_name(world: World, zone: str, **changes: str) -> None:
 def log_into(world: World, writer: str) -> None:
     """Access logs into a bucket whose policy lets this service write."""
     bucket, s3 = world.name(), world.client("s3")
-    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "ap-northeast-2"})
+    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
     allowed = {"Effect": "Allow", "Principal": {"Service": writer}, "Action": "s3:PutObject"}
     statement = {**allowed, "Resource": f"arn:aws:s3:::{bucket}/AWSLogs/*"}
     s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
