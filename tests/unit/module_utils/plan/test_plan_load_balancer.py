@@ -395,6 +395,6 @@ def test_a_bucket_for_access_logs_is_made_where_they_are_wanted_and_never_anothe
     made, changed = decide(inputs, {**state(), "buckets": {}}).changes
     assert (made.resource, made.verb, set(made.apply)) == (f"bucket {bucket}", "create", {"buckets"})
     assert changed.apply["attributes"]["values"] == {"access_logs.s3.enabled": "true", "access_logs.s3.bucket": bucket}
-    theirs = {"policy": {}, "public_access_block": {}, "lifecycle": [], "tags": {}}
+    theirs: dict[str, Any] = {"policy": {}, "public_access_block": {}, "lifecycle": [], "tags": {}}
     (refused,) = decide(inputs, {**state(), "buckets": {bucket: theirs}}).refusals
     assert (refused.id, refused.subject) == ("load_balancer_foreign", "load_balancer_access_logs_bucket")
