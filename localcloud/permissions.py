@@ -32,7 +32,11 @@ PREFIXES: Final[Mapping[str, str]] = {
 # Operations that are no actions of their own.
 ACTIONS: Final[Mapping[str, str]] = {
     "lambda.Invoke": "lambda:InvokeFunction",
+    "s3.GetBucketLifecycleConfiguration": "s3:GetLifecycleConfiguration",
+    "s3.GetPublicAccessBlock": "s3:GetBucketPublicAccessBlock",
     "s3.ListBuckets": "s3:ListAllMyBuckets",
+    "s3.PutBucketLifecycleConfiguration": "s3:PutLifecycleConfiguration",
+    "s3.PutPublicAccessBlock": "s3:PutBucketPublicAccessBlock",
     "sqs.ChangeMessageVisibilityBatch": "sqs:ChangeMessageVisibility",
     "sqs.DeleteMessageBatch": "sqs:DeleteMessage",
     "sqs.SendMessageBatch": "sqs:SendMessage",
@@ -59,6 +63,7 @@ NAMES: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
         "SubnetGroupName": ("DBSubnetGroupName",),
     },
     "route53": {"Id": ("HostedZoneId", "Id")},
+    "s3": {"BucketName": ("Bucket",)},
     "sns": {"TopicName": ("Name",)},
     "sqs": {"QueueName": ("QueueName", "QueueUrl")},
     "ssm": {"ParameterNameWithoutLeadingSlash": ("Name", "Names")},

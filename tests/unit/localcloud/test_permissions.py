@@ -117,6 +117,15 @@ def arn(service: str, resource: str, region: str = REGION) -> str:
         ("iam", "GetRole", {"RoleName": "r"}, "iam:GetRole", "arn:aws:iam::123456789012:role/r"),
         ("sns", "DeleteTopic", {"TopicArn": arn("sns", "t")}, "sns:DeleteTopic", arn("sns", "t")),
         ("s3", "ListBuckets", {}, "s3:ListAllMyBuckets", "*"),
+        ("s3", "CreateBucket", {"Bucket": "logs"}, "s3:CreateBucket", "arn:aws:s3:::logs"),
+        ("s3", "PutPublicAccessBlock", {"Bucket": "logs"}, "s3:PutBucketPublicAccessBlock", "arn:aws:s3:::logs"),
+        (
+            "s3",
+            "GetBucketLifecycleConfiguration",
+            {"Bucket": "logs"},
+            "s3:GetLifecycleConfiguration",
+            "arn:aws:s3:::logs",
+        ),
         # AWS's own parameters are in nobody's account.
         (
             "ssm",
