@@ -494,7 +494,7 @@ def test_a_stopped_host_does_not_hide_the_others(
         ("memory", ["--limit", "academy-video-worker-2", "-e", "instance_type=t4g.small"], "instance_memory_min_mib"),
         ("placeholder", ["--tags", "queues", "-e", "owner=CHANGE-ME"], "owner: still CHANGE-ME"),
         ("world", ["--tags", "network", "-e", '{"operator_cidrs": ["0.0.0.0/0"]}'], "the whole world"),
-        ("opening", ["--tags", "network", "-e", "stage=open"], "stage: open needs the load balancer"),
+        ("opening", ["--tags", "network", "-e", "stage=open"], "stage: open needs a public name"),
         ("account", ["--tags", "queues", "-e", "aws_account_id='000000000000'"], "belongs to account 000000000000"),
         ("backups", ["--tags", "database", "-e", "database_backup_retention_days=1"], "database_backup_retention_days"),
         ("retention", ["--tags", "logs", "-e", "logs_retention_days=10"], "logs_retention_days"),
