@@ -393,7 +393,7 @@ def test_a_new_container_is_prepared_and_one_that_runs_where_its_check_says_so()
     assert (needed(plan), plan.known["preparations"]) == ({"preparations": ["academy-api"]}, [])
     assert lines(plan.changes, plan.tag) == ["~ academy-api: migrate: pending -> done (guide §6.3; --tags api)"]
     # Another one's says nothing of it.
-    others = {"commands": [{**ran(1)["commands"][0], "container": "other"}]}
+    others: dict[str, Any] = {"commands": [{**ran(1)["commands"][0], "container": "other"}]}
     assert needed(decided(state(**others))) == {}
     plan = decided(state(status(Status="exited", Running=False), **ran(None)))
     assert (needed(plan)["containers"], plan.known["preparations"]) == (["academy-api"], ["migrate"])
