@@ -173,10 +173,10 @@ def waiting(run: Run, hosts: Sequence[Host], api_hosts: Sequence[Host]) -> list[
     api = names(api_hosts)
     if not set(api) & set(run.asked) or not is_brought_up([API], run.tags, run.skip_tags):
         return []
-    up = [host for host in hosts if host.answers]
-    if set(api) & set(names(up)) or any(host.release == run.release for host in api_hosts):
+    up = names(host for host in hosts if host.answers)
+    if set(api) & set(up) or any(host.release == run.release for host in api_hosts):
         return []
-    return names(host for host in up if host.name not in api and not host.is_settled)
+    return [name for name in up if name not in api]
 
 
 def to_note(run: Run, hosts: Sequence[Host], excluded: Sequence[str]) -> list[str]:

@@ -92,6 +92,8 @@ def test_the_next_run_makes_up_for_it_but_for_who_has_a_job_and_everybody_stops_
 def test_a_worker_that_stops_just_before_it_is_held_is_left() -> None:
     # Held as an earlier run would have left it, so it stops when the test wants it to.
     assert states()[STOPPED_WORKER] == "running"
+    # Whoever needs nothing is not held. This is right again after the next boot.
+    assert support.on_host(instance_id(STOPPED_WORKER), "chmod", "0700", HEARTBEATS).returncode == 0
     with support.background_playbook(
         "playbooks/configure.yml", f"--limit={STOPPED_WORKER}", *THIS_RELEASE, name="deploy-too-late"
     ) as run:

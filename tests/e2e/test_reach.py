@@ -19,6 +19,7 @@ RELEASE = f"reach-{secrets.token_hex(4)}"
 def test_no_worker_gets_a_release_that_the_api_could_not_migrate_to() -> None:
     old = tags(MESSAGING_HOST)["Release"]
     name_once_more(MESSAGING_CONTAINER, old, RELEASE)
+    assert support.on_host(instance_id(MESSAGING_HOST), "chmod", "0755", "/root/.docker").returncode == 0
     with support.dropped_ssh(instance_id(API_HOST)):
         run = support.playbook(
             "playbooks/configure.yml",
@@ -30,8 +31,9 @@ def test_no_worker_gets_a_release_that_the_api_could_not_migrate_to() -> None:
     run.expect(2)
     assert tags(MESSAGING_HOST)["Release"] == old
     assert f"{MESSAGING_HOST} is left with release {old}" in support.words(run.output)
-    # What no release changes is kept all the same.
-    assert f"ok: [{MESSAGING_HOST}]" in run.output[run.output.index("Configure what all services of a host need") :]
+    # What no release changes is repaired all the same.
+    configured = run.output[run.output.index("Configure what all services of a host need") :]
+    assert f"changed: [{MESSAGING_HOST}]" in configured
 
 
 def name_once_more(repository: str, old: str, new: str) -> None:
