@@ -21,7 +21,7 @@ python -m localcloud down
 
 mkdir -p build/test-logs
 beside_log=build/test-logs/beside.log
-processors=$(python -c 'import os; print(*sorted(os.sched_getaffinity(0))[1:] or [0], sep=",")')
+processors=$(python -c 'import os; mine = sorted(os.sched_getaffinity(0)); print(*mine[1:] or mine, sep=",")')
 taskset --cpu-list "$processors" bash -euc '
   scripts/run_check.sh
   pytest --exitfirst --verbose --durations=20 tests/integration

@@ -412,7 +412,7 @@ def answers(url: str, expected: dict[str, Any]) -> bool:
     asked = urllib.parse.urlsplit(url)
     connection = http.client.HTTPConnection(asked.netloc, timeout=ANSWER_TIMEOUT_SECONDS)
     try:
-        connection.request("GET", asked.path or "/")
+        connection.request("GET", (asked.path or "/") + (f"?{asked.query}" if asked.query else ""))
         response = connection.getresponse()
         found = json.loads(response.read())
     except (OSError, ValueError, http.client.HTTPException):

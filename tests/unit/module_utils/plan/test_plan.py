@@ -4,12 +4,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from plugins.module_utils.findings import Finding, Words
-from plugins.module_utils.plan import Change, Difference, Rule, applied, compare, diff, lines
+from plugins.module_utils.plan import Change, Difference, Plan, Rule, applied, compare, diff, lines
 from plugins.module_utils.plan.roles import DECISIONS
 from tests import support
 
@@ -22,6 +23,28 @@ def changed(found: dict[str, Any] | None) -> list[Change]:
 
 def test_what_is_as_wanted_needs_nothing() -> None:
     assert changed({**WANTED, "what nobody wants": 1}) == []
+
+
+FINDING = Finding("id", "a", "", Words("", ""), Words("", ""))
+WARNING = replace(FINDING, severity="warning")
+
+
+@pytest.mark.parametrize(
+    ("plan", "is_empty"),
+    [
+        (Plan(), True),
+        # What differs and stays, what tasks would need, and what is not wise leave nothing to do.
+        (Plan(expected=changed(None), known={"image": "a"}, tag="api"), True),
+        (Plan([WARNING]), True),
+        (Plan([FINDING]), False),
+        (Plan(changes=changed(None)), False),
+        (Plan(pending=changed(None)), False),
+        (Plan(missing=[FINDING]), False),
+        (Plan(unsettled=[FINDING]), False),
+    ],
+)
+def test_a_role_whose_plan_is_empty_need_not_run(plan: Plan, is_empty: bool) -> None:
+    assert plan.is_empty is is_empty
 
 
 @pytest.mark.parametrize(
