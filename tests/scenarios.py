@@ -27,15 +27,22 @@ ENVIRONMENT = {
 }
 
 
-def prepare() -> None:
+def prepare(part: str, before: Future[None] | None = None) -> None:
     """Create what several of them need of AWS."""
+    if before:
+        before.result()
     support.playbook(
-        "molecule/shared/release.yml",
+        f"molecule/shared/{part}.yml",
         "--inventory=molecule/shared/inventory",
         "--extra-vars=deployment_name=molecule",
         f"--extra-vars=local_project_dir={support.ROOT}",
-        name="molecule-release",
+        name=f"molecule-{part}",
     ).expect()
+
+
+def needs_release(scenario: str) -> bool:
+    """Whether it runs the application."""
+    return "create_with_release" in (support.ROOT / "molecule" / scenario / "molecule.yml").read_text(encoding="utf-8")
 
 
 def run(scenario: str, prepared: Future[None]) -> support.Run:
@@ -50,8 +57,11 @@ def run(scenario: str, prepared: Future[None]) -> support.Run:
 def running() -> Iterator[Mapping[str, Future[support.Run]]]:
     """Name → what becomes of it: all of them, a few at a time, from now on."""
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        prepared = pool.submit(prepare)
-        # Those that take longest are among the last ones, and begin first.
-        yield {name: pool.submit(run, name, prepared) for name in reversed(NAMES)}
+        common = pool.submit(prepare, "common")
+        released = pool.submit(prepare, "release", common)
+        yield {
+            name: pool.submit(run, name, released if needs_release(name) else common)
+            for name in sorted(NAMES, key=needs_release)
+        }
         # After the first failure pytest asks for no more.
         pool.shutdown(wait=True, cancel_futures=True)

@@ -63,7 +63,7 @@ from ..module_utils.findings import texts
 from ..module_utils.fstab import PATH as FSTAB
 from ..module_utils.fstab import parse_fstab, with_source
 from ..module_utils.host_storage import read_swap_file, read_text
-from ..module_utils.swap import MIB, describe, describe_wanted, plan_swap, wanted_entry
+from ..module_utils.swap import MIB, describe, describe_wanted, plan_swap, wanted_entry, writing_command
 
 
 def apply(module: AnsibleModule, step: str, path: str, size_mib: int) -> None:
@@ -76,15 +76,20 @@ def apply(module: AnsibleModule, step: str, path: str, size_mib: int) -> None:
     else:
         if step == "write":
             # Closed before the first byte: what is swapped out must never be readable by others.
-            os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
+            os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600))
         commands = {
             "turn off": ["swapoff", path],
-            # Not fallocate: preallocated extents count as holes on some file systems.
-            "write": ["dd", "if=/dev/zero", f"of={path}", "bs=1M", f"count={size_mib}", "conv=fsync"],
+            "write": writing_command(path, size_mib, file_system(module, path)),
             "sign": ["mkswap", path],
             "turn on": ["swapon", path],
         }
         module.run_command(commands[step], check_rc=True)
+
+
+def file_system(module: AnsibleModule, path: str) -> str:
+    """The type of the file system that carries the file, as stat(1) names it."""
+    command = ["stat", "--file-system", "--format=%T", os.path.dirname(path)]
+    return str(module.run_command(command, check_rc=True)[1]).strip()
 
 
 def protect(path: str) -> None:

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -68,8 +68,8 @@ ROW = "written between two kills"
 INSIDE = "/run/inside"
 
 
-# The last of the playbooks in site.yml: who is killed in it need not repeat those before.
-LAST_PART = "playbooks/configure.yml"
+# Of the playbooks in site.yml the one for AWS, and the last: who is killed in either need not repeat the others.
+FIRST_PART, LAST_PART = "playbooks/provision.yml", "playbooks/configure.yml"
 # Whatever a run could show of a secret, these show.
 TALKATIVE = "-vvv --diff"
 # Connections that are open already outlive what groups say.
@@ -107,8 +107,7 @@ def at_host(host: str) -> tuple[str, ...]:
     return (LAST_PART, f"--limit={host}")
 
 
-# In AWS, while images are built, and in what each kind of host is given.
-MOMENTS = (
+IN_AWS = (
     Moment("between security groups", between("academy-api-sg")),
     Moment("between IAM roles", between("academy-messaging-worker-role")),
     Moment("between queues", between("academy-messaging-jobs-dlq")),
@@ -118,6 +117,10 @@ MOMENTS = (
     Moment("while instances are launched", support.task("Launch the instance"), 1.5),
     Moment("with the starter's function, without its rule", support.task("Let the schedule rule invoke the function")),
     Moment("between alarms", between("academy-ai-jobs-lite-dlq-not-empty")),
+)
+# There, while images are built, and in what each kind of host is given.
+MOMENTS = (
+    *(replace(moment, playbook=(FIRST_PART,)) for moment in IN_AWS),
     Moment("inside docker build", support.task("build | Build the missing images"), 3),
     Moment("while hosts boot", support.task("Wait until the host answers on SSH")),
     Moment("inside mkswap", host=API_HOST, program="mkswap", playbook=(LAST_PART,)),

@@ -52,7 +52,7 @@ def options(role: str) -> set[str]:
 TRIED_BY: dict[str, dict[str, Callable[..., Any]]] = {
     "network": {
         "network_security_group_names": test_provision.test_other_names_make_other_groups_and_leave_the_old,
-        "stage": test_provision.test_it_refuses,
+        "stage": test_provision.test_what_roles_refuse_is_told_at_once_before_anything_is_changed,
     },
     "queues": {
         "queues_allow_shorter_retention": (
@@ -84,7 +84,11 @@ FIXED = "fixed at creation; another value is refused in test_database.py"
 LAUNCH_ONLY = "of a launch alone; an existing host keeps its own"
 JUDGED_ONLY = "judged, in test_instances.py, and never written"
 NOT_TRIED = {
-    "network": {"vpc_id": OTHER_NETWORK, "subnet_ids": OTHER_NETWORK},
+    "network": {
+        "vpc_id": OTHER_NETWORK,
+        "subnet_ids": OTHER_NETWORK,
+        "database_port": "the database's, whose role refuses another one",
+    },
     "database": {
         "database_identifier": ANOTHER_DATABASE,
         "database_subnet_group_name": ANOTHER_DATABASE,
@@ -130,4 +134,4 @@ def test_every_role_of_the_provisioning_that_keeps_something_has_a_row() -> None
     plays = yaml.safe_load((ROLES[0].parents[1] / "playbooks/provision.yml").read_text(encoding="utf-8"))
     used = {role["role"].rpartition(".")[2] for play in plays for role in play.get("roles", [])}
     assert set(test_provision.PARAMETERS) == used - {"account", "placement"}
-    assert sorted(role for roles in test_provision.TOGETHER for role in roles) == sorted(test_provision.PARAMETERS)
+    assert set(test_provision.PARAMETERS) == set(test_provision.KINDS)

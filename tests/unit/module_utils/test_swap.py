@@ -26,6 +26,7 @@ from plugins.module_utils.swap import (
     parse_swaps,
     plan_swap,
     signed_bytes,
+    writing_command,
 )
 
 PAGE = 4096
@@ -190,3 +191,10 @@ def test_description(found: SwapFile, fstab: Sequence[Entry], told: dict[str, ob
 def test_what_is_wanted_is_described_in_the_same_way() -> None:
     assert describe_wanted("/swapfile", 2 * GIB) == WANTED
     assert describe_wanted("/swapfile", 0) == NOTHING
+
+
+@pytest.mark.parametrize(
+    ("file_system", "program"), [("xfs", "fallocate"), ("ext2/ext3", "fallocate"), ("btrfs", "dd"), ("overlayfs", "dd")]
+)
+def test_space_is_only_allocated_where_the_kernel_takes_that_as_swap(file_system: str, program: str) -> None:
+    assert writing_command("/swapfile", 2048, file_system)[0] == program
