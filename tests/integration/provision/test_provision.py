@@ -651,12 +651,13 @@ PARAMETERS: dict[str, tuple[dict[str, Any], Callable[[Account], Any], Any]] = {
             ["x86_64"],
             {"LogFormat": "Text", "LogGroup": "/academy/other-starter"},
             [
-                {
-                    "name": "video_worker",
-                    "queues": ["academy-ai-jobs-lite"],
-                    "hosts": ["academy-video-worker-1", "academy-video-worker-2"],
-                    "grace_seconds": 90,
-                }
+                {"name": name, "queues": OTHER_SERVICES[name]["receives_from"], "hosts": hosts, "grace_seconds": 90}
+                for name, hosts in {
+                    "api": ["academy-api-1"],
+                    "messaging_worker": ["academy-messaging-worker-1"],
+                    "video_worker": ["academy-video-worker-1", "academy-video-worker-2"],
+                    "ai_worker": ["academy-ai-worker-1"],
+                }.items()
             ],
             "DISABLED",
         ),
