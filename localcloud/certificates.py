@@ -16,10 +16,12 @@ from typing import Final, NamedTuple
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from localcloud import settings
+
+ServerKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 _AUTHORITY_NAME: Final = "academy.deploy embedded cloud"
 _AUTHORITY_LIFETIME: Final = timedelta(days=3650)
@@ -68,8 +70,14 @@ def create_authority() -> Certificate:
     return _pem(certificate, key)
 
 
-def sign(authority: Certificate, names: Iterable[str], ips: Iterable[IPv4Address | str] = ()) -> Certificate:
-    """A server certificate for these DNS names and addresses, signed by the given authority."""
+def sign(
+    authority: Certificate,
+    names: Iterable[str],
+    ips: Iterable[IPv4Address | str] = (),
+    *,
+    key: ServerKey | None = None,
+) -> Certificate:
+    """A server certificate for these DNS names and addresses, signed by the given authority; with a key if given."""
     subject_names: list[x509.GeneralName] = [x509.DNSName(name) for name in names]
     subject_names += [x509.IPAddress(IPv4Address(ip)) for ip in ips]
     if not subject_names:
@@ -78,13 +86,15 @@ def sign(authority: Certificate, names: Iterable[str], ips: Iterable[IPv4Address
     issuer_key = serialization.load_pem_private_key(authority.key, password=None)
     if not isinstance(issuer_key, ec.EllipticCurvePrivateKey):
         raise TypeError(f"The authority's key is a {type(issuer_key).__name__}, not the elliptic-curve key we make.")
-    key = ec.generate_private_key(ec.SECP256R1())
+    key = key or ec.generate_private_key(ec.SECP256R1())
     # The names stand in the extension; a common name could hold only 64 characters of them.
     subject = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, _AUTHORITY_NAME)])
     certificate = (
         _builder(subject, issuer.subject, key.public_key(), _SERVER_LIFETIME)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_usage(digital_signature=True), critical=True)
+        .add_extension(
+            _usage(digital_signature=True, key_encipherment=isinstance(key, rsa.RSAPrivateKey)), critical=True
+        )
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .add_extension(x509.SubjectAlternativeName(subject_names), critical=False)
         .add_extension(
@@ -104,7 +114,10 @@ def fingerprint(certificate: bytes) -> str:
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, public_key: ec.EllipticCurvePublicKey, lifetime: timedelta
+    subject: x509.Name,
+    issuer: x509.Name,
+    public_key: ec.EllipticCurvePublicKey | rsa.RSAPublicKey,
+    lifetime: timedelta,
 ) -> x509.CertificateBuilder:
     now = _now()
     return (
@@ -119,13 +132,19 @@ def _builder(
     )
 
 
-def _usage(*, digital_signature: bool = False, key_cert_sign: bool = False, crl_sign: bool = False) -> x509.KeyUsage:
+def _usage(
+    *,
+    digital_signature: bool = False,
+    key_encipherment: bool = False,
+    key_cert_sign: bool = False,
+    crl_sign: bool = False,
+) -> x509.KeyUsage:
     return x509.KeyUsage(
         digital_signature=digital_signature,
         key_cert_sign=key_cert_sign,
         crl_sign=crl_sign,
         content_commitment=False,
-        key_encipherment=False,
+        key_encipherment=key_encipherment,
         data_encipherment=False,
         key_agreement=False,
         encipher_only=False,
@@ -133,7 +152,7 @@ def _usage(*, digital_signature: bool = False, key_cert_sign: bool = False, crl_
     )
 
 
-def _pem(certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> Certificate:
+def _pem(certificate: x509.Certificate, key: ServerKey) -> Certificate:
     return Certificate(
         certificate.public_bytes(serialization.Encoding.PEM),
         key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()),

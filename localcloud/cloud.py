@@ -226,6 +226,8 @@ def _compose(made: images.Images) -> tuple[Api, dict[str, Component]]:
     """Everything that runs in this process, in the order in which it starts."""
     from localcloud import fixes, storage, strict  # noqa: PLC0415
     from localcloud.api import Api  # noqa: PLC0415
+    from localcloud.balancer.load_balancers import LoadBalancers  # noqa: PLC0415
+    from localcloud.certificate_manager import CertificateManager  # noqa: PLC0415
     from localcloud.databases import Databases  # noqa: PLC0415
     from localcloud.front import CERTIFICATE_NAMES, Front, Proxy, tell_address  # noqa: PLC0415
     from localcloud.functions import Functions  # noqa: PLC0415
@@ -240,6 +242,7 @@ def _compose(made: images.Images) -> tuple[Api, dict[str, Component]]:
     from localcloud.spot import Spot  # noqa: PLC0415
     from localcloud.status import Status  # noqa: PLC0415
     from localcloud.volumes import Volumes  # noqa: PLC0415
+    from localcloud.zones import Zones  # noqa: PLC0415
 
     api = Api()
     fixes.install(api)
@@ -249,20 +252,26 @@ def _compose(made: images.Images) -> tuple[Api, dict[str, Component]]:
     registry = Registry(api, proxy, Guard(api))
     instances = Instances(api, Volumes(api), made.host)
     databases = Databases(api, names, made.services)
-    groups = SecurityGroups(api, [instances, databases])
-    instances.listeners.append(groups.changed)
+    zones = Zones(api)
+    zones.listeners.append(CertificateManager(api, zones.public).records_changed)
+    balancers = LoadBalancers(api, zones)
+    groups = SecurityGroups(api, [instances, databases, balancers])
+    for holder in (instances, balancers):
+        holder.listeners.append(groups.changed)
+    instances.listeners.append(balancers.changed)
     functions = Functions(api)
     Spot(api, instances)
     certificate = certificates.issue(CERTIFICATE_NAMES)
     api.mount("status", Status(api, instances))
     return api, {
-        "resolver": Resolver(names, addresses.owner),
+        "resolver": Resolver(names, addresses.owner, hosted=zones.find),
         "security groups": groups,
         "databases": databases,
         "front": Front(
             certificate, proxy, {settings.REGISTRY_HOST: registry.handle, settings.CHECKIP_HOST: tell_address}
         ),
         "operator's machine": operator_machine.OperatorMachine(addresses),
+        "load balancers": balancers,
         "instances": instances,
         "metadata": Metadata(api, instances),
         "api": api,

@@ -16,6 +16,7 @@ from moto.ec2.exceptions import InvalidSecurityGroupNotFoundError
 from moto.ec2.models.elastic_block_store import VolumeAttachment
 from moto.ec2.models.launch_templates import LaunchTemplate
 from moto.ec2.models.security_groups import SecurityGroupRule
+from moto.elbv2.models import FakeTargetGroup, elbv2_backends
 
 from localcloud.api import Api
 from localcloud.wire import Call
@@ -50,6 +51,8 @@ def install(api: Api) -> None:
     _keep_modified_subnet_groups(api.backends("rds"))
     api.hooks.register("elbv2", "DescribeLoadBalancerAttributes", after=_add_idle_timeout)
     complete_functions()
+    _show_balancers_of_groups()
+    _make_one_balancer_of_a_name(api.backends("elbv2"))
 
 
 def metadata_options(*layers: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -246,6 +249,40 @@ def _add_idle_timeout(call: Call, result: dict[str, Any]) -> Mapping[str, Any]:
     if not any(attribute["Key"] == name for attribute in attributes):
         attributes.append({"Key": name, "Value": IDLE_TIMEOUT_SECONDS})
     return result
+
+
+def _show_balancers_of_groups() -> None:
+    """A target group belongs to the load balancers that send to it now; moto keeps those that ever did."""
+
+    def load_balancer_arns(group: Any) -> list[str]:
+        elbv2 = elbv2_backends[group.account_id][group.region_name]
+        return [
+            balancer.arn
+            for balancer in elbv2.load_balancers.values()
+            if any(
+                group.arn in elbv2._get_target_group_arns_from(action_data=action.data)
+                for listener in balancer.listeners.values()
+                for rule in listener.rules.values()
+                for action in rule.actions
+                if action.type == "forward"
+            )
+        ]
+
+    FakeTargetGroup.load_balancer_arns = property(load_balancer_arns, lambda _group, _arns: None)
+
+
+def _make_one_balancer_of_a_name(elbv2: Any) -> None:
+    """Whoever creates a load balancer again with the same settings is told of the one there is, as of a target group.
+
+    Other settings are refused by the strict rule elbv2-duplicate-name. Source: botocore elbv2 CreateLoadBalancer.
+    """
+    create = elbv2.create_load_balancer
+
+    def create_or_find(name: str, *arguments: Any, **more: Any) -> Any:
+        there = (balancer for balancer in elbv2.load_balancers.values() if balancer.name == name)
+        return next(there, None) or create(name, *arguments, **more)
+
+    elbv2.create_load_balancer = create_or_find
 
 
 def _keep_modified_subnet_groups(rds: Any) -> None:

@@ -27,6 +27,7 @@ def _last(arn: str) -> str:
 SERVICES: Final[Mapping[str, str]] = {"elasticloadbalancing": "elbv2"}
 # How moto tells the tags of what has an ARN.
 TAGS: Final[Mapping[str, Callable[[Any, str], Mapping[str, str]]]] = {
+    "acm": lambda backend, arn: {name: value or "" for name, value in backend._certificates[arn].tags.items()},
     "cloudwatch": lambda backend, arn: backend.list_tags_for_resource(arn),
     "ec2": lambda backend, arn: backend.tags.get(_last(arn), {}),
     "ecr": lambda backend, arn: _pairs(backend.list_tags_for_resource(arn)["tags"]),

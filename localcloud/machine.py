@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from localcloud import operator_machine, settings
+from localcloud.balancer import place
 from localcloud.shell import CommandError, docker, docker_succeeds, labels, run, succeeds
 from localcloud.volumes import all_loop_devices, switch_off_swap
 
@@ -29,6 +30,7 @@ Progress = Callable[[str], None]
 
 # The program that must be there → the Debian package that brings it.
 PROGRAMS: Mapping[str, str] = {
+    "haproxy": "haproxy",
     "ip": "iproute2",
     "iptables": "iptables",
     "losetup": "mount",
@@ -172,6 +174,7 @@ def remove_everything(progress: Progress) -> None:
         progress("no Docker engine answers: containers, volumes and networks stay until `down`")
     steps = (
         operator_machine.remove,
+        place.remove,
         *(in_engine if engine_answers else ()),
         _remove_firewall_rules,
         _remove_security_groups,

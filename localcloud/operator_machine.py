@@ -98,15 +98,18 @@ class OperatorError(RuntimeError):
 
 
 def ruleset(owners: Mapping[IPv4Address, IPv4Address]) -> str:
-    """What nftables shall do with what comes over the wire: replaces the whole table, at once.
+    """What nftables shall do with what is sent to a public address: replaces the whole table, at once.
 
     Decided by the address that was asked for, before it becomes a private one: who knows a private address, or one
-    that nobody has, is told so. An open connection outlives the address by which it came, as at AWS.
+    that nobody has, is told so. An open connection outlives the address by which it came, as at AWS. A host that has a
+    public address itself reaches others by theirs, and comes from its own.
     """
     table = f"ip {settings.PUBLIC_TABLE}"
-    public = f"ip daddr {{ {', '.join(map(str, sorted(owners)))} }}"
-    pairs = ", ".join(f"{public} : {private}" for public, private in sorted(owners.items()))
-    wire = f'"{settings.OPERATOR_INTERFACE}"'
+    known = f"ip daddr {{ {', '.join(map(str, sorted(owners)))} }}"
+    there = ", ".join(f"{public} : {private}" for public, private in sorted(owners.items()))
+    back = ", ".join(f"{private} : {public}" for public, private in sorted(owners.items()))
+    hosts = f"ip saddr {{ {', '.join(map(str, sorted(owners.values())))} }}"
+    wire, bridge = f'"{settings.OPERATOR_INTERFACE}"', f'"{settings.BRIDGE}"'
     return "\n".join(
         [
             f"add table {table}",
@@ -116,19 +119,29 @@ def ruleset(owners: Mapping[IPv4Address, IPv4Address]) -> str:
             "    type filter hook prerouting priority mangle; policy accept;",
             f"    iifname != {wire} accept",
             "    ct state established,related accept",
-            *([f"    {public} accept"] if owners else []),
+            *([f"    {known} accept"] if owners else []),
             f"    ip daddr {settings.RESOLVER} udp dport 53 accept",
             f"    ip daddr {settings.RESOLVER} tcp dport {{ 53, {settings.FRONT_PORT} }} accept",
             "    reject with icmp host-unreachable",
             "  }",
             "  chain translation {",
             "    type nat hook prerouting priority dstnat; policy accept;",
-            *([f"    iifname {wire} dnat to ip daddr map {{ {pairs} }}"] if owners else []),
+            *([f"    iifname {wire} dnat to ip daddr map {{ {there} }}"] if owners else []),
+            *([f"    iifname {bridge} {hosts} dnat to ip daddr map {{ {there} }}"] if owners else []),
+            "  }",
+            "  chain origin {",
+            "    type nat hook postrouting priority srcnat; policy accept;",
+            *([f"    oifname {bridge} ct status dnat snat to ip saddr map {{ {back} }}"] if owners else []),
+            "  }",
+            # That a public address is on the same bridge is nothing that a host may be told.
+            "  chain silence {",
+            "    type filter hook output priority filter; policy accept;",
+            f"    oifname {bridge} icmp type redirect drop",
             "  }",
             "  chain exit {",
             "    type filter hook forward priority filter; policy accept;",
             # Whoever has such an address outside of this cloud is none of its hosts' business.
-            f'    iifname "{settings.BRIDGE}" oifname != {wire} ip daddr {settings.PUBLIC_CIDR} reject',
+            f"    iifname {bridge} oifname != {wire} ip daddr {settings.PUBLIC_CIDR} reject",
             f"    oifname != {wire} accept",
             "    ct state established,related accept",
             "    reject with icmp host-unreachable",
@@ -292,7 +305,7 @@ def _make_network() -> None:
 
 def remove() -> None:
     """End what runs there, and take its wire and its table away; its files and its namespace go with all others."""
-    _end(processes_inside)
+    end(processes_inside)
     if succeeds("ip", "link", "show", settings.OPERATOR_INTERFACE):
         run("ip", "link", "delete", settings.OPERATOR_INTERFACE)
     if succeeds("nft", "list", "table", "ip", settings.PUBLIC_TABLE):
@@ -301,8 +314,13 @@ def remove() -> None:
 
 def processes_inside() -> list[int]:
     """The processes of the operator's machine: what a command left running (SSH does) and commands that still run."""
+    return processes_in(NAMESPACE)
+
+
+def processes_in(namespace_file: Path) -> list[int]:
+    """The processes in a network namespace, by the file that keeps it."""
     try:
-        namespace = os.stat(NAMESPACE)
+        namespace = os.stat(namespace_file)
     except FileNotFoundError:
         return []
     found = []
@@ -313,8 +331,11 @@ def processes_inside() -> list[int]:
     return found
 
 
-def _end(processes: Callable[[], Iterable[int]]) -> None:
-    for number in (signal.SIGTERM, signal.SIGKILL):
+def end(
+    processes: Callable[[], Iterable[int]], signals: Sequence[signal.Signals] = (signal.SIGTERM, signal.SIGKILL)
+) -> None:
+    """End processes, and look that they have ended before the next signal is tried."""
+    for number in signals:
         for process_id in processes():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process_id, number)

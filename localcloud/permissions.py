@@ -32,7 +32,11 @@ PREFIXES: Final[Mapping[str, str]] = {
 # Operations that are no actions of their own.
 ACTIONS: Final[Mapping[str, str]] = {
     "lambda.Invoke": "lambda:InvokeFunction",
+    "s3.GetBucketLifecycleConfiguration": "s3:GetLifecycleConfiguration",
+    "s3.GetPublicAccessBlock": "s3:GetBucketPublicAccessBlock",
     "s3.ListBuckets": "s3:ListAllMyBuckets",
+    "s3.PutBucketLifecycleConfiguration": "s3:PutLifecycleConfiguration",
+    "s3.PutPublicAccessBlock": "s3:PutBucketPublicAccessBlock",
     "sqs.ChangeMessageVisibilityBatch": "sqs:ChangeMessageVisibility",
     "sqs.DeleteMessageBatch": "sqs:DeleteMessage",
     "sqs.SendMessageBatch": "sqs:SendMessage",
@@ -49,6 +53,7 @@ NAMES: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
         "SecurityGroupId": ("GroupId", "Groups", "SecurityGroupIds", "NetworkInterfaces.Groups"),
         "SubnetId": ("SubnetId", "NetworkInterfaces.SubnetId"),
     },
+    "elasticloadbalancing": {"LoadBalancerName": ("Name",), "TargetGroupName": ("Name",)},
     "events": {"RuleName": ("Name", "Rule")},
     "rds": {
         "DbInstanceName": ("DBInstanceIdentifier",),
@@ -57,18 +62,31 @@ NAMES: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
         "SnapshotName": ("DBSnapshotIdentifier",),
         "SubnetGroupName": ("DBSubnetGroupName",),
     },
+    "route53": {"Id": ("HostedZoneId", "Id")},
+    "s3": {"BucketName": ("Bucket",)},
     "sns": {"TopicName": ("Name",)},
     "sqs": {"QueueName": ("QueueName", "QueueUrl")},
     "ssm": {"ParameterNameWithoutLeadingSlash": ("Name", "Names")},
 }
 # What an ARN holds of a name, where that is not all of it.
 PLAIN_NAMES: Final[Mapping[str, Callable[[str], str]]] = {
+    "route53": lambda identifier: identifier.rpartition("/")[2],
     "sqs": lambda queue: queue.rpartition("/")[2],
     "ssm": lambda parameter: parameter.removeprefix("/"),
 }
 # What comes into being without a name or a number of its own, besides what Create… says.
 CREATES: Final[Mapping[str, frozenset[str]]] = {
     "ec2:RunInstances": frozenset({"instance", "network-interface", "volume"}),
+}
+# Load balancers by the type that a call says, which are resources of different kinds.
+LOAD_BALANCERS: Final = {
+    "application": "loadbalancer/app/",
+    "network": "loadbalancer/net/",
+    "gateway": "loadbalancer/gwy/",
+}
+# Condition keys that have several values → where a call has them.
+LISTED: Final[Mapping[str, str]] = {
+    "route53:changeresourcerecordsetsrecordtypes": "ChangeBatch.Changes.ResourceRecordSet.Type",
 }
 # What EC2's ids begin with.
 RESOURCE_TYPES: Final[Mapping[str, str]] = {
@@ -167,7 +185,7 @@ def needs(service: str, operation: str, parameters: Parameters, region: str, kno
     named = list(_named(request)) or list(_all_of_them(request))
     return [
         *(_need(request, action, one) for one in named),
-        *([Need(action.name, ANY, _of_call(request))] if not action.resource_types else []),
+        *([_need_of_all(request, action)] if not action.resource_types else []),
         *([Need(action.name, None, _of_call(request))] if _lacks_one(request, named) else []),
         *_tagging(request, named),
         *_passing(request),
@@ -228,6 +246,8 @@ def _lacks_one(request: _Request, named: Iterable[_Named]) -> bool:
 
 
 def _creates(request: _Request, kind: ResourceType) -> bool:
+    if request.action.name == "elasticloadbalancing:CreateLoadBalancer":
+        return kind.name == LOAD_BALANCERS.get(request.parameters.get("Type", "application"))
     made = request.operation.removeprefix("Create").lower() if request.operation.startswith("Create") else ""
     return made == kind.name.replace("-", "") or kind.name in CREATES.get(request.action.name, ())
 
@@ -299,7 +319,19 @@ def _need(request: _Request, action: Action, one: _Named, more: Mapping[str, str
     if REQUEST_TAG in known:
         context |= {f"{REQUEST_TAG}{name.lower()}": value for name, value in asked.items() if value is not None}
     lists = {TAG_KEYS: tuple(asked)} if asked and TAG_KEYS in known else {}
+    for key in known & LISTED.keys():
+        if values := tuple(_at(request.parameters, LISTED[key].split("."))):
+            lists[key] = values
     return Need(action.name, one.arn, context, lists, tuple(keys) if tags is None else ())
+
+
+def _need_of_all(request: _Request, action: Action) -> Need:
+    """An action that concerns no resource in AWS's reference, and yet may be given tags (a certificate's request)."""
+    asked, known = _request_tags(request, ""), action.condition_keys
+    context = _of_call(request)
+    if REQUEST_TAG in known:
+        context |= {f"{REQUEST_TAG}{name.lower()}": value for name, value in asked.items() if value is not None}
+    return Need(action.name, ANY, context, {TAG_KEYS: tuple(asked)} if asked and TAG_KEYS in known else {})
 
 
 def _keys_of(action: Action, kind: ResourceType) -> frozenset[str]:

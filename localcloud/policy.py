@@ -33,7 +33,8 @@ KEYS: Final = frozenset(
         "iam:passedtoservice",
     }
 )
-LIST_KEYS: Final = frozenset({"aws:tagkeys"})  # that have several values, or none
+# That have several values, or none.
+LIST_KEYS: Final = frozenset({"aws:tagkeys", "route53:changeresourcerecordsetsrecordtypes"})
 TAG_KEYS: Final = ("aws:requesttag/", "aws:resourcetag/", "ec2:resourcetag/")
 ARN_PARTS: Final = 6
 

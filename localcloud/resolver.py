@@ -18,18 +18,21 @@ from ipaddress import AddressValueError, IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any, Final
 
-from dnslib import PTR, QTYPE, RCODE, RR, A, DNSRecord
+from dnslib import PTR, QTYPE, RCODE, RR, A, DNSError, DNSRecord
 from dnslib.server import DNSLogger, DNSServer
 
 from localcloud import settings
+from localcloud.zones import Found, Record
 
 log = logging.getLogger(__name__)
 
 Lookup = Callable[[str], IPv4Address | None]
 Owner = Callable[[IPv4Address], IPv4Address | None]  # public address -> the private one behind it
+Hosted = Callable[[str, str, bool], Found | None]  # (name, type, whether the operator asks) -> what a hosted zone says
 Forward = Callable[[Any, bool], bytes]  # (DNSRecord, over TCP) -> the reply's packet
 
 PORT: Final = 53
+LONGEST_CHAIN: Final = 8  # of names that stand for each other
 TTL_SECONDS: Final = 5  # AWS answers with 5 for RDS too: an address may change with the next start
 UPSTREAM_TIMEOUT_SECONDS: Final = 3.0
 
@@ -70,11 +73,14 @@ class Names:
 
 @dataclass(frozen=True)
 class Answer:
-    """What the resolver says by itself: an address, a name, nothing of that type, or no such name."""
+    """What the resolver says by itself: an address, a name, a hosted zone's records, nothing of that type, or no such
+    name. A record may lead to a name that only others know."""
 
     address: IPv4Address | None = None
     name: str | None = None
     exists: bool = True
+    records: tuple[Record, ...] = ()
+    ask: str | None = None
 
 
 UNKNOWN: Final = Answer(exists=False)
@@ -90,9 +96,30 @@ def public_name(address: IPv4Address) -> str:
     return f"ec2-{str(address).replace('.', '-')}.{settings.PUBLIC_DOMAIN}"
 
 
-def answer(name: str, record_type: str, lookup: Lookup, owner: Owner, *, outside: bool = False) -> Answer | None:
+def nothing_hosted(name: str, record_type: str, outside: bool) -> Found | None:
+    """No hosted zone at all."""
+    return None
+
+
+def answer(
+    name: str,
+    record_type: str,
+    lookup: Lookup,
+    owner: Owner,
+    *,
+    outside: bool = False,
+    hosted: Hosted = nothing_hosted,
+    chain: int = LONGEST_CHAIN,
+) -> Answer | None:
     """Decide one question; None means that the machine's own resolver is to be asked."""
     name = name.lower().rstrip(".")
+    found_in_zone = hosted(name, record_type, outside)
+    if found_in_zone is not None:
+
+        def ask(target: str) -> Answer | None:
+            return answer(target, record_type, lookup, owner, outside=outside, hosted=hosted, chain=chain - 1)
+
+        return _answer_hosted(name, record_type, found_in_zone, ask if chain else lambda target: UNKNOWN)
     if record_type == "PTR":
         found = _answer_reverse(name, owner, outside)
     else:
@@ -105,6 +132,26 @@ def answer(name: str, record_type: str, lookup: Lookup, owner: Owner, *, outside
     if found is None or not found.exists or record_type in ("A", "PTR"):
         return found
     return Answer()
+
+
+def _answer_hosted(name: str, record_type: str, found: Found, ask: Callable[[str], Answer | None]) -> Answer:
+    """What a zone says, and what is said of the name to which it leads."""
+    target = found.alias or found.follow
+    if not found.exists:
+        return UNKNOWN
+    if target is None:
+        return Answer(records=found.records)
+    there = ask(target)
+    if there is None:
+        # An alias is always of something that is known here.
+        return Answer(records=found.records, ask=found.follow)
+    more = there.records
+    if there.address and record_type == "A":
+        more = (Record(target, "A", TTL_SECONDS, str(there.address)),)
+    if found.alias:
+        more = tuple(Record(name, one.type, one.ttl, one.value) for one in more if one.type == record_type)
+    exists = there.exists or bool(found.alias)
+    return Answer(exists=exists, records=(*found.records, *more), ask=there.ask)
 
 
 def _answer_address(name: str, lookup: Lookup, owner: Owner, outside: bool) -> Answer | None:
@@ -177,19 +224,29 @@ class Upstream:
 class Zone:
     """What dnslib asks for each packet: our own answer, or the upstream's as it is."""
 
-    def __init__(self, lookup: Lookup, owner: Owner, forward: Forward) -> None:
+    def __init__(self, lookup: Lookup, owner: Owner, forward: Forward, hosted: Hosted = nothing_hosted) -> None:
         self._lookup = lookup
         self._owner = owner
         self._forward = forward
+        self._hosted = hosted
 
     def resolve(self, request: Any, handler: Any) -> Any:
         question = request.q
         name = str(question.qname)
         outside = IPv4Address(handler.client_address[0]) in settings.PUBLIC_CIDR
-        mine = answer(name, QTYPE[question.qtype], self._lookup, self._owner, outside=outside)
+        record_type = QTYPE[question.qtype]
+        mine = answer(name, record_type, self._lookup, self._owner, outside=outside, hosted=self._hosted)
+        tcp = handler.protocol == "tcp"
         if mine is None:
-            return self._ask_upstream(request, tcp=handler.protocol == "tcp")
+            return self._ask_upstream(request, tcp=tcp)
         reply = request.reply()
+        for record in mine.records:
+            for line in _lines(record):
+                reply.add_answer(line)
+        if mine.ask:
+            followed = self._ask_upstream(DNSRecord.question(mine.ask, record_type), tcp=tcp)
+            reply.header.rcode = followed.header.rcode
+            reply.add_answer(*followed.rr)
         if not mine.exists:
             reply.header.rcode = RCODE.NXDOMAIN
         elif mine.address:
@@ -208,6 +265,15 @@ class Zone:
             return reply
 
 
+def _lines(record: Record) -> list[Any]:
+    """A record as dnslib writes it; what it cannot write is left out."""
+    try:
+        return list(RR.fromZone(f"{record.name}. {record.ttl} IN {record.type} {record.value}"))
+    except (DNSError, ValueError) as error:
+        log.warning("cannot answer with %s: %s", record, error)
+        return []
+
+
 def port_taken(error: OSError, address: IPv4Address, port: int) -> OSError:
     """What to do when a part of the cloud cannot listen: it is alone on its address, unless somebody takes them all."""
     return OSError(
@@ -220,8 +286,16 @@ def port_taken(error: OSError, address: IPv4Address, port: int) -> OSError:
 class Resolver:
     """The listening resolver, on UDP and TCP."""
 
-    def __init__(self, names: Names, owner: Owner, address: IPv4Address = settings.RESOLVER, port: int = PORT) -> None:
+    def __init__(
+        self,
+        names: Names,
+        owner: Owner,
+        address: IPv4Address = settings.RESOLVER,
+        port: int = PORT,
+        hosted: Hosted = nothing_hosted,
+    ) -> None:
         self._names = names
+        self._hosted = hosted
         self._owner = owner
         self._address = address
         self._port = port
@@ -231,7 +305,7 @@ class Resolver:
         if self._servers:
             return
         upstream = Upstream(nameservers(Path("/etc/resolv.conf").read_text(encoding="utf-8")))
-        zone = Zone(self._names.get, self._owner, upstream)
+        zone = Zone(self._names.get, self._owner, upstream, self._hosted)
         silent = DNSLogger(log="-request,-reply,-truncated,-error,-recv,-send,-data", prefix=False)
         for tcp in (False, True):
             try:

@@ -48,6 +48,7 @@ METADATA_PORT: Final = 80
 SERVICES_CIDR: Final = IPv4Network("172.31.240.0/20")
 REGISTRY_ADDRESS: Final = IPv4Address("172.31.240.2")
 BUILDER_ADDRESS: Final = IPv4Address("172.31.240.3")
+BALANCER_INTERFACE: Final = "academy-lb0"  # this machine's end of the load balancers' wire
 DATABASES_CIDR: Final = IPv4Network("172.31.241.0/24")  # handed out from .1
 
 # --- the public side: documentation space, so that no address here ever means somebody on the Internet --------------
@@ -111,6 +112,7 @@ BUILDER_DIR: Final = RUNTIME_DIR / "builder"
 BUILDER_SOCKET: Final = BUILDER_DIR / "docker.sock"
 BUILDER_URL: Final = f"unix://{BUILDER_SOCKET}"
 OPERATOR_DIR: Final = RUNTIME_DIR / "operator"  # what the operator's machine is made of
+BALANCER_DIR: Final = RUNTIME_DIR / "balancer"  # what the load balancers are made of
 
 # --- inside the operator's machine ----------------------------------------------------------------------------------
 

@@ -39,6 +39,10 @@ class Status:
                 }
                 for database in self._api.backends("rds").databases.values()
             ]
+            balancers = [
+                {"name": balancer.name, "state": balancer.state, "dns_name": balancer.dns_name}
+                for balancer in self._api.backends("elbv2").load_balancers.values()
+            ]
             repositories = {
                 name: sorted({tag for image in repository.images for tag in image.image_tags})
                 for name, repository in self._api.backends("ecr").repositories.items()
@@ -49,6 +53,7 @@ class Status:
             "endpoint": settings.API_URL,
             "instances": self._instances.summary(),
             "databases": databases,
+            "load_balancers": balancers,
             "registry": {"host": settings.REGISTRY_HOST, "repositories": repositories},
             "calls": self._api.calls.as_dict(),
         }
@@ -71,9 +76,15 @@ def describe(content: Mapping[str, Any]) -> str:
         (entry["id"], entry["engine"], entry["status"], entry["address"] or "-")
         for entry in content.get("databases", [])
     ]
+    balancers = [(entry["name"], entry["state"], entry["dns_name"]) for entry in content.get("load_balancers", [])]
     tags_of = content.get("registry", {}).get("repositories", {})
     repositories = [(name, ", ".join(tags) or "-") for name, tags in tags_of.items()]
-    for title, rows in (("Instances", instances), ("Databases", databases), ("Repositories", repositories)):
+    for title, rows in (
+        ("Instances", instances),
+        ("Databases", databases),
+        ("Load balancers", balancers),
+        ("Repositories", repositories),
+    ):
         lines += ["", f"{title}: {len(rows) or 'none'}", *table(rows)]
     lines += ["", f"API calls: {sum(content.get('calls', {}).values())}"]
     return "\n".join(lines)

@@ -338,7 +338,7 @@ def machine() -> dict[str, list[str]]:
         "network namespaces": [*lines("ip", "netns", "list"), *network_namespaces()],
         "forwarding": Path("/proc/sys/net/ipv4/ip_forward").read_text(encoding="utf-8").split(),
         "interfaces": sorted(name for _, name in socket.if_nameindex()),
-        "processes": sorted(name for name in process_names() if name in {"dockerd", "containerd", "lxcfs"}),
+        "processes": sorted(name for name in process_names() if name in {"containerd", "dockerd", "haproxy", "lxcfs"}),
         "resolver": Path("/etc/resolv.conf").read_text(encoding="utf-8").splitlines(),
         "hosts": Path("/etc/hosts").read_text(encoding="utf-8").splitlines(),
     }

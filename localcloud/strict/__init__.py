@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 
 from localcloud.api import After, Api, Before
 from localcloud.strict import (
+    acm,
     ecr,
     elbv2,
     events,
@@ -22,6 +23,7 @@ from localcloud.strict import (
     models,
     network,
     rds,
+    route53,
     sns,
     sqs,
     volumes,
@@ -34,7 +36,23 @@ __all__ = ["RULES", "Rule", "install", "table"]
 # The models come first, as at AWS: what breaks a model is not looked at any further.
 RULES: tuple[Rule, ...] = tuple(
     rule
-    for module in (models, instances, volumes, network, rds, sqs, logs, ecr, elbv2, iam, events, functions, sns)
+    for module in (
+        models,
+        instances,
+        volumes,
+        network,
+        rds,
+        sqs,
+        logs,
+        ecr,
+        elbv2,
+        acm,
+        route53,
+        iam,
+        events,
+        functions,
+        sns,
+    )
     for rule in module.RULES
 )
 

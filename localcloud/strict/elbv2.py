@@ -1,6 +1,6 @@
 # Copyright: academy.deploy contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What Elastic Load Balancing refuses beyond its model, and Certificate Manager for its certificates."""
+"""What Elastic Load Balancing refuses beyond its model."""
 
 from __future__ import annotations
 
@@ -107,6 +107,12 @@ def idle_timeout(parameters: Parameters) -> ApiError | None:
     return None
 
 
+def one_certificate(parameters: Parameters) -> ApiError | None:
+    if len(parameters.get("Certificates") or []) <= 1:
+        return None
+    return ApiError("TooManyCertificates", "Only one certificate can be given: add others to the listener afterwards")
+
+
 def listener_certificate(parameters: Parameters) -> ApiError | None:
     if parameters.get("Protocol") != "HTTPS" or parameters.get("Certificates"):
         return None
@@ -166,11 +172,19 @@ def _one_subnet_per_zone(call: Call, account: Account) -> ApiError | None:
     return one_subnet_per_zone([subnet.availability_zone for subnet in _subnets(call, account)])
 
 
+LOG_ATTRIBUTES = {"access_logs.s3.enabled", "access_logs.s3.bucket", "access_logs.s3.prefix"}
+INTERNET = "internet-facing"  # what a load balancer is where nobody says otherwise
+
+
 def _duplicate_name(call: Call, account: Account) -> ApiError | None:
-    name = call.parameters.get("Name")
+    asked = call.parameters
     for existing in account.backends("elbv2").load_balancers.values():
-        same = {subnet.id for subnet in existing.subnets} == {subnet.id for subnet in _subnets(call, account)}
-        if existing.name == name and not same:
+        same = (
+            {subnet.id for subnet in existing.subnets} == {subnet.id for subnet in _subnets(call, account)}
+            and asked.get("Scheme", INTERNET) == (existing.scheme or INTERNET)
+            and set(asked.get("SecurityGroups") or existing.security_groups) == set(existing.security_groups)
+        )
+        if (name := asked.get("Name")) == existing.name and not same:
             message = f"A load balancer with the same name '{name}' exists, but with different settings"
             return ApiError("DuplicateLoadBalancerName", message)
     return None
@@ -178,6 +192,25 @@ def _duplicate_name(call: Call, account: Account) -> ApiError | None:
 
 def _load_balancer(call: Call, account: Account) -> Any | None:
     return account.backends("elbv2").load_balancers.get(call.parameters.get("LoadBalancerArn"))
+
+
+# Who writes access logs: alb-ug enable-access-logging.
+LOG_WRITER = "logdelivery.elasticloadbalancing.amazonaws.com"
+
+
+def _log_bucket(call: Call, account: Account) -> ApiError | None:
+    asked = {one.get("Key"): one.get("Value") for one in call.parameters.get("Attributes") or []}
+    existing = _load_balancer(call, account)
+    kept = {**(existing.attrs if existing else {}), **asked}
+    if asked.keys().isdisjoint(LOG_ATTRIBUTES) or kept.get("access_logs.s3.enabled") != "true":
+        return None
+    name = kept.get("access_logs.s3.bucket")
+    bucket = account.backends("s3").buckets.get(name)
+    # Only whether it is named at all: a policy that names it is the operator's to get right.
+    if bucket is not None and LOG_WRITER in (bucket.policy or b"").decode():
+        return None
+    message = f"Access Denied for bucket: {name}. Please check S3bucket permission"
+    return ApiError("InvalidConfigurationRequest", message)
 
 
 def _group_vpc(call: Call, account: Account) -> ApiError | None:
@@ -213,6 +246,8 @@ def _pending_certificate(call: Call, account: Account) -> ApiError | None:
     known = account.backends("acm")._certificates
     for given in call.parameters.get("Certificates") or []:
         certificate = known.get(given.get("CertificateArn"))
+        if certificate is not None:
+            certificate.check()  # its state follows from the time
         if certificate is not None and certificate.status != "ISSUED":
             message = (
                 f"The certificate '{certificate.arn}' must have a fully-qualified domain name, a supported signature, "
@@ -285,14 +320,6 @@ def _invalid_target(message: str, targets: Sequence[str]) -> ApiError | None:
     return ApiError("InvalidTarget", f"{message}: {', '.join(map(repr, targets))}") if targets else None
 
 
-def _certificate_in_use(call: Call, account: Account) -> ApiError | None:
-    arn = call.parameters.get("CertificateArn")
-    for load_balancer in account.backends("elbv2").load_balancers.values():
-        if any(arn in listener.certificates for listener in load_balancer.listeners.values()):
-            return ApiError("ResourceInUseException", f"Certificate {arn} is in use.")
-    return None
-
-
 RULES = (
     Rule(
         "elbv2-name-length",
@@ -339,7 +366,7 @@ RULES = (
     Rule(
         "elbv2-duplicate-name",
         (CREATE,),
-        "a second load balancer of one name in other subnets",
+        "a second load balancer of one name with other settings (subnets, scheme, security groups)",
         "botocore elbv2 DuplicateLoadBalancerNameException",
         _duplicate_name,
     ),
@@ -356,6 +383,13 @@ RULES = (
         "deleting a protected load balancer",
         "botocore elbv2 OperationNotPermittedException",
         _deletion_protection,
+    ),
+    Rule(
+        "elbv2-access-logs",
+        ("elbv2.ModifyLoadBalancerAttributes",),
+        "access logs in a bucket that is not there, or whose policy does not let Elastic Load Balancing write",
+        "kubernetes-sigs/aws-load-balancer-controller#1956, terraform-aws-modules/terraform-aws-s3-bucket#185",
+        _log_bucket,
     ),
     Rule(
         "elbv2-idle-timeout",
@@ -414,6 +448,13 @@ RULES = (
         by_parameters(listener_certificate),
     ),
     Rule(
+        "elbv2-one-certificate",
+        LISTENER,
+        "a listener that is given several certificates at once",
+        "botocore elbv2 CreateListenerInput.Certificates, TooManyCertificatesException; message not verified",
+        by_parameters(one_certificate),
+    ),
+    Rule(
         "elbv2-certificate-pending",
         LISTENER,
         "a certificate that is not issued yet",
@@ -440,12 +481,5 @@ RULES = (
         "a target group behind two load balancers",
         "botocore elbv2 TargetGroupAssociationLimitException",
         _shared_target_group,
-    ),
-    Rule(
-        "acm-certificate-in-use",
-        ("acm.DeleteCertificate",),
-        "deleting a certificate that a listener uses",
-        "botocore acm ResourceInUseException",
-        _certificate_in_use,
     ),
 )

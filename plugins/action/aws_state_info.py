@@ -16,6 +16,7 @@ class ActionModule(AwsInfoAction):
     SPECIFICATION: ClassVar[Mapping[str, Any]] = {
         "caller": {"type": "bool"},
         "image_parameters": {"type": "list", "elements": "str"},
+        "load_balancer_names": {"type": "list", "elements": "str"},
     }
 
     def answer(self, parameters: Mapping[str, Any]) -> dict[str, Any]:

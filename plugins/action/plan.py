@@ -46,7 +46,7 @@ class ActionModule(PlanAction):
             # Ansible shows all of a failed result, and the message alone is for people.
             return {**result, "failed": True, "settled": True, "msg": "\n".join(report(errors(refusals)))}
         if plan.unsettled:
-            plan = Plan(unsettled=plan.unsettled)
+            plan = Plan(unsettled=plan.unsettled, known=plan.known)
         result.update(self._told(role, plan.changes, plan.pending))
         result.update(
             refusals=[finding.as_dict() for finding in refusals], settled=not plan.unsettled, known=plan.known

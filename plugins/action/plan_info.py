@@ -167,7 +167,7 @@ class ActionModule(PlanAction):
         for name, hosts in roles.items():
             inputs, findings = self.inputs_of(name, hosts, variables)
             if errors(findings):
-                refused.append(Decided(name, Plan(findings)))
+                refused.append(Decided(name, Plan(errors(findings))))
             else:
                 bound.append(Bound(name, inputs))
         return refused, bound

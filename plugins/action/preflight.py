@@ -17,6 +17,7 @@ from ..module_utils.aws_calls import ReadError
 from ..module_utils.aws_state import THREADS, UnfitNetworkError, observe
 from ..module_utils.findings import Finding, errors, report
 from ..module_utils.network import MINIMUM_ZONES
+from ..module_utils.opening import opening_findings, opening_reads
 from ..module_utils.operator_policy import (
     DOCUMENTS,
     Question,
@@ -56,6 +57,15 @@ from ..plugin_utils.variables import ROLES, TABLE, Variables, role_defaults, rol
 CALLER_VARIABLES = ("aws_region", "aws_account_id")
 ADDRESS_VARIABLES = ("operator_address_url", "operator_cidrs")
 PERMISSION_VARIABLES = (*CALLER_VARIABLES, "deployment_name")
+OPENING_VARIABLES = (
+    "stage",
+    "public_name",
+    "certificate_arn",
+    "load_balancer_name",
+    "load_balancer_target_group_name",
+    "network_security_group_names",
+    "deployment_tags",
+)
 IMAGE_VARIABLES = ("release", "image_platform", "services")
 KEY_BYTES = 16 * 1024
 ALL_ROLES = {path.name for path in ROLES.iterdir()}
@@ -130,7 +140,8 @@ class ActionModule(AwsAction):
         self._connection_arguments = {**values.get(CONNECTION, {}), **self._connection_arguments}
         wrong = {*placeholders, *control.unresolved, *(finding.subject for finding in errors(findings))}
         if options["aws"] and CONNECTION not in wrong and self._are_right(CALLER_VARIABLES, values, wrong):
-            asked, caller = self._ask_aws(values, complete)
+            opens = self._are_right(OPENING_VARIABLES, values, wrong)
+            asked, caller = self._ask_aws(values, complete, opens)
             findings += asked
             answered = not {"aws", "account"} & {finding.id for finding in asked}
             if answered and self._are_right(ADDRESS_VARIABLES, values, wrong):
@@ -221,14 +232,22 @@ class ActionModule(AwsAction):
         files = [definition["dockerfile"] for definition in definitions]
         return source_findings(directory, [file for file in files if not (root / file).is_file()])
 
-    def _ask_aws(self, values: Mapping[str, Any], hosts: Sequence[Mapping[str, Any]]) -> tuple[list[Finding], str]:
-        """What AWS's answer has against the inputs, and who asked."""
+    def _ask_aws(
+        self, values: Mapping[str, Any], hosts: Sequence[Mapping[str, Any]], opens: bool
+    ) -> tuple[list[Finding], str]:
+        """What AWS's answer has against the inputs, opening among them, and who asked."""
+        opening = opening_reads(values) if opens else {}
         options = {
             "caller": True,
             "minimum_zones": MINIMUM_ZONES,
             "instance_types": sorted({host["instance_type"] for host in hosts}),
             "image_parameters": sorted({host["instance_ami_parameter"] for host in hosts}),
             **{name: values[name] for name in ("vpc_id", "subnet_ids") if values.get(name)},
+            **(
+                {"security_group_names": [*values["network_security_group_names"].values()], **opening}
+                if opening
+                else {}
+            ),
         }
         findings, state = [], {}
         try:
@@ -240,6 +259,8 @@ class ActionModule(AwsAction):
             findings = unreachable_findings(advised(error.told()), values["aws_region"])
         except AnsibleActionFail as error:
             findings = unreachable_findings(str(error), values["aws_region"])
+        if opening and "security_groups" in state:
+            findings = [*findings, *opening_findings(values, state)]
         caller = state.get("caller", {}).get("arn", "")
         return [*findings, *aws_findings(state, values["aws_account_id"], hosts)], caller
 

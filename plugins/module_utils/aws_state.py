@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -290,6 +291,163 @@ def read_subnet_group(rds: Client, name: str) -> Record | None:
     }
 
 
+# --- load balancers -------------------------------------------------------------------------------------------------
+
+
+def _attributes(answer: Record) -> dict[str, str]:
+    return {attribute["Key"]: attribute["Value"] for attribute in answer.get("Attributes", [])}
+
+
+def _tags_of_elb(elbv2: Client, arn: str, *missing: str) -> dict[str, str]:
+    answer = ask(elbv2, "describe_tags", *missing, ResourceArns=[arn]) or {"TagDescriptions": []}
+    return tags_of([tag for found in answer["TagDescriptions"] for tag in found["Tags"]])
+
+
+def _read_listeners(elbv2: Client, arn: str) -> list[Record]:
+    """Each with the rules that come before what it does otherwise. As told: its actions are told to the service."""
+    missing = ("LoadBalancerNotFound", "ListenerNotFound")
+    return [
+        {
+            **listener,
+            "Rules": [
+                rule
+                for rule in ask_all(elbv2, "describe_rules", "Rules", *missing, ListenerArn=listener["ListenerArn"])
+                if not rule["IsDefault"]
+            ],
+        }
+        for listener in ask_all(elbv2, "describe_listeners", "Listeners", *missing, LoadBalancerArn=arn)
+    ]
+
+
+def read_load_balancer(elbv2: Client, name: str) -> Record | None:
+    missing = "LoadBalancerNotFound"
+    found = ask_all(elbv2, "describe_load_balancers", "LoadBalancers", missing, Names=[name])
+    if not found:
+        return None
+    arn = found[0]["LoadBalancerArn"]
+    attributes = ask(elbv2, "describe_load_balancer_attributes", missing, LoadBalancerArn=arn) or {}
+    return {
+        **_snake(found[0]),
+        "attributes": _attributes(attributes),
+        "listeners": _read_listeners(elbv2, arn),
+        "tags": _tags_of_elb(elbv2, arn, missing),
+    }
+
+
+def read_target_group(elbv2: Client, name: str) -> Record | None:
+    """With its targets, each with its port, its state and, unless it is healthy, why."""
+    missing = "TargetGroupNotFound"
+    found = ask_all(elbv2, "describe_target_groups", "TargetGroups", missing, Names=[name])
+    if not found:
+        return None
+    arn = found[0]["TargetGroupArn"]
+    attributes = ask(elbv2, "describe_target_group_attributes", missing, TargetGroupArn=arn) or {}
+    health = ask(elbv2, "describe_target_health", missing, TargetGroupArn=arn) or {}
+    return {
+        **_snake(found[0]),
+        "attributes": _attributes(attributes),
+        "targets": [
+            {
+                "id": told["Target"]["Id"],
+                "port": int(told["Target"]["Port"]),
+                "state": told["TargetHealth"]["State"],
+                "reason": told["TargetHealth"].get("Reason", ""),
+                "description": told["TargetHealth"].get("Description", ""),
+            }
+            for told in health.get("TargetHealthDescriptions", [])
+        ],
+        "tags": _tags_of_elb(elbv2, arn, missing),
+    }
+
+
+# --- buckets --------------------------------------------------------------------------------------------------------
+
+
+def read_bucket(s3: Client, name: str) -> Record | None:
+    """With what was set of it; nothing of what lies in it."""
+    if ask(s3, "get_bucket_location", "NoSuchBucket", Bucket=name) is None:
+        return None
+
+    def asked(operation: str, *missing: str) -> Record:
+        answer: Record = ask(s3, operation, "NoSuchBucket", *missing, Bucket=name) or {}
+        return answer
+
+    block = asked("get_public_access_block", "NoSuchPublicAccessBlockConfiguration")
+    rules = asked("get_bucket_lifecycle_configuration", "NoSuchLifecycleConfiguration").get("Rules", [])
+    return {
+        "policy": json.loads(asked("get_bucket_policy", "NoSuchBucketPolicy").get("Policy", "{}")),
+        "public_access_block": block.get("PublicAccessBlockConfiguration", {}),
+        "lifecycle": [
+            {
+                "status": rule["Status"],
+                "prefix": rule.get("Filter", {}).get("Prefix"),
+                "expiration": rule.get("Expiration"),
+            }
+            for rule in rules
+        ],
+        "tags": tags_of(asked("get_bucket_tagging", "NoSuchTagSet").get("TagSet", [])),
+    }
+
+
+# --- certificates and DNS -------------------------------------------------------------------------------------------
+
+NO_CERTIFICATE = "ResourceNotFoundException"
+
+
+def _read_certificate(acm: Client, arn: str) -> Record | None:
+    answer = ask(acm, "describe_certificate", NO_CERTIFICATE, CertificateArn=arn)
+    tags = ask(acm, "list_tags_for_certificate", NO_CERTIFICATE, CertificateArn=arn)
+    if answer is None or tags is None:
+        return None
+    found = answer["Certificate"]
+    ends = found.get("NotAfter")
+    return {
+        **_snake(found),
+        "expires_in_days": (ends - datetime.now(ends.tzinfo)).days if ends else None,
+        "tags": tags_of(tags.get("Tags", [])),
+    }
+
+
+def read_certificates(acm: Client, wanted: str) -> list[Record]:
+    """The certificate that has this ARN, or all that were made for this name."""
+    if wanted.startswith("arn:"):
+        arns = [wanted]
+    else:
+        summaries = ask_all(acm, "list_certificates", "CertificateSummaryList")
+        arns = [found["CertificateArn"] for found in summaries if found["DomainName"].lower() == wanted.lower()]
+    return [found for arn in arns if (found := _read_certificate(acm, arn)) is not None]
+
+
+def _is_above(zone: Record, name: str) -> bool:
+    private = zone.get("Config", {}).get("PrivateZone", False)
+    return not private and f".{name.rstrip('.')}.".lower().endswith(f".{zone['Name'].lower()}")
+
+
+def read_hosted_zone(route53: Client, name: str) -> Record | None:
+    """The account's public zone that is nearest above a name, with its records."""
+    zones = [zone for zone in ask_all(route53, "list_hosted_zones", "HostedZones") if _is_above(zone, name)]
+    if not zones:
+        return None
+    zone = max(zones, key=lambda each: len(each["Name"]))
+    zone_id = zone["Id"].rpartition("/")[2]
+    records = ask_all(
+        route53, "list_resource_record_sets", "ResourceRecordSets", "NoSuchHostedZone", HostedZoneId=zone_id
+    )
+    return {
+        "id": zone_id,
+        "name": zone["Name"].rstrip("."),
+        "records": [
+            {
+                "name": record["Name"].rstrip(".").lower(),
+                "type": record["Type"],
+                "values": [value["Value"] for value in record.get("ResourceRecords", [])],
+                "alias": record.get("AliasTarget", {}).get("DNSName", "").rstrip(".").lower(),
+            }
+            for record in records
+        ],
+    }
+
+
 # --- SSM ------------------------------------------------------------------------------------------------------------
 
 
@@ -444,6 +602,11 @@ SECTIONS = (
     Section("security_groups", "security_group_names", "ec2", read_security_groups),
     Section("instances", "instance_filters", "ec2", read_instances),
     Section("instance_types", "instance_types", "ec2", read_instance_types),
+    Section("load_balancers", "load_balancer_names", "elbv2", read_load_balancer, each=True),
+    Section("target_groups", "target_group_names", "elbv2", read_target_group, each=True),
+    Section("buckets", "bucket_names", "s3", read_bucket, each=True),
+    Section("certificates", "certificates", "acm", read_certificates, each=True),
+    Section("hosted_zones", "public_names", "route53", read_hosted_zone, each=True),
     Section("images", "image_parameters", "ssm", read_image, each=True),
     Section("launch_templates", "launch_template_names", "ec2", read_launch_templates),
 )

@@ -21,6 +21,10 @@ options:
     description: Parameters of Systems Manager that name machine images, such as AWS's own of Amazon Linux.
     type: list
     elements: str
+  load_balancer_names:
+    description: Load balancers.
+    type: list
+    elements: str
 notes:
   - O(debug_botocore_endpoint_logs) says nothing here.
 extends_documentation_fragment:
@@ -50,4 +54,11 @@ images:
   returned: when O(image_parameters) is given
   type: dict
   sample: {"/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-arm64": "ami-0123456789abcdef0"}
+load_balancers:
+  description: >-
+    The load balancers by name, as C(DescribeLoadBalancers) tells them, in snake case, each with its C(attributes) (by
+    name), its C(listeners), as C(DescribeListeners) tells them, each with its C(Rules) but for the default one, and
+    its C(tags).
+  returned: when O(load_balancer_names) is given
+  type: dict
 """

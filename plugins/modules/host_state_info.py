@@ -92,6 +92,10 @@ options:
         description: The address.
         type: str
         required: true
+      headers:
+        description: Headers of the request.
+        type: dict
+        default: {}
       expected:
         description: What the JSON that it answers has to hold.
         type: dict
@@ -408,11 +412,12 @@ def read_docker(asked: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def answers(url: str, expected: dict[str, Any]) -> bool:
+def answers(url: str, headers: dict[str, str], expected: dict[str, Any]) -> bool:
     asked = urllib.parse.urlsplit(url)
     connection = http.client.HTTPConnection(asked.netloc, timeout=ANSWER_TIMEOUT_SECONDS)
     try:
-        connection.request("GET", (asked.path or "/") + (f"?{asked.query}" if asked.query else ""))
+        path = (asked.path or "/") + (f"?{asked.query}" if asked.query else "")
+        connection.request("GET", path, headers=headers)
         response = connection.getresponse()
         found = json.loads(response.read())
     except (OSError, ValueError, http.client.HTTPException):
@@ -454,7 +459,11 @@ def main() -> None:
                 "type": "list",
                 "elements": "dict",
                 "default": [],
-                "options": {"url": {"type": "str", "required": True}, "expected": {"type": "dict", "default": {}}},
+                "options": {
+                    "url": {"type": "str", "required": True},
+                    "headers": {"type": "dict", "default": {}},
+                    "expected": {"type": "dict", "default": {}},
+                },
             },
             "commands": {
                 "type": "list",

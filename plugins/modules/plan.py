@@ -34,6 +34,8 @@ options:
       - registry
       - logs
       - instance
+      - certificate
+      - load_balancer
       - starter
       - alarms
       - swap
@@ -152,7 +154,7 @@ refusals:
 settled:
   description:
     - Whether everything could be judged. Where it is false something is being changed already, as RV(ignore:msg) says,
-      and the answer has nothing else.
+      and the answer has no changes.
   returned: always
   type: bool
   sample: true

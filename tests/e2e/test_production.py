@@ -70,6 +70,54 @@ INSIDE = "/run/inside"
 
 # Of the playbooks in site.yml the one for AWS, and the last: who is killed in either need not repeat the others.
 FIRST_PART, LAST_PART = "playbooks/provision.yml", "playbooks/configure.yml"
+PUBLIC_NAME = "api.example.com"
+ALB, TARGETS = "academy-alb", "academy-api"
+# For as long as there is no file "stop", one request after another by the public name, from somewhere in the world:
+# over a connection that is kept, and over a new one each time. Until the first answer nobody is let in.
+VISITOR = """
+import collections, http.client, json, pathlib, socket, ssl, sys, time
+name, source, stop = sys.argv[1:]
+
+trusting = ssl.create_default_context()
+
+def connect(seconds):
+    return http.client.HTTPSConnection(name, timeout=seconds, source_address=(source, 0), context=trusting)
+
+def ask(connection):
+    try:
+        connection.request("GET", "/api/lectures")
+        answer = connection.getresponse()
+        answer.read()
+        return answer.status
+    except OSError as error:
+        connection.close()
+        return str(error)
+    except http.client.HTTPException as error:
+        connection.close()
+        return repr(error)
+
+kept, said, refused = connect(30), collections.Counter(), 0
+while not pathlib.Path(stop).exists():
+    if not said:
+        answer = ask(connect(1))
+        if answer == 200:
+            said[answer] += 1
+        else:
+            refused += 1
+        continue
+    said[ask(kept)] += 1
+    with_new = connect(30)
+    said[ask(with_new)] += 1
+    with_new.close()
+    time.sleep(0.05)
+print(json.dumps({"refused": refused, "said": {str(answer): count for answer, count in said.items()}}))
+"""
+# What an openssl that takes everything says of a server that does not.
+TLS = (
+    "openssl s_client -connect {name}:443 -servername {name} -{version} -cipher DEFAULT:@SECLEVEL=0"
+    " </dev/null 2>&1 || true"
+)
+TOO_OLD, SPOKEN = "alert protocol version", "New, TLSv1."
 # Whatever a run could show of a secret, these show.
 TALKATIVE = "-vvv --diff"
 # Connections that are open already outlive what groups say.
@@ -311,17 +359,8 @@ def test_an_operator_whose_address_has_changed_is_told_so_at_once_and_how_to_go_
 
 
 def test_the_groups_let_in_whom_the_inventory_names_and_nobody_else(desk: Desk) -> None:
-    connect = "import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 3, (sys.argv[3], 0))"
-    api, worker = (host["PublicIpAddress"] for host in (described(API_HOST), described(MESSAGING_HOST)))
-    operator, stranger = settings.OPERATOR_ADDRESS, settings.STRANGER_ADDRESS
-    lines = [
-        f"python3 -c '{connect}' {address} {port} {source} 2>/dev/null && echo {name} {port} {source} || true"
-        for name, address in (("api", api), ("worker", worker))
-        for port in (22, demo.API_PORT)
-        for source in (operator, stranger)
-    ]
-    run = desk.shell("production-groups", *lines).expect()
-    assert run.output.split("\n")[:-1] == [f"api 22 {operator}", f"api 8000 {operator}", f"worker 22 {operator}"]
+    operator = settings.OPERATOR_ADDRESS
+    assert reached(desk) == [f"api 22 {operator}", f"api 8000 {operator}", f"worker 22 {operator}"]
 
 
 def test_a_new_commit_is_deployed(desk: Desk, shell: list[str]) -> None:
@@ -339,12 +378,87 @@ def test_the_drill_ends_with_a_stopped_host(desk: Desk, shell: list[str]) -> Non
     assert drill["ok"], drill["reason"]
 
 
+def test_a_public_name_waits_for_its_record_and_tells_which(desk: Desk, shell: list[str]) -> None:
+    desk.fill_in({"environment.yml": {"public_name": PUBLIC_NAME}})
+    told = support.words(doors(desk, shell, "doors-requested").expect().output)
+    record = re.search(rf"(\S+\.{re.escape(PUBLIC_NAME)}) CNAME (\S+\.acm-validations\.aws)", told)
+    assert record, told[-3000:]
+    assert demo.client("elbv2").describe_load_balancers()["LoadBalancers"] == []
+    # Whoever administers the domain writes what was told.
+    route53 = demo.client("route53")
+    parent = PUBLIC_NAME.partition(".")[2]
+    zone = route53.create_hosted_zone(Name=parent, CallerReference=parent)["HostedZone"]["Id"]
+    written = {"Name": record[1], "Type": "CNAME", "TTL": 300, "ResourceRecords": [{"Value": record[2]}]}
+    changes = [{"Action": "CREATE", "ResourceRecordSet": written}]
+    route53.change_resource_record_sets(HostedZoneId=zone, ChangeBatch={"Changes": changes})
+
+
+def test_before_opening_operators_alone_try_it(desk: Desk, shell: list[str]) -> None:
+    doors(desk, shell, "doors-issued").expect()
+    assert set(doors(desk, shell, "doors-issued-again").expect().changed().values()) == {0}
+    support.wait_until(lambda: target_states() == {instance_id(API_HOST): "healthy"}, "the API host is healthy")
+    health = f"curl --silent --show-error --fail --max-time 10 https://{PUBLIC_NAME}/health"
+    assert json.loads(desk.shell("production-doors-health", health).expect().output)["status"] == "healthy"
+    operator = settings.OPERATOR_ADDRESS
+    assert reached(desk, balancer=True) == [f"balancer 80 {operator}", f"balancer 443 {operator}"]
+
+
+def test_opening_loses_no_request_from_the_first_answer_on(desk: Desk, shell: list[str]) -> None:
+    desk.fill_in({"environment.yml": {"stage": "open"}})
+    visitor, stop = desk.directory / "visitor.py", desk.directory / "stop"
+    visitor.write_text(VISITOR, encoding="utf-8")
+    asked = f"python3 {visitor} {PUBLIC_NAME} {settings.STRANGER_ADDRESS} {stop}"
+    with desk.background("production-visitor", asked) as visits:
+        desk.shell("production-open", *FRESH, *shell, f"{SITE} {AWAKE}").expect()
+        stop.touch()
+        visited = json.loads(visits.finish().expect().output)
+    assert visited["refused"] > 0
+    assert visited["said"].keys() == {"200"}
+    assert visited["said"]["200"] > 50
+    # Who slept as well: it would wake up with the address of before.
+    assert {host: api_base_url(host) for host in HOSTS} == dict.fromkeys(HOSTS, f"https://{PUBLIC_NAME}")
+
+
+def test_once_open_everybody_reaches_https_and_nobody_the_api_itself(desk: Desk) -> None:
+    operator, stranger = settings.OPERATOR_ADDRESS, settings.STRANGER_ADDRESS
+    assert reached(desk) == [f"api 22 {operator}", f"worker 22 {operator}"]
+    assert reached(desk, balancer=True) == [
+        f"balancer {port} {source}" for port in (80, 443) for source in (operator, stranger)
+    ]
+    versions = ("tls1", "tls1_1", "tls1_2", "tls1_3")
+    lines = [f"echo {version} $({TLS.format(name=PUBLIC_NAME, version=version)})" for version in versions]
+    said = dict(line.split(" ", 1) for line in desk.shell("production-tls", *lines).expect().output.splitlines())
+    spoken = {version: [words for words in (TOO_OLD, SPOKEN) if words in text] for version, text in said.items()}
+    assert spoken == {"tls1": [TOO_OLD], "tls1_1": [TOO_OLD], "tls1_2": [SPOKEN], "tls1_3": [SPOKEN]}
+    shown = "%{http_code} %{http_version} %{redirect_url}\\n"
+    ask = f"curl --silent --show-error --max-time 10 --output /dev/null --write-out '{shown}'"
+    run = desk.shell(
+        "production-redirect",
+        f"{ask} 'http://{PUBLIC_NAME}/api/lectures?a=B%2Fc&d=1'",
+        f"{ask} --http2 https://{PUBLIC_NAME}/api/lectures",
+    ).expect()
+    redirected, modern = run.output.splitlines()
+    assert redirected == f"301 1.1 https://{PUBLIC_NAME}:443/api/lectures?a=B%2Fc&d=1"
+    assert modern.strip() == "200 2"
+
+
+def test_back_to_test_operators_alone_are_let_in_again(desk: Desk, shell: list[str]) -> None:
+    desk.fill_in({"environment.yml": {"stage": "test"}})
+    desk.shell("production-closed", *FRESH, *shell, f"{SITE} --tags network,api").expect()
+    operator = settings.OPERATOR_ADDRESS
+    assert reached(desk) == [f"api 22 {operator}", f"api 8000 {operator}", f"worker 22 {operator}"]
+    assert reached(desk, balancer=True) == [f"balancer 80 {operator}", f"balancer 443 {operator}"]
+    assert api_status(desk) == 200
+
+
 def test_a_teardown_that_was_killed_is_finished_by_the_next_one(desk: Desk, shell: list[str]) -> None:
     teardown = f"ansible-playbook playbooks/teardown.yml -i {INVENTORY} -e confirm={DEPLOYMENT}"
-    consented = f"{teardown} -e '{json.dumps({'teardown_purge_queues': [QUEUE]})}'"
+    named = {"teardown_purge_queues": [QUEUE], "teardown_allow_protected": [ALB]}
+    consented = f"{teardown} -e '{json.dumps(named)}'"
     support.reset_calls()
     refused = desk.shell("production-teardown-refused", *shell, teardown).expect(2)
     assert QUEUE in refused.output
+    assert "teardown_allow_protected" in refused.output
     listed = desk.shell("production-teardown-check", *shell, f"{consented} --check").expect()
     assert all(host in listed.output for host in HOSTS)
     written = support.calls(writes_only=True)
@@ -376,6 +490,8 @@ def test_the_readmes_last_command_brings_all_of_it_up_again(desk: Desk, way: lis
     desk.shell("production-once-more", *shell, way[-1]).expect()
     assert {host["name"] for host in hosts()} == HOSTS
     assert api_status(desk) == 200
+    # Its certificate was kept, and the name leads to the new load balancer.
+    assert reached(desk, balancer=True) == [f"balancer {port} {settings.OPERATOR_ADDRESS}" for port in (80, 443)]
 
 
 def test_the_operator_used_the_grants_that_need_a_whole_cloud_and_missed_none() -> None:
@@ -383,6 +499,47 @@ def test_the_operator_used_the_grants_that_need_a_whole_cloud_and_missed_none() 
     used = {(statement, action) for statement, actions in found["used"][USER].items() for action in actions}
     assert USED_BY_THE_STORY - used == set()
     assert found["denied"].get(USER, {}) == {}
+
+
+def doors(desk: Desk, shell: list[str], name: str) -> support.Run:
+    """A run of what the public name needs in AWS."""
+    return desk.shell(
+        f"production-{name}", *shell, f"{SITE} --tags network,certificate,load_balancer --limit localhost"
+    )
+
+
+def target_states() -> dict[str, str]:
+    elbv2 = demo.client("elbv2")
+    (group,) = elbv2.describe_target_groups(Names=[TARGETS])["TargetGroups"]
+    found = elbv2.describe_target_health(TargetGroupArn=group["TargetGroupArn"])["TargetHealthDescriptions"]
+    return {one["Target"]["Id"]: one["TargetHealth"]["State"] for one in found}
+
+
+def api_base_url(host: str) -> str:
+    """What the containers of a host have as the API's address."""
+    environments = "docker inspect --format '{{json .Config.Env}}' $(docker ps --quiet)"
+    found = support.on_host(instance_id(host), "sh", "-c", environments).stdout
+    return " ".join(sorted(set(re.findall(r'"API_BASE_URL=([^"]*)"', found))))
+
+
+def reached(desk: Desk, *, balancer: bool = False) -> list[str]:
+    """Which ports answer the operator and a stranger: of the hosts, or of the load balancer by the public name."""
+    connect = "import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 3, (sys.argv[3], 0))"
+    doors = (
+        [("balancer", PUBLIC_NAME, port) for port in (80, 443)]
+        if balancer
+        else [
+            (name, described(host)["PublicIpAddress"], port)
+            for name, host in (("api", API_HOST), ("worker", MESSAGING_HOST))
+            for port in (22, demo.API_PORT)
+        ]
+    )
+    lines = [
+        f"python3 -c '{connect}' {address} {port} {source} 2>/dev/null && echo {name} {port} {source} || true"
+        for name, address, port in doors
+        for source in (settings.OPERATOR_ADDRESS, settings.STRANGER_ADDRESS)
+    ]
+    return desk.shell("production-groups", *lines).expect().output.splitlines()
 
 
 def leave_behind(kept: dict[str, Any]) -> None:

@@ -20,6 +20,7 @@ from localcloud import demo, operator_key, settings
 from tests import support
 
 PLAYBOOK = "playbooks/provision.yml"
+WITH_DOORS = "tests/integration/provision/provision_and_doors.yml"
 TEARDOWN = "playbooks/teardown.yml"
 PLAN = "playbooks/plan.yml"
 LOCAL = "inventories/local"
@@ -93,8 +94,9 @@ class Account:
         return "-i", f"{inventory}/hosts.yml", *playbooks, "-e", f"aws_endpoint_url={self.url}", *operator
 
     def provision(self, name: str, *arguments: str, inventory: str = LOCAL) -> support.Run:
-        """Run the playbook on the hosts of an inventory, against this account."""
-        return support.playbook(*self.arguments(PLAYBOOK, inventory=inventory), *arguments, name=f"provision-{name}")
+        """Provision the hosts of an inventory, against this account, and open or close its doors."""
+        command = self.arguments(WITH_DOORS, inventory=inventory)
+        return support.playbook(*command, *arguments, name=f"provision-{name}")
 
     def plan(self, name: str, *arguments: str, status: int) -> dict[str, Any]:
         """What playbooks/plan.yml reports, which ends with that exit status and writes nothing into the account."""

@@ -22,7 +22,25 @@ PLAYBOOKS = Path(__file__).resolve().parents[2] / "playbooks"
 
 
 def plays(name: str) -> dict[str, dict[str, Any]]:
-    return {play["name"]: play for play in yaml.safe_load((PLAYBOOKS / name).read_text(encoding="utf-8"))}
+    found = yaml.safe_load((PLAYBOOKS / name).read_text(encoding="utf-8"))
+    return {play["name"]: play for play in found if "hosts" in play}
+
+
+def test_the_doors_open_after_the_api_has_its_settings_and_before_any_worker_needs_the_public_name() -> None:
+    names = [play["name"] for play in yaml.safe_load((PLAYBOOKS / "configure.yml").read_text(encoding="utf-8"))]
+    doors = names.index("Open or close the doors")
+    assert names[doors - 1] == "Run the API"
+    assert doors < names.index("Run the workers, each host at its own pace")
+    (prepare,) = [
+        role
+        for play in plays("provision.yml").values()
+        for role in play.get("roles", [])
+        if role["role"] == "academy.deploy.network"
+    ]
+    (finish,) = plays("doors.yml")["Open or close the doors"]["tasks"]
+    assert [one["vars"]["network_step"] for one in (prepare, finish)] == ["prepare", "finish"]
+    # A condition of a role is asked of each of its tasks, and the first of them decides anew.
+    assert "ansible.builtin.include_role" in finish
 
 
 def test_workers_are_held_and_let_go_for_every_role_that_configures_a_host() -> None:
@@ -51,8 +69,10 @@ def test_hosts_are_asked_where_a_role_needs_them_and_only_those_that_answer_and_
     # Nobody is held or started before, and nothing asks a host but in the plays of those that answered.
     assert names.index(ask) < names.index(hold) < names.index(again) < names.index(choose)
     (group,) = [task for task in found[choose]["tasks"] if "ansible.builtin.group_by" in task]
-    assert group["ansible.builtin.group_by"]["key"] == "reached"
-    assert group["when"] == "inventory_hostname in rollout.to_configure"
+    assert group["ansible.builtin.group_by"]["key"] == (
+        "{{ 'settled' if inventory_hostname in rollout.settled else 'reached' }}"
+    )
+    assert group["when"] == "inventory_hostname in rollout.to_configure + rollout.settled"
     after = names[names.index(choose) + 1 :]
     assert {found[name]["hosts"].rpartition(":")[2] for name in after} == {"&reached", "instances"}
     for name in after:

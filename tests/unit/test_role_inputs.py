@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.integration.provision import test_provision, test_spot
+from tests.integration.provision import test_doors, test_provision, test_spot
 
 ROLES = sorted((Path(__file__).resolve().parents[2] / "roles").iterdir())
 COMMENTED = re.compile(r"^# (\w+):$", re.MULTILINE)
@@ -52,7 +52,13 @@ def options(role: str) -> set[str]:
 TRIED_BY: dict[str, dict[str, Callable[..., Any]]] = {
     "network": {
         "network_security_group_names": test_provision.test_other_names_make_other_groups_and_leave_the_old,
-        "stage": test_provision.test_what_roles_refuse_is_told_at_once_before_anything_is_changed,
+        "stage": test_doors.test_opening_lets_everybody_in_by_https_and_nobody_to_the_api,
+        "network_step": test_doors.test_nobody_is_let_in_before_the_api_has_its_settings,
+        "certificate_arn": test_doors.test_opening_lets_everybody_in_by_https_and_nobody_to_the_api,
+    },
+    "load_balancer": {
+        "certificate_arn": test_doors.test_opening_lets_everybody_in_by_https_and_nobody_to_the_api,
+        "load_balancer_replace_records": test_doors.test_a_name_that_leads_elsewhere_is_moved_only_by_consent,
     },
     "queues": {
         "queues_allow_shorter_retention": (
@@ -76,18 +82,39 @@ IDENTITY = {
     "aws_region": "where everything is; another one is another deployment",
     "aws_account_id": "whose everything is; another one is refused by the account role",
     "deployment_name": "in every name; another one is another deployment, side by side in test_teardown.py",
-    "deployment_tags": "changes with owner, in every row of PARAMETERS",
+    "deployment_tags": "changes with owner, in every row of PARAMETERS; of a certificate others' is taken back",
 }
 OTHER_NETWORK = "the account has one; what is chosen of several is decided in test_network.py"
 ANOTHER_DATABASE = "another one is another database"
 FIXED = "fixed at creation; another value is refused in test_database.py"
 LAUNCH_ONLY = "of a launch alone; an existing host keeps its own"
 JUDGED_ONLY = "judged, in test_instances.py, and never written"
+ALL_OF_IT = "every test of test_doors.py has one; without, nothing is made there"
+BALANCER_NAME = "another one is another load balancer"
 NOT_TRIED = {
     "network": {
         "vpc_id": OTHER_NETWORK,
         "subnet_ids": OTHER_NETWORK,
         "database_port": "the database's, whose role refuses another one",
+        "public_name": ALL_OF_IT,
+        "load_balancer_name": BALANCER_NAME,
+        "load_balancer_target_group_name": BALANCER_NAME,
+    },
+    "certificate": {
+        "public_name": ALL_OF_IT,
+        "certificate_arn": "read and never written",
+        "certificate_wait_minutes": "how long a run waits; nothing in AWS",
+    },
+    "load_balancer": {
+        "public_name": ALL_OF_IT,
+        "vpc_id": OTHER_NETWORK,
+        "subnet_ids": OTHER_NETWORK,
+        "load_balancer_name": BALANCER_NAME,
+        "load_balancer_target_group_name": BALANCER_NAME,
+        "load_balancer_access_logs_bucket": "another one is another bucket",
+        "load_balancer_security_group": "the network role's; the one that lost it gets it back in test_doors.py",
+        "load_balancer_hosts": "the group api; one that is added, stopped or replaced is in test_doors.py",
+        "api_port": "of targets that the embedded cloud knows by their hosts alone; in test_plan_load_balancer.py",
     },
     "database": {
         "database_identifier": ANOTHER_DATABASE,
@@ -117,9 +144,12 @@ NOT_TRIED = {
 }
 
 
-@pytest.mark.parametrize("role", test_provision.PARAMETERS)
+PARAMETERS = {**test_provision.PARAMETERS, **test_doors.PARAMETERS}
+
+
+@pytest.mark.parametrize("role", [*PARAMETERS, "certificate"])
 def test_what_a_role_of_aws_exposes_is_tried_or_there_is_a_reason(role: str) -> None:
-    in_row = set(test_provision.PARAMETERS[role][0])
+    in_row = set(PARAMETERS[role][0]) if role in PARAMETERS else set()
     elsewhere = TRIED_BY.get(role, {})
     reasons = {**NOT_TRIED.get(role, {}), **{name: why for name, why in IDENTITY.items() if name in options(role)}}
     assert in_row | set(elsewhere) | set(reasons) >= options(role)
@@ -130,8 +160,8 @@ def test_what_a_role_of_aws_exposes_is_tried_or_there_is_a_reason(role: str) -> 
 
 
 def test_every_role_of_the_provisioning_that_keeps_something_has_a_row() -> None:
-    """account and placement only look."""
+    """account and placement only look, and the certificate has nothing but its name."""
     plays = yaml.safe_load((ROLES[0].parents[1] / "playbooks/provision.yml").read_text(encoding="utf-8"))
     used = {role["role"].rpartition(".")[2] for play in plays for role in play.get("roles", [])}
-    assert set(test_provision.PARAMETERS) == used - {"account", "placement"}
+    assert set(PARAMETERS) == used - {"account", "placement", "certificate"}
     assert set(test_provision.PARAMETERS) == set(test_provision.KINDS)

@@ -263,7 +263,11 @@ def reads(inputs: Values) -> Values:
 
 
 def _address(inputs: Values) -> dict[str, Any]:
-    return {"url": inputs["container_health_url"], "expected": inputs["container_health_answer"]}
+    return {
+        "url": inputs["container_health_url"],
+        "headers": inputs["container_health_headers"],
+        "expected": inputs["container_health_answer"],
+    }
 
 
 def _check(inputs: Values, preparation: Values) -> dict[str, Any]:

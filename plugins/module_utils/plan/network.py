@@ -11,6 +11,7 @@ from typing import Any
 from ..findings import Finding, Words
 from ..name_rules import security_group_name_findings
 from ..network import MINIMUM_ZONES
+from ..opening import lets_everybody_in, opening_findings, opening_reads, stage_findings
 from ..tags import own_tags, role_tags
 from . import Change, Plan, Role, Rule, Values, compare
 
@@ -107,24 +108,6 @@ def operator_cidr_findings(cidrs: Sequence[str]) -> list[Finding]:
     return [finding for finding in map(_operator_cidr_finding, cidrs) if finding]
 
 
-def stage_findings(stage: str) -> list[Finding]:
-    """Opening closes the API to its operators, who would be left with nothing in its place."""
-    if stage != "open":
-        return []
-    return [
-        Finding(
-            "stage_open",
-            "stage",
-            "'open'",
-            Words(
-                "open needs the load balancer, which this version does not create yet: nobody could reach the API",
-                "open에는 로드 밸런서가 필요하지만 이 버전은 아직 만들지 않습니다. 아무도 API에 접속할 수 없게 됩니다",
-            ),
-            Words("Keep stage: test.", "stage: test를 그대로 두십시오."),
-        )
-    ]
-
-
 def _from_cidrs(port: int, cidrs: Sequence[str], description: str) -> list[GroupRule]:
     networks = [ip_network(cidr) for cidr in cidrs]
     v6 = [str(network) for network in networks if isinstance(network, IPv6Network)]
@@ -137,19 +120,31 @@ def _from_groups(port: int, groups: Sequence[str], description: str) -> list[Gro
     return [{"proto": "tcp", "ports": [str(port)], "rule_desc": description, "group_name": list(groups)}]
 
 
-def wanted_groups(inputs: Values) -> list[dict[str, Any]]:
-    """The four groups with all their rules, each after those it refers to."""
+# What a run does about the stage before the API has its settings, after that, and what there is to do in all.
+PREPARE, FINISH, WHOLE = "prepare", "finish", "whole"
+
+
+def wanted_groups(inputs: Values, found: Mapping[str, Values]) -> list[dict[str, Any]]:
+    """The four groups with all their rules, each after those it refers to.
+
+    Before it is opened, who has a public name can be tried by operators, and its load balancer asks the API's health.
+    The world comes and goes only once the API knows under which name it answers.
+    """
     names, api_port = inputs["network_security_group_names"], inputs["api_port"]
-    is_open = inputs["stage"] == "open"
-    world = ["0.0.0.0/0", "::/0"] if is_open else []
+    opens = inputs["stage"] == "open"
+    is_open = lets_everybody_in(inputs, found) if inputs["network_step"] == PREPARE else opens
+    closes_api = opens and is_open
+    visitors = ["0.0.0.0/0", "::/0"] if is_open else inputs["operator_cidrs"] if inputs["public_name"] else []
+    from_balancer = _from_groups(api_port, [names["alb"]], "API from the load balancer")
     ssh = _from_cidrs(22, inputs["operator_cidrs"], "SSH from the operators")
     api = (
-        _from_groups(api_port, [names["alb"]], "API from the load balancer")
-        if is_open
+        from_balancer
+        if closes_api
         else [
             *_from_cidrs(api_port, inputs["operator_cidrs"], "API from the operators, until opening"),
             # At its private address, where API_BASE_URL has them report; once open they take the load balancer's way.
             *_from_groups(api_port, [names["worker"]], "API from the workers, until opening"),
+            *(from_balancer if inputs["public_name"] else []),
         ]
     )
     hosts = [names["api"], names["worker"]]
@@ -158,8 +153,8 @@ def wanted_groups(inputs: Values) -> list[dict[str, Any]]:
             "name": names["alb"],
             "description": "Load balancer: HTTPS for everybody once open",
             "rules": [
-                *_from_cidrs(443, world, "HTTPS"),
-                *_from_cidrs(80, world, "Redirected to HTTPS"),
+                *_from_cidrs(443, visitors, "HTTPS"),
+                *_from_cidrs(80, visitors, "Redirected to HTTPS"),
             ],
         },
         {"name": names["worker"], "description": "Worker hosts", "rules": ssh},
@@ -230,12 +225,18 @@ def reads(inputs: Values) -> Values:
         "subnet_ids": inputs.get("subnet_ids"),
         "minimum_zones": MINIMUM_ZONES,
         "security_group_names": [*inputs["network_security_group_names"].values()],
+        **opening_reads(inputs),
     }
 
 
 def decide(inputs: Values, found: Values) -> Plan:
     vpc_id, groups = found["network"]["vpc_id"], found["security_groups"]
-    return Plan(changes=[change for group in wanted_groups(inputs) for change in _changes(group, vpc_id, groups)])
+    step = inputs["network_step"]
+    # Whoever has prepared was asked already, and a host that has just got its settings is unhealthy for a moment.
+    refused = [] if step == FINISH else opening_findings(inputs, found)
+    changes = [change for group in wanted_groups(inputs, groups) for change in _changes(group, vpc_id, groups)]
+    moving = step == PREPARE and lets_everybody_in(inputs, groups) != (inputs["stage"] == "open")
+    return Plan(refused, [] if refused else changes, known={"moving": moving})
 
 
 ROLE = Role(
@@ -245,6 +246,6 @@ ROLE = Role(
     rules=(
         Rule(security_group_name_findings, ("network_security_group_names",)),
         Rule(operator_cidr_findings, ("operator_cidrs",)),
-        Rule(stage_findings, ("stage",)),
+        Rule(stage_findings, ("stage", "public_name")),
     ),
 )

@@ -8,12 +8,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
-from ..findings import Finding, Words, errors
+from ..findings import Finding, Words
 from ..tags import HOLD_TAG, RELEASE_TAG
 from . import MARKS, Change, Difference, Plan, Values, lines
 from .instance import own_instances
 
-Kind = Literal["differs", "refused", "missing", "expected", "unknown"]
+Kind = Literal["differs", "refused", "missing", "warning", "expected", "unknown"]
 Entry = dict[str, Any]
 CLEAN, DIFFERS, UNKNOWN = "clean", "differs", "unknown"
 RUNNING, STOPPED = "running", "stopped"
@@ -21,6 +21,7 @@ NO_ADDRESS = "runs, but the inventory has no address of it: name the whole inven
 LISTS: Mapping[str, str] = {
     "differs": "differences",
     "refused": "refused",
+    "warning": "warnings",
     "expected": "expected",
     "unknown": "unknown",
 }
@@ -30,9 +31,11 @@ COUNTED: Mapping[str, str] = {
     "remove": "to remove",
     "refused": "refused",
     "unknown": "not compared",
+    "warning": "to be seen to in time",
 }
 # What is told below the differences, each kind under its title.
 QUIET: Mapping[str, str] = {
+    "warning": "To be seen to in time:",
     "expected": "Expected, so there is nothing to do:",
     "unknown": "Could not be compared:",
 }
@@ -42,7 +45,10 @@ def plan_entries(role: str, plan: Plan, host: str = "") -> list[Entry]:
     """What a role's plan says, of the control node or, where it is read there, of a host."""
     tag, begun = plan.tag or role, [change for change in plan.pending if change.verb == "create" or change.differences]
     return [
-        *(_finding_entry("refused", role, host, finding) for finding in errors(plan.refusals)),
+        *(
+            _finding_entry("warning" if finding.severity == "warning" else "refused", role, host, finding)
+            for finding in plan.refusals
+        ),
         *(_finding_entry("missing", role, host, finding) for finding in plan.missing),
         *(_finding_entry("unknown", role, host, finding) for finding in plan.unsettled),
         *(_change_entry("differs", tag, host, change) for change in plan.changes),
@@ -147,7 +153,7 @@ def _expected_line(change: Change) -> str:
 
 def _finding_entry(kind: Kind, role: str, host: str, finding: Finding) -> Entry:
     begin = f"{host}: " if host and host not in finding.text_en else ""
-    mark = "?" if kind == "unknown" else "!"
+    mark = {"unknown": "?", "warning": " "}.get(kind, "!")
     told = [f"{mark} {begin}{finding.text_en}", f"  {begin}{finding.text_ko}"]
     return {"kind": kind, "role": role, "host": host, "resource": finding.subject, **finding.as_dict(), "lines": told}
 

@@ -251,14 +251,17 @@ def _instance_findings(inputs: Values, instance: Values) -> list[Finding]:
     ]  # fmt: skip
 
 
-def _load_balancer_findings(balancer: Values) -> list[Finding]:
-    if not balancer["protected"]:
+def _load_balancer_findings(inputs: Values, balancer: Values) -> list[Finding]:
+    """Under its name everybody is served: that of the deployment does not do."""
+    named = consented_names(inputs["teardown_allow_protected"], "teardown_allow_protected")
+    if not balancer["protected"] or balancer["name"] in named:
         return []
     command = (
         f"aws elbv2 modify-load-balancer-attributes --load-balancer-arn {balancer['id']} "
         "--attributes Key=deletion_protection.enabled,Value=false"
     )
-    return [_protected_finding(balancer["name"], Words("deletion", "삭제"), command)]
+    consent = _consent("teardown_allow_protected", [*named, balancer["name"]])
+    return [_protected_finding(balancer["name"], Words("deletion", "삭제"), f"{consent}, or {command}")]
 
 
 def _protected_finding(name: str, against: Words, command: str) -> Finding:
@@ -283,7 +286,7 @@ def refusals(inputs: Values, found: Resources) -> list[Finding]:
         *_untagged_findings(inputs, found),
         *(finding for thing in found["databases"] for finding in _database_findings(inputs, thing)),
         *(finding for thing in found["instances"] for finding in _instance_findings(inputs, thing)),
-        *(finding for thing in found["load_balancers"] for finding in _load_balancer_findings(thing)),
+        *(finding for thing in found["load_balancers"] for finding in _load_balancer_findings(inputs, thing)),
     ]
 
 
@@ -373,6 +376,8 @@ def _apply(inputs: Values, kind: str, thing: Values, found: Resources) -> dict[s
     if kind == "databases":
         item["final_snapshot"] = inputs["teardown_final_database_snapshot"]
         return {kind: item, **({"protected_databases": item} if thing["protected"] else {})}
+    if kind == "load_balancers" and thing["protected"]:
+        return {kind: item, "protected_load_balancers": item}
     if kind == "repositories":
         item["force"] = inputs["teardown_delete_images"]
     return {kind: item}
@@ -457,9 +462,34 @@ def kept_findings(inputs: Values, found: Resources) -> list[Finding]:
     ]
 
 
+def public_name_findings(public_name: str) -> list[Finding]:
+    """What the teardown does not touch: it lies in DNS, where others have theirs, and costs nothing."""
+    if not public_name:
+        return []
+    return [
+        Finding(
+            "teardown_public_name",
+            public_name,
+            NOT_SHOWN,
+            Words(
+                "its records in DNS and its certificate are kept; a name that leads to a load balancer which is gone "
+                "may be taken over by somebody else",
+                "DNS 레코드와 인증서는 남습니다. 없어진 로드 밸런서를 가리키는 이름은 다른 사람이 차지할 수 있습니다",
+            ),
+            Words(
+                "Remove the records where the domain is administered, then the certificate: aws acm list-certificates, "
+                "aws acm delete-certificate --certificate-arn <its ARN>.",
+                "도메인을 관리하는 곳에서 레코드를 지운 뒤 인증서를 지우십시오: aws acm list-certificates, "
+                "aws acm delete-certificate --certificate-arn <ARN>.",
+            ),
+            severity="warning",
+        )
+    ]
+
+
 def decide(inputs: Values, found: Values) -> Plan:
     return Plan(
-        [*refusals(inputs, found), *kept_findings(inputs, found)],
+        [*refusals(inputs, found), *kept_findings(inputs, found), *public_name_findings(inputs["public_name"])],
         changes(inputs, found),
         unsettled=unsettled_findings(inputs, found),
     )
@@ -468,7 +498,7 @@ def decide(inputs: Values, found: Values) -> Plan:
 ROLE = Role(
     reads,
     decide,
-    applies=(*WORDS, "protected_databases", "disk_snapshots"),
+    applies=(*WORDS, "protected_databases", "protected_load_balancers", "disk_snapshots"),
     rules=(ROWS,),
     of_deployment=True,
 )

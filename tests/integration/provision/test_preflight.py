@@ -116,6 +116,16 @@ def test_its_question_about_the_account_is_the_only_one_of_a_run(account: Accoun
         ),
         ("region", {"aws_region": "us-east-1"}, ["aws_region: must be ap-northeast-2", "aws_expected_region"]),
         (
+            "opening",
+            {"stage": "open", "public_name": "api.example.com"},
+            [
+                "stage: open needs an issued certificate for api.example.com, found no certificate",
+                "stage: open needs a load balancer in 2 zones",
+                "stage: open needs an API host that runs",
+                "open에는 실행 중이고 등록된 API 호스트가 필요합니다",
+            ],
+        ),
+        (
             "network",
             {"vpc_id": "vpc-00000000"},
             ["vpc_id: ", "has no subnet in this region", "이 리전에 서브넷이 없습니다"],

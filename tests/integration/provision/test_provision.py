@@ -464,7 +464,7 @@ def refused(account: Account, name: str, *arguments: str) -> str:
 def test_what_roles_refuse_is_told_at_once_before_anything_is_changed(account: Account) -> None:
     wanted: dict[str, tuple[Any, tuple[str, ...]]] = {
         "operator_cidrs": (["0.0.0.0/0"], ("the whole world",)),
-        "stage": ("open", ("stage: open needs the load balancer",)),
+        "stage": ("open", ("stage: open needs a public name",)),
         "database_backup_retention_days": (1, ("database_backup_retention_days",)),
         "logs_retention_days": (10, ("logs_retention_days",)),
         "instance_type": ("t4g.small", ("instance_memory_min_mib", "instance_allow_type_change")),

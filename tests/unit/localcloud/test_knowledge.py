@@ -44,7 +44,7 @@ def plane() -> Iterator[Plane]:
         api.start()
     yield Plane(api)
     api.stop()
-    for service in ("cloudwatch", "ec2", "ecr", "elbv2", "iam", "rds", "sqs"):
+    for service in ("acm", "cloudwatch", "ec2", "ecr", "elbv2", "iam", "rds", "sqs"):
         api.backends(service).reset()
 
 
@@ -82,6 +82,11 @@ def make_load_balancer(plane: Plane) -> str:
     return str(made["LoadBalancers"][0]["LoadBalancerArn"])
 
 
+def make_certificate(plane: Plane) -> str:
+    requested = plane.client("acm").request_certificate(DomainName="a.example", ValidationMethod="DNS", Tags=TAGS)
+    return str(requested["CertificateArn"])
+
+
 def make_volume(plane: Plane) -> str:
     made = plane.client("ec2").create_volume(
         AvailabilityZone=f"{settings.REGION}a", Size=1, TagSpecifications=[{"ResourceType": "volume", "Tags": TAGS}]
@@ -90,7 +95,8 @@ def make_volume(plane: Plane) -> str:
 
 
 @pytest.mark.parametrize(
-    "make", [make_alarm, make_queue, make_repository, make_subnet_group, make_load_balancer, make_volume]
+    "make",
+    [make_alarm, make_certificate, make_queue, make_repository, make_subnet_group, make_load_balancer, make_volume],
 )
 def test_tags_are_told_of_what_is_there(plane: Plane, make: Callable[[Plane], str]) -> None:
     arn = make(plane)

@@ -40,7 +40,13 @@ def test_the_table_lets_public_addresses_names_and_tls_in_and_refuses_the_rest()
         "reject with icmp host-unreachable",
     ]
     assert chain(ruleset(OWNERS), "translation") == [
-        'iifname "academy-op0" dnat to ip daddr map { 203.0.113.16 : 172.31.4.5, 203.0.113.17 : 172.31.9.9 }'
+        'iifname "academy-op0" dnat to ip daddr map { 203.0.113.16 : 172.31.4.5, 203.0.113.17 : 172.31.9.9 }',
+        'iifname "academy-lc0" ip saddr { 172.31.4.5, 172.31.9.9 } '
+        "dnat to ip daddr map { 203.0.113.16 : 172.31.4.5, 203.0.113.17 : 172.31.9.9 }",
+    ]
+    assert chain(ruleset(OWNERS), "origin") == [
+        'oifname "academy-lc0" ct status dnat snat to ip saddr map { 172.31.4.5 : 203.0.113.16, '
+        "172.31.9.9 : 203.0.113.17 }"
     ]
 
 
@@ -145,7 +151,7 @@ def waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[subproc
 
 def test_what_still_runs_there_is_found_and_ended(waiting: subprocess.Popen[bytes]) -> None:
     assert operator_machine.processes_inside() == [waiting.pid]
-    operator_machine._end(lambda: [waiting.pid] if waiting.poll() is None else [])
+    operator_machine.end(lambda: [waiting.pid] if waiting.poll() is None else [])
     assert waiting.returncode is not None
 
 

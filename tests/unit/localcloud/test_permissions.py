@@ -83,6 +83,29 @@ def arn(service: str, resource: str, region: str = REGION) -> str:
         ("elbv2", "DescribeListeners", {}, "elasticloadbalancing:DescribeListeners", "*"),
         (
             "elbv2",
+            "CreateLoadBalancer",
+            {"Name": "a", "Type": "application", "Subnets": ["subnet-1"]},
+            "elasticloadbalancing:CreateLoadBalancer",
+            arn("elasticloadbalancing", "loadbalancer/app/a/*"),
+        ),
+        (
+            "acm",
+            "DescribeCertificate",
+            {"CertificateArn": arn("acm", "certificate/a-b")},
+            "acm:DescribeCertificate",
+            arn("acm", "certificate/a-b"),
+        ),
+        ("acm", "RequestCertificate", {"DomainName": "a.example"}, "acm:RequestCertificate", "*"),
+        (
+            "route53",
+            "ChangeResourceRecordSets",
+            {"HostedZoneId": "/hostedzone/Z1"},
+            "route53:ChangeResourceRecordSets",
+            "arn:aws:route53:::hostedzone/Z1",
+        ),
+        ("route53", "GetHostedZone", {"Id": "Z1"}, "route53:GetHostedZone", "arn:aws:route53:::hostedzone/Z1"),
+        (
+            "elbv2",
             "DeleteLoadBalancer",
             {"LoadBalancerArn": arn("elasticloadbalancing", "loadbalancer/app/a/1")},
             "elasticloadbalancing:DeleteLoadBalancer",
@@ -94,6 +117,15 @@ def arn(service: str, resource: str, region: str = REGION) -> str:
         ("iam", "GetRole", {"RoleName": "r"}, "iam:GetRole", "arn:aws:iam::123456789012:role/r"),
         ("sns", "DeleteTopic", {"TopicArn": arn("sns", "t")}, "sns:DeleteTopic", arn("sns", "t")),
         ("s3", "ListBuckets", {}, "s3:ListAllMyBuckets", "*"),
+        ("s3", "CreateBucket", {"Bucket": "logs"}, "s3:CreateBucket", "arn:aws:s3:::logs"),
+        ("s3", "PutPublicAccessBlock", {"Bucket": "logs"}, "s3:PutBucketPublicAccessBlock", "arn:aws:s3:::logs"),
+        (
+            "s3",
+            "GetBucketLifecycleConfiguration",
+            {"Bucket": "logs"},
+            "s3:GetLifecycleConfiguration",
+            "arn:aws:s3:::logs",
+        ),
         # AWS's own parameters are in nobody's account.
         (
             "ssm",
@@ -309,3 +341,14 @@ def test_a_service_s_own_role_is_named_by_the_service() -> None:
     (need,) = needs("iam", "CreateServiceLinkedRole", {"AWSServiceName": "rds.amazonaws.com"}, "us-east-1", KNOWS)
     assert need.resource == "arn:aws:iam::123456789012:role/aws-service-role/rds.amazonaws.com/*"
     assert need.context["iam:awsservicename"] == "rds.amazonaws.com"
+
+
+def test_a_certificate_that_is_requested_with_tags_is_judged_by_them() -> None:
+    parameters = {"DomainName": "a.example", "Tags": [{"Key": "Project", "Value": "academy"}]}
+    (need,) = needs("acm", "RequestCertificate", parameters, REGION, KNOWS)
+    assert need == Need(
+        "acm:RequestCertificate",
+        "*",
+        {**HERE, "aws:requesttag/project": "academy"},
+        {"aws:tagkeys": ("Project",)},
+    )

@@ -17,6 +17,7 @@ READY: dict[str, Any] = {
         {"id": "i-2", "name": "", "state": "stopped", "address": "172.31.0.5", "type": "t4g.medium"},
     ],
     "databases": [{"id": "academy-db", "status": "creating", "engine": "postgres 15.9", "address": None}],
+    "load_balancers": [{"name": "academy", "state": "active", "dns_name": "academy-1.elb.amazonaws.com"}],
     "registry": {"host": "registry", "repositories": {}},
     "calls": {"ec2.RunInstances": 2, "sqs.CreateQueue": 5},
 }
@@ -32,6 +33,9 @@ def test_shows_what_runs() -> None:
         "",
         "Databases: 1",
         "  academy-db  postgres 15.9  creating  -",
+        "",
+        "Load balancers: 1",
+        "  academy  active  academy-1.elb.amazonaws.com",
         "",
         "Repositories: none",
         "",

@@ -13,6 +13,7 @@ import pytest
 
 from plugins.modules.host_state_info import answers
 
+FOREIGN = "elsewhere.example.com"
 HEALTHY = '{"status": "healthy", "release": "1a2b3c4"}'
 PAGES = {
     "/health": (200, HEALTHY),
@@ -28,6 +29,8 @@ PAGES = {
 class Server(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         status, body = PAGES[self.path]
+        if self.headers["Host"] == FOREIGN:
+            status = 400
         self.send_response(status)
         if status == 301:
             self.send_header("Location", "/health")
@@ -64,10 +67,15 @@ def address() -> Iterator[str]:
     ],
 )
 def test_what_answers(address: str, page: str, expected: dict[str, Any], is_answer: bool) -> None:
-    assert answers(address + page, expected) is is_answer
+    assert answers(address + page, {}, expected) is is_answer
+
+
+def test_it_is_asked_with_the_headers_that_are_given(address: str) -> None:
+    found = [answers(f"{address}/health", {"Host": host}, {}) for host in ("api.example.com", FOREIGN)]
+    assert found == [True, False]
 
 
 def test_where_nobody_listens_nothing_answers() -> None:
     with ThreadingHTTPServer(("127.0.0.1", 0), Server) as server:
         port = server.server_port
-    assert answers(f"http://127.0.0.1:{port}/health", {}) is False
+    assert answers(f"http://127.0.0.1:{port}/health", {}, {}) is False

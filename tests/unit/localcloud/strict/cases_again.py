@@ -8,7 +8,7 @@ import json
 from typing import Any
 
 from localcloud import settings
-from tests.unit.localcloud.strict.cases_delivery import role_arn, set_subnets
+from tests.unit.localcloud.strict.cases_delivery import role_arn, set_subnets, several
 from tests.unit.localcloud.strict.world import ACCOUNT_ARN, Attempt, World
 
 MISSING_POLICY = f"arn:aws:iam::{settings.ACCOUNT_ID}:policy/missing"
@@ -116,6 +116,7 @@ CASES: list[tuple[str, Attempt]] = [
         "elbv2-certificate-pending",
         lambda w: modify_listener(w, Certificates=[{"CertificateArn": w.certificate(issued=False)}]),
     ),
+    ("elbv2-one-certificate", lambda w: modify_listener(w, Certificates=several(w, 2))),
     (
         "elbv2-redirect-loop",
         lambda w: modify_listener(

@@ -5,18 +5,37 @@
 from __future__ import annotations
 
 import itertools
+import json
+from typing import Any
 
-from tests.unit.localcloud.strict.world import Case, World
+from localcloud import certificates
+from tests.unit.localcloud.strict.world import REGION, Case, World
+
+AUTHORITY = certificates.create_authority()
 
 
 def named(world: World, prefix: str = "", suffix: str = "") -> None:
     world.load_balancer(Name=f"{prefix}{world.name()}{suffix}")
 
 
-def same_name(world: World, zone: str) -> None:
+def same_name(world: World, zone: str, **changes: str) -> None:
     name = world.name()
     world.load_balancer(Name=name)
-    world.load_balancer(Name=name, Subnets=[world.subnet("a"), world.subnet(zone)])
+    world.load_balancer(Name=name, Subnets=[world.subnet("a"), world.subnet(zone)], **changes)
+
+
+def log_into(world: World, writer: str) -> None:
+    """Access logs into a bucket whose policy lets this service write."""
+    bucket, s3 = world.name(), world.client("s3")
+    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
+    allowed = {"Effect": "Allow", "Principal": {"Service": writer}, "Action": "s3:PutObject"}
+    statement = {**allowed, "Resource": f"arn:aws:s3:::{bucket}/AWSLogs/*"}
+    s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
+    attributes = {"access_logs.s3.enabled": "true", "access_logs.s3.bucket": bucket}
+    world.elbv2.modify_load_balancer_attributes(
+        LoadBalancerArn=world.load_balancer(),
+        Attributes=[{"Key": key, "Value": value} for key, value in attributes.items()],
+    )
 
 
 def set_groups(world: World, group: str) -> None:
@@ -60,6 +79,48 @@ def delete_certificate(world: World, *, used: bool) -> None:
     if used:
         world.secure_listener(certificate)
     world.client("acm").delete_certificate(CertificateArn=certificate)
+
+
+def several(world: World, number: int) -> list[dict[str, str]]:
+    return [{"CertificateArn": world.certificate()} for _ in range(number)]
+
+
+def request(world: World, name: str = "www.example.com", **changes: Any) -> None:
+    world.client("acm").request_certificate(DomainName=name, ValidationMethod="DNS", **changes)
+
+
+def import_certificate(world: World, *, key: int = 0, **changes: Any) -> None:
+    made = [certificates.sign(AUTHORITY, ["www.example.com"]) for _ in range(2)]
+    world.client("acm").import_certificate(Certificate=made[0].certificate, PrivateKey=made[key].key, **changes)
+
+
+def alias(world: World, **changes: str) -> dict[str, Any]:
+    """A record set that is an alias of a new load balancer."""
+    found = world.elbv2.describe_load_balancers(LoadBalancerArns=[world.load_balancer()])["LoadBalancers"][0]
+    target = {"DNSName": found["DNSName"], "HostedZoneId": found["CanonicalHostedZoneId"], **changes}
+    return {"Name": f"a.{world.zone_name}", "Type": "A", "AliasTarget": {**target, "EvaluateTargetHealth": False}}
+
+
+def records(world: World, kind: str, value: str, name: str = "", **changes: Any) -> dict[str, Any]:
+    """A record set of the zone, or of a name in it."""
+    record_set = {"Name": f"{name}{world.zone_name}", "Type": kind, "TTL": 60, "ResourceRecords": [{"Value": value}]}
+    return {name: value for name, value in {**record_set, **changes}.items() if value is not None}
+
+
+def change(world: World, *changed: tuple[str, dict[str, Any]], zone: str | None = None) -> None:
+    """Change records of a zone, which is a new one unless it is given, one after the other."""
+    zone = zone or world.hosted_zone()
+    for action, record_set in changed:
+        batch = {"Changes": [{"Action": action, "ResourceRecordSet": record_set}]}
+        world.client("route53").change_resource_record_sets(HostedZoneId=zone, ChangeBatch=batch)
+
+
+def delete_ns(world: World, name: str) -> None:
+    zone = world.hosted_zone()
+    listed = world.client("route53").list_resource_record_sets(HostedZoneId=zone)["ResourceRecordSets"]
+    (servers,) = (one for one in listed if one["Type"] == "NS")
+    change(world, ("UPSERT", {**servers, "Name": f"{name}{world.zone_name}"}), zone=zone)
+    change(world, ("DELETE", {**servers, "Name": f"{name}{world.zone_name}"}), zone=zone)
 
 
 def statements(world: World, *names: str) -> None:
@@ -136,6 +197,12 @@ BALANCERS = [
         lambda w: same_name(w, "b"),
     ),
     Case(
+        "elbv2-duplicate-name",
+        "DuplicateLoadBalancerName",
+        lambda w: same_name(w, "b", Scheme="internal"),
+        lambda w: same_name(w, "b", Scheme="internet-facing"),
+    ),
+    Case(
         "elbv2-security-group-vpc",
         "InvalidConfigurationRequest",
         lambda w: w.load_balancer(SecurityGroups=[w.other_group]),
@@ -152,6 +219,12 @@ BALANCERS = [
         "OperationNotPermitted",
         lambda w: delete(w, protected="true"),
         lambda w: delete(w, protected="false"),
+    ),
+    Case(
+        "elbv2-access-logs",
+        "InvalidConfigurationRequest",
+        lambda w: log_into(w, "delivery.logs.amazonaws.com"),
+        lambda w: log_into(w, "logdelivery.elasticloadbalancing.amazonaws.com"),
     ),
     Case(
         "elbv2-idle-timeout",
@@ -226,10 +299,119 @@ BALANCERS = [
         lambda w: shared(w, between=1),
     ),
     Case(
+        "elbv2-one-certificate",
+        "TooManyCertificates",
+        lambda w: w.listener(Protocol="HTTPS", Port=443, Certificates=several(w, 2)),
+        lambda w: w.listener(Protocol="HTTPS", Port=443, Certificates=several(w, 1)),
+    ),
+    Case(
         "acm-certificate-in-use",
         "ResourceInUseException",
         lambda w: delete_certificate(w, used=True),
         lambda w: delete_certificate(w, used=False),
+    ),
+    Case(
+        "acm-name-length",
+        "ValidationException",
+        lambda w: request(w, f"{'a' * 53}.example.com"),
+        lambda w: request(w, f"{'a' * 52}.example.com"),
+        moto="InternalFailure",
+    ),
+    Case(
+        "acm-names",
+        "LimitExceededException",
+        lambda w: request(w, SubjectAlternativeNames=[f"{number}.example.com" for number in range(10)]),
+        lambda w: request(w, SubjectAlternativeNames=[f"{number}.example.com" for number in range(9)]),
+    ),
+    Case(
+        "acm-import-over-issued",
+        "ValidationException",
+        lambda w: import_certificate(w, CertificateArn=w.certificate()),
+        import_certificate,
+    ),
+    Case(
+        "acm-import-key",
+        "ValidationException",
+        lambda w: import_certificate(w, key=1),
+        import_certificate,
+    ),
+]
+
+NAMES = [
+    Case(
+        "route53-caller-reference",
+        "HostedZoneAlreadyExists",
+        lambda w: [w.hosted_zone(CallerReference="again") for _ in range(2)],
+        lambda w: [w.hosted_zone() for _ in range(2)],
+    ),
+    Case(
+        "route53-record-complete",
+        "InvalidInput",
+        lambda w: change(w, ("UPSERT", records(w, "A", "192.0.2.1", "a.", TTL=None))),
+        lambda w: change(w, ("UPSERT", records(w, "A", "192.0.2.1", "a."))),
+    ),
+    Case(
+        "route53-cname-apex",
+        "InvalidChangeBatch",
+        lambda w: change(w, ("UPSERT", records(w, "CNAME", "other.example."))),
+        lambda w: change(w, ("UPSERT", records(w, "CNAME", "other.example.", "www."))),
+    ),
+    Case(
+        "route53-cname-conflict",
+        "InvalidChangeBatch",
+        lambda w: change(
+            w, ("UPSERT", records(w, "A", "192.0.2.1", "a.")), ("UPSERT", records(w, "CNAME", "other.example.", "a."))
+        ),
+        lambda w: change(w, ("UPSERT", records(w, "A", "192.0.2.1", "a.")), ("UPSERT", records(w, "TXT", '"x"', "a."))),
+    ),
+    Case(
+        "route53-cname-conflict",
+        "InvalidChangeBatch",
+        lambda w: change(
+            w, ("UPSERT", records(w, "CNAME", "other.example.", "a.")), ("UPSERT", records(w, "A", "192.0.2.1", "a."))
+        ),
+        lambda w: change(
+            w, ("UPSERT", records(w, "CNAME", "x.example.", "a.")), ("UPSERT", records(w, "CNAME", "y.example.", "a."))
+        ),
+    ),
+    Case(
+        "route53-record-exists",
+        "InvalidChangeBatch",
+        lambda w: change(
+            w, ("UPSERT", records(w, "A", "192.0.2.1", "a.")), ("CREATE", records(w, "A", "192.0.2.2", "a."))
+        ),
+        lambda w: change(
+            w, ("UPSERT", records(w, "A", "192.0.2.1", "a.")), ("CREATE", records(w, "A", "192.0.2.2", "b."))
+        ),
+    ),
+    Case(
+        "route53-record-same",
+        "InvalidChangeBatch",
+        lambda w: change(
+            w, ("UPSERT", records(w, "A", "192.0.2.1", "a.")), ("DELETE", records(w, "A", "192.0.2.2", "a."))
+        ),
+        lambda w: change(
+            w, ("UPSERT", records(w, "A", "192.0.2.1", "a.")), ("DELETE", records(w, "A", "192.0.2.1", "a."))
+        ),
+        moto="InvalidInput",
+    ),
+    Case(
+        "route53-record-required",
+        "InvalidChangeBatch",
+        lambda w: delete_ns(w, ""),
+        lambda w: delete_ns(w, "sub."),
+    ),
+    Case(
+        "route53-alias-target",
+        "InvalidChangeBatch",
+        lambda w: change(w, ("UPSERT", alias(w, HostedZoneId="Z123456789"))),
+        lambda w: change(w, ("UPSERT", alias(w))),
+    ),
+    Case(
+        "route53-alias-target",
+        "InvalidChangeBatch",
+        lambda w: change(w, ("UPSERT", alias(w, DNSName="gone-1.us-west-2.elb.amazonaws.com"))),
+        lambda w: change(w, ("UPSERT", alias(w, DNSName="d111111abcdef8.cloudfront.net"))),
     ),
 ]
 
@@ -347,4 +529,4 @@ OTHERS = [
     ),
 ]
 
-CASES = [*BALANCERS, *OTHERS]
+CASES = [*BALANCERS, *NAMES, *OTHERS]

@@ -293,6 +293,14 @@ class World:
             self.api.backends("acm")._certificates[arn].status = "ISSUED"
         return arn
 
+    @property
+    def zone_name(self) -> str:
+        return "strict.example"
+
+    def hosted_zone(self, **changes: str) -> str:
+        wanted = {"Name": self.zone_name, "CallerReference": self.name(), **changes}
+        return str(self.client("route53").create_hosted_zone(**wanted)["HostedZone"]["Id"])
+
     # --- identity -----------------------------------------------------------------------------------------------
 
     @staticmethod

@@ -64,6 +64,7 @@ INPUTS: dict[str, Any] = {
     "container_log_group": "/academy/academy-api",
     "container_health_url": "",
     "container_health_answer": {},
+    "container_health_headers": {"Host": "api.example.com"},
     "container_preparations": [{"name": "migrate", "check": ["manage.py", "--check"], "apply": ["manage.py"]}],
 }
 URL = "http://localhost:8000/health"
@@ -402,7 +403,9 @@ def test_a_new_container_is_prepared_and_one_that_runs_where_its_check_says_so()
 
 def test_what_a_container_is_asked() -> None:
     asked = ROLE.reads({**INPUTS, "container_health_url": URL, "container_health_answer": {"status": "healthy"}})
-    assert asked["addresses"] == [{"url": URL, "expected": {"status": "healthy"}}]
+    assert asked["addresses"] == [
+        {"url": URL, "headers": {"Host": "api.example.com"}, "expected": {"status": "healthy"}}
+    ]
     assert asked["commands"] == [{"container": "academy-api", "argv": ["manage.py", "--check"]}]
 
 

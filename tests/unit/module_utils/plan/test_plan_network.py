@@ -10,7 +10,7 @@ import pytest
 
 from plugins.module_utils.findings import Finding, texts
 from plugins.module_utils.plan import Change
-from plugins.module_utils.plan.network import ROLE, operator_cidr_findings
+from plugins.module_utils.plan.network import ROLE, operator_cidr_findings, wanted_groups
 
 NAMES = {"alb": "x-alb-sg", "api": "x-api-sg", "worker": "x-worker-sg", "database": "rds-x-sg"}
 ME = "203.0.113.7/32"
@@ -21,6 +21,28 @@ INPUTS: dict[str, Any] = {
     "api_port": 8001,
     "database_port": 5433,
     "deployment_tags": {"Project": "x"},
+    "public_name": "api.example.com",
+    "certificate_arn": "",
+    "load_balancer_name": "x-alb",
+    "load_balancer_target_group_name": "x-api",
+    "network_step": "whole",
+}
+CERTIFICATE = {
+    "certificate_arn": "arn:aws:acm:ap-northeast-2:123456789012:certificate/1",
+    "domain_name": "api.example.com",
+    "status": "ISSUED",
+    "tags": {"Project": "x"},
+}
+# As the roles certificate and load_balancer made it before.
+READY: dict[str, Any] = {
+    "certificates": {"api.example.com": [CERTIFICATE]},
+    "load_balancers": {
+        "x-alb": {
+            "availability_zones": [{"zone_name": "a"}, {"zone_name": "b"}],
+            "listeners": [{"Port": 443, "Certificates": [{"CertificateArn": CERTIFICATE["certificate_arn"]}]}],
+        }
+    },
+    "target_groups": {"x-api": {"targets": [{"id": "i-1", "port": 8001, "state": "healthy"}]}},
 }
 
 
@@ -55,34 +77,35 @@ def refused(**inputs: Any) -> list[Finding]:
 def test_the_rules_of_the_role_judge_names_addresses_and_the_stage() -> None:
     assert refused() == []
     same = {**NAMES, "alb": NAMES["api"]}
-    assert {finding.id for finding in refused(network_security_group_names=same, operator_cidrs=[], stage="open")} == {
+    wrong = {"network_security_group_names": same, "operator_cidrs": [], "stage": "open", "public_name": ""}
+    assert {finding.id for finding in refused(**wrong)} == {
         "security_group_shared",
         "operator_cidr_none",
-        "stage_open",
+        "opening_name",
     }
 
 
-def test_opening_waits_for_the_load_balancer() -> None:
-    (finding,) = refused(stage="open")
-    assert (finding.subject, finding.severity) == ("stage", "error")
-    assert "load balancer" in finding.text_en
-    assert "stage: test" in finding.text_en
-    assert "로드 밸런서" in finding.text_ko
+def test_opening_waits_for_all_that_it_needs_and_changes_nothing_before() -> None:
+    nothing: dict[str, Any] = {"certificates": {}, "load_balancers": {}, "target_groups": {}}
+    plan = ROLE.decide(INPUTS, {"network": NETWORK, "security_groups": {}, **nothing})
+    assert [finding.id for finding in plan.refusals] == ["opening_certificate", "opening_load_balancer", "opening_host"]
+    assert plan.changes == []
 
 
 NETWORK = {"vpc_id": "vpc-1", "subnets": []}
 
 
 def changes(found: dict[str, Any], **inputs: Any) -> list[Change]:
-    return [*ROLE.decide({**INPUTS, **inputs}, {"network": NETWORK, "security_groups": found}).changes]
+    return [*ROLE.decide({**INPUTS, **inputs}, {"network": NETWORK, "security_groups": found, **READY}).changes]
 
 
-def wanted(stage: str, *cidrs: str) -> list[dict[str, Any]]:
+def wanted(stage: str, *cidrs: str, **inputs: Any) -> list[dict[str, Any]]:
     """All groups as the role's task creates them."""
-    return [dict(change.apply["groups"]) for change in changes({}, stage=stage, operator_cidrs=[ME, *cidrs])]
+    found = changes({}, stage=stage, operator_cidrs=[ME, *cidrs], **inputs)
+    return [dict(change.apply["groups"]) for change in found]
 
 
-def rules(stage: str) -> dict[str, set[tuple[str, str]]]:
+def rules(stage: str, **inputs: Any) -> dict[str, set[tuple[str, str]]]:
     """Group → (port, source) of its rules."""
     return {
         group["name"]: {
@@ -92,18 +115,24 @@ def rules(stage: str) -> dict[str, set[tuple[str, str]]]:
             for key in ("cidr_ip", "cidr_ipv6", "group_name")
             for source in rule.get(key, [])
         }
-        for group in wanted(stage, "2001:db8::1/128")
+        for group in wanted(stage, "2001:db8::1/128", **inputs)
     }
 
 
 def test_before_opening_nobody_but_operators_and_workers_gets_in() -> None:
     operators = {(port, cidr) for port in ("22", "8001") for cidr in (ME, "2001:db8::1/128")}
-    assert rules("test") == {
+    assert rules("test", public_name="") == {
         "x-alb-sg": set(),
         "x-api-sg": {*operators, ("8001", "x-worker-sg")},
         "x-worker-sg": {rule for rule in operators if rule[0] == "22"},
         "rds-x-sg": {("5433", "x-api-sg"), ("5433", "x-worker-sg")},
     }
+
+
+def test_before_opening_operators_try_the_public_name_and_the_load_balancer_asks() -> None:
+    found, without = rules("test"), rules("test", public_name="")
+    assert found["x-alb-sg"] == {(port, cidr) for port in ("80", "443") for cidr in (ME, "2001:db8::1/128")}
+    assert found["x-api-sg"] == {*without["x-api-sg"], ("8001", "x-alb-sg")}
 
 
 def test_after_opening_the_api_answers_the_load_balancer_alone() -> None:
@@ -114,7 +143,8 @@ def test_after_opening_the_api_answers_the_load_balancer_alone() -> None:
 
 def test_on_an_empty_account_every_group_is_told_with_all_its_rules() -> None:
     told = {
-        change.resource: [different.field for different in change.differences] for change in changes({}, stage="test")
+        change.resource: [different.field for different in change.differences]
+        for change in changes({}, stage="test", public_name="")
     }
     always = ["egress all 0.0.0.0/0", "tags"]
     assert told == {
@@ -138,6 +168,57 @@ def test_descriptions_are_ascii_because_ec2_takes_nothing_else() -> None:
     for group in wanted("open"):
         assert group["description"].isascii()
         assert all(rule["rule_desc"].isascii() for rule in group["rules"])
+
+
+WORLD = {"from_port": 443, "to_port": 443, "ip_protocol": "tcp", "ip_ranges": [{"cidr_ip": "0.0.0.0/0"}]}
+
+
+@pytest.mark.parametrize(
+    "case",  # stage, whether everybody is let in already, step: who comes in, who reaches the API, whether more follows
+    [
+        # Until the API has its settings everything stays as it is but what closes nothing.
+        ("open", False, "prepare", ME, ME, True),
+        ("open", False, "finish", "0.0.0.0/0", "x-alb-sg", False),
+        ("test", True, "prepare", "0.0.0.0/0", ME, True),
+        ("test", True, "finish", ME, ME, False),
+        # Where nothing changes there is nothing to wait for.
+        ("open", True, "prepare", "0.0.0.0/0", "x-alb-sg", False),
+        ("test", False, "prepare", ME, ME, False),
+    ],
+)
+def test_the_world_comes_and_goes_after_the_api_has_its_settings(
+    case: tuple[str, bool, str, str, str, bool],
+) -> None:
+    stage, is_open, step, visitors, of_api, moving = case
+    groups = {**found(), "x-alb-sg": {**found()["x-alb-sg"], "ip_permissions": [WORLD] if is_open else []}}
+    plan = ROLE.decide(
+        {**INPUTS, "stage": stage, "network_step": step}, {"network": NETWORK, "security_groups": groups, **READY}
+    )
+    assert plan.known == {"moving": moving}
+    alb, _, api, _ = (
+        group["rules"] for group in wanted_groups({**INPUTS, "stage": stage, "network_step": step}, groups)
+    )
+    assert {source for rule in alb for source in rule.get("cidr_ip", [])} == {visitors}
+    sources = [
+        source
+        for rule in api
+        if rule["ports"] == ["8001"]
+        for key in ("cidr_ip", "group_name")
+        for source in rule.get(key, [])
+    ]
+    assert of_api in sources
+    assert (ME in sources) == (of_api == ME)
+
+
+def test_whoever_finishes_is_not_refused_because_a_host_has_just_got_its_settings() -> None:
+    ill = {**READY, "target_groups": {"x-api": {"targets": [{"id": "i-1", "port": 8001, "state": "unhealthy"}]}}}
+    steps = {
+        step: len(
+            ROLE.decide({**INPUTS, "network_step": step}, {"network": NETWORK, "security_groups": {}, **ill}).refusals
+        )
+        for step in ("prepare", "finish", "whole")
+    }
+    assert steps == {"prepare": 1, "finish": 0, "whole": 1}
 
 
 @pytest.mark.parametrize("stage", ["test", "open"])
@@ -242,9 +323,11 @@ def test_a_group_that_exists_refers_by_name_to_one_that_does_not() -> None:
 def test_the_network_and_the_groups_by_their_names_are_read() -> None:
     names = ["x-alb-sg", "x-api-sg", "x-worker-sg", "rds-x-sg"]
     nothing = {"vpc_id": None, "subnet_ids": None, "minimum_zones": 2, "security_group_names": names}
-    assert ROLE.reads(INPUTS) == nothing
+    assert ROLE.reads({**INPUTS, "stage": "test"}) == nothing
+    # Who opens is judged.
+    assert {*ROLE.reads(INPUTS)} - {*nothing} == {"certificates", "load_balancer_names", "target_group_names"}
     chosen = {"vpc_id": "vpc-1", "subnet_ids": ["subnet-1"]}
-    assert ROLE.reads({**INPUTS, **chosen}) == {**nothing, **chosen}
+    assert ROLE.reads({**INPUTS, "stage": "test", **chosen}) == {**nothing, **chosen}
 
 
 API_RULES = FOUND["x-api-sg"]

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -74,6 +75,18 @@ def told(*entries: Entry) -> dict[str, Any]:
                 "  variable: 작아야 합니다 (현재 값: 9). 바꾸십시오.",
                 "",
                 "differs: 1 refused",
+            ],
+        ),
+        (
+            Plan([replace(FINDING, severity="warning")]),
+            "clean",
+            [
+                "",
+                "To be seen to in time:",
+                "  variable: must be less, found 9. Change it.",
+                "  variable: 작아야 합니다 (현재 값: 9). 바꾸십시오.",
+                "",
+                "clean: 1 to be seen to in time",
             ],
         ),
         (

@@ -22,6 +22,8 @@ INPUTS: dict[str, Any] = {
     "teardown_confirm": "academy",
     "teardown_purge_queues": ["named"],
     "teardown_allow_untagged": ["named"],
+    "teardown_allow_protected": [],
+    "public_name": "",
     "teardown_snapshot_data_disks": True,
     "teardown_final_database_snapshot": True,
     "teardown_delete_images": True,
@@ -151,7 +153,7 @@ def test_a_deployment_as_it_should_be_is_not_refused() -> None:
         ),
         (
             {"load_balancers": [{**BALANCER, "protected": True}]},
-            ["academy-alb", "deletion_protection.enabled,Value=false"],
+            ['{"teardown_allow_protected": ["academy-alb"]}', "deletion_protection.enabled,Value=false"],
         ),
         (
             {"instances": [{**HOST, "name": "bastion", "tags": {"Project": "academy"}}]},
@@ -343,3 +345,17 @@ def test_what_is_kept_comes_with_its_end_and_refuses_nothing() -> None:
     ]
     assert len(plan(found).refusals) == 3
     assert plan({}) == Plan([], [], unsettled=[])
+
+
+def test_a_protected_load_balancer_goes_once_it_is_named_and_no_other_does() -> None:
+    found: Found = {"load_balancers": [{**BALANCER, "protected": True}]}
+    assert len(refusals(found, teardown_allow_protected=["academy"])) == 1
+    assert refusals(found, teardown_allow_protected="academy-alb") == []
+    protected = lists(found, teardown_allow_protected=["academy-alb"])["protected_load_balancers"]
+    assert [item["id"] for item in protected] == ["arn:aws:alb"]
+
+
+def test_a_public_name_is_left_in_dns_and_told() -> None:
+    (finding,) = [each for each in plan({}, public_name="api.example.com").refusals if each.severity == "warning"]
+    assert (finding.subject, "taken over" in finding.text_en) == ("api.example.com", True)
+    assert plan({}).refusals == []

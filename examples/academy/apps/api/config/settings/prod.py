@@ -21,6 +21,9 @@ if api_url.scheme == "https":
     # Behind a load balancer the request itself is always plain HTTP; the header tells what the client used.
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     SECURE_SSL_REDIRECT = True
+    # For whoever adds forms and sessions: the browser's Origin says https, and a login never travels in the clear.
+    CSRF_TRUSTED_ORIGINS = [f"https://{api_url.netloc}"]
+    SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
 else:
     # Not open to the public yet: the operator asks by an address that changes whenever the host is stopped and started.
     ALLOWED_HOSTS = ["*"]
