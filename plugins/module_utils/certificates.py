@@ -127,10 +127,14 @@ def _rank(certificate: Values) -> tuple[int, float]:
     return order, float(certificate.get("expires_in_days") or 0)
 
 
+def own_certificates(found: Iterable[Values], arn: str, deployment: str) -> list[Values]:
+    """The one that is named, or the deployment's own."""
+    return [each for each in found if arn or each["tags"].get("Project") == deployment]
+
+
 def choose(found: Iterable[Values], arn: str, deployment: str) -> Values | None:
-    """The one that is named, or of the deployment's own the best."""
-    own = [each for each in found if arn or each["tags"].get("Project") == deployment]
-    return max(own, key=_rank, default=None)
+    """The best of them."""
+    return max(own_certificates(found, arn, deployment), key=_rank, default=None)
 
 
 def is_wanting(certificate: Values | None, arn: str) -> bool:

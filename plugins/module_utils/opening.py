@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from .certificates import ISSUED, choose, covers, pending_findings, wanted_certificate
+from .certificates import ISSUED, choose, covers, own_certificates, pending_findings, wanted_certificate
 from .findings import Finding, Words
 from .network import MINIMUM_ZONES
 
@@ -187,18 +187,14 @@ def lets_everybody_in(inputs: Values, groups: Mapping[str, Values]) -> bool:
 
 
 def is_open(inputs: Values, found: Values) -> bool:
-    """Everybody is let in already, by a certificate that is right for the name."""
-    certificate = _certificate(inputs, found)
+    """Everybody is let in already, by a certificate for the name: that its successor is waited for closes nothing."""
+    right = {each["certificate_arn"] for each in _certificates(inputs, found) if covers(each, inputs["public_name"])}
     shown = {
         each["CertificateArn"]
         for listener in (_balancer(inputs, found) or {}).get("listeners", [])
         for each in listener.get("Certificates") or []
     }
-    return (
-        lets_everybody_in(inputs, found["security_groups"])
-        and certificate is not None
-        and certificate["certificate_arn"] in shown
-    )
+    return lets_everybody_in(inputs, found["security_groups"]) and bool(right & shown)
 
 
 def _balancer(inputs: Values, found: Values) -> Values | None:
@@ -206,15 +202,19 @@ def _balancer(inputs: Values, found: Values) -> Values | None:
     return balancer
 
 
-def _certificate(inputs: Values, found: Values) -> Values | None:
-    name, arn = inputs["public_name"], inputs["certificate_arn"]
-    return choose(
-        found["certificates"].get(wanted_certificate(name, arn), []), arn, inputs["deployment_tags"].get("Project", "")
-    )
+def _certificates(inputs: Values, found: Values) -> list[Values]:
+    arn = inputs["certificate_arn"]
+    there = found["certificates"].get(wanted_certificate(inputs["public_name"], arn), [])
+    return own_certificates(there, arn, _project(inputs))
+
+
+def _project(inputs: Values) -> str:
+    return str(inputs["deployment_tags"].get("Project", ""))
 
 
 def _certificate_findings(inputs: Values, found: Values) -> list[Finding]:
-    name, certificate = inputs["public_name"], _certificate(inputs, found)
+    name = inputs["public_name"]
+    certificate = choose(_certificates(inputs, found), inputs["certificate_arn"], _project(inputs))
     if certificate and certificate["status"] == ISSUED and covers(certificate, name):
         return []
     pending = pending_findings(certificate, name, "")

@@ -89,7 +89,8 @@ from ansible_collections.amazon.aws.plugins.module_utils.tagging import ansible_
 with suppress(ImportError):  # AnsibleAWSModule says so.
     from botocore.exceptions import BotoCoreError, ClientError
 
-SETTINGS = ("public_access_block", "policy", "lifecycle", "tags")
+# Tags first: whoever is interrupted after that finds it as its own.
+SETTINGS = ("tags", "public_access_block", "policy", "lifecycle")
 FIRST_REGION = "us-east-1"  # which S3 refuses to be told
 
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible.template import trust_as_template
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar, trust_as_template
 
 from plugins.module_utils.plan.roles import ROLES
 from plugins.module_utils.services import on_host, roles_of_host
@@ -41,6 +42,34 @@ def test_the_doors_open_after_the_api_has_its_settings_and_before_any_worker_nee
     assert [one["vars"]["network_step"] for one in (prepare, finish)] == ["prepare", "finish"]
     # A condition of a role is asked of each of its tasks, and the first of them decides anew.
     assert "ansible.builtin.include_role" in finish
+
+
+@pytest.mark.parametrize(
+    ("stage", "asked", "api", "wanted"),
+    [
+        ("open", ["api-1", "worker-1"], ["api-1"], True),
+        ("open", [], ["api-1"], True),
+        ("open", ["worker-1"], ["api-1"], False),
+        ("open", ["worker-1"], None, False),
+        # Whoever shuts everybody out waits for no host.
+        ("test", ["worker-1"], ["api-1"], True),
+    ],
+)
+def test_nobody_is_let_in_without_an_api_that_has_its_settings(
+    stage: str, asked: list[str], api: list[str] | None, wanted: bool
+) -> None:
+    (finish,) = plays("doors.yml")["Open or close the doors"]["tasks"]
+    groups = {} if api is None else {"api": api}
+    for moving in (True, False):
+        values = {
+            "network_plan": {"known": {"moving": moving}},
+            "stage": stage,
+            "groups": groups,
+            "__doors_asked": asked,
+        }
+        templar = Templar(DataLoader(), variables=values)
+        found = [templar.evaluate_conditional(trust_as_template(condition)) for condition in finish["when"]]
+        assert all(found) == (wanted and moving)
 
 
 def test_workers_are_held_and_let_go_for_every_role_that_configures_a_host() -> None:

@@ -514,8 +514,15 @@ def _foreign_findings(inputs: Values, found: Values) -> list[Finding]:
             ),
         )
         for what, name, section, variable in things
-        if name in found.get(section, {}) and found[section][name]["tags"].get("Project") != inputs["deployment_name"]
+        if name in found.get(section, {})
+        and found[section][name]["tags"].get("Project") != inputs["deployment_name"]
+        and not (section == "target_groups" and _is_begun(found[section][name]))
     ]
+
+
+def _is_begun(group: Values) -> bool:
+    """A target group that nobody has tagged or uses: its module was interrupted, which tags it last."""
+    return not (group["tags"] or group["targets"] or group.get("load_balancer_arns"))
 
 
 def _record_findings(inputs: Values, found: Values) -> list[Finding]:

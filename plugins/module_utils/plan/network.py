@@ -120,6 +120,13 @@ def _from_groups(port: int, groups: Sequence[str], description: str) -> list[Gro
     return [{"proto": "tcp", "ports": [str(port)], "rule_desc": description, "group_name": list(groups)}]
 
 
+WORLD = ("0.0.0.0/0", "::/0")
+
+
+def _balancer_rules(visitors: Sequence[str]) -> list[GroupRule]:
+    return [*_from_cidrs(443, visitors, "HTTPS"), *_from_cidrs(80, visitors, "Redirected to HTTPS")]
+
+
 # What a run does about the stage before the API has its settings, after that, and what there is to do in all.
 PREPARE, FINISH, WHOLE = "prepare", "finish", "whole"
 
@@ -132,9 +139,9 @@ def wanted_groups(inputs: Values, found: Mapping[str, Values]) -> list[dict[str,
     """
     names, api_port = inputs["network_security_group_names"], inputs["api_port"]
     opens = inputs["stage"] == "open"
-    is_open = lets_everybody_in(inputs, found) if inputs["network_step"] == PREPARE else opens
+    is_open = _is_open(inputs, found) if inputs["network_step"] == PREPARE else opens
     closes_api = opens and is_open
-    visitors = ["0.0.0.0/0", "::/0"] if is_open else inputs["operator_cidrs"] if inputs["public_name"] else []
+    visitors = WORLD if is_open else inputs["operator_cidrs"] if inputs["public_name"] else []
     from_balancer = _from_groups(api_port, [names["alb"]], "API from the load balancer")
     ssh = _from_cidrs(22, inputs["operator_cidrs"], "SSH from the operators")
     api = (
@@ -152,10 +159,7 @@ def wanted_groups(inputs: Values, found: Mapping[str, Values]) -> list[dict[str,
         {
             "name": names["alb"],
             "description": "Load balancer: HTTPS for everybody once open",
-            "rules": [
-                *_from_cidrs(443, visitors, "HTTPS"),
-                *_from_cidrs(80, visitors, "Redirected to HTTPS"),
-            ],
+            "rules": _balancer_rules(visitors),
         },
         {"name": names["worker"], "description": "Worker hosts", "rules": ssh},
         {"name": names["api"], "description": "API hosts", "rules": [*ssh, *api]},
@@ -199,6 +203,17 @@ def _found_rules(permissions: Iterable[Mapping[str, Any]], names: Mapping[str, s
     return sorted(rules)
 
 
+def _is_open(inputs: Values, found: Mapping[str, Values]) -> bool:
+    """Whether everybody is let in and stays so for now.
+
+    Where nobody is to be, a rule that is not ours is no opening that would wait for the API: it is taken away at once.
+    """
+    if inputs["stage"] == "open":
+        return lets_everybody_in(inputs, found)
+    group = found.get(inputs["network_security_group_names"]["alb"], {})
+    return {*_wanted_rules(_balancer_rules(WORLD))} <= {*_found_rules(group.get("ip_permissions", []), {})}
+
+
 def _fields(ingress: Iterable[str], egress: Iterable[str], tags: Mapping[str, str]) -> dict[str, Any]:
     """Each rule is a field of its own. The group's description is none: EC2 never changes it."""
     rules = [*(f"ingress {rule}" for rule in ingress), *(f"egress {rule}" for rule in egress)]
@@ -235,7 +250,7 @@ def decide(inputs: Values, found: Values) -> Plan:
     # Whoever has prepared was asked already, and a host that has just got its settings is unhealthy for a moment.
     refused = [] if step == FINISH else opening_findings(inputs, found)
     changes = [change for group in wanted_groups(inputs, groups) for change in _changes(group, vpc_id, groups)]
-    moving = step == PREPARE and lets_everybody_in(inputs, groups) != (inputs["stage"] == "open")
+    moving = step == PREPARE and _is_open(inputs, groups) != (inputs["stage"] == "open")
     return Plan(refused, [] if refused else changes, known={"moving": moving})
 
 

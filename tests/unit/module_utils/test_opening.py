@@ -105,6 +105,32 @@ def test_what_is_lacking_is_told(found: dict[str, Any], words: str) -> None:
     assert words in finding.text_en
 
 
+@pytest.mark.parametrize(
+    ("certificates", "stays_open"),
+    [
+        ([CERTIFICATE], True),
+        # Its successor is waited for.
+        (
+            [
+                {**CERTIFICATE, "status": "EXPIRED"},
+                {**CERTIFICATE, "certificate_arn": f"{ARN}2", "status": "PENDING_VALIDATION"},
+            ],
+            True,
+        ),
+        ([{**CERTIFICATE, "certificate_arn": f"{ARN}2", "status": "PENDING_VALIDATION"}], False),
+        # What is shown is another name's.
+        ([{**CERTIFICATE, "subject_alternative_names": [], "domain_name": "other.example.com"}], False),
+    ],
+)
+def test_who_is_open_is_asked_anew_only_where_no_certificate_of_the_name_is_shown(
+    certificates: list[dict[str, Any]], stays_open: bool
+) -> None:
+    found = state(
+        [], certificates={NAME: certificates}, security_groups={"academy-alb-sg": {"ip_permissions": [WORLD]}}
+    )
+    assert (findings(found) == []) == stays_open
+
+
 CODES = "Health checks failed with these codes: [{}]"
 
 

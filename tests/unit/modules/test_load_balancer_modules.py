@@ -7,12 +7,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from ansible_collections.academy.deploy.plugins.modules import (
     acm_certificate_request,
     load_balancer_attributes,
     load_balancer_targets,
+    log_bucket,
 )
 from botocore.stub import ANY, Stubber
 
@@ -183,3 +185,26 @@ def test_check_mode_says_that_one_would_be_requested(acm: Stubber, status: str) 
     describe(acm, status)
     result = ensure(acm, check_mode=True)
     assert (result["changed"], result["certificate_arn"]) == (True, "")
+
+
+# --- the bucket of access logs --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("check_mode", [False, True])
+def test_a_bucket_is_marked_as_ours_before_anything_else_is_set(
+    monkeypatch: pytest.MonkeyPatch, check_mode: bool
+) -> None:
+    client = Mock()
+    client.meta.region_name = "ap-northeast-2"
+    monkeypatch.setattr(log_bucket, "read_bucket", lambda *_: None)
+    wanted = {
+        "bucket": "logs",
+        "policy": {"Version": "2012-10-17"},
+        "public_access_block": {"BlockPublicAcls": True},
+        "lifecycle": [{"status": "Enabled", "prefix": "", "expiration": {"Days": 30}}],
+        "tags": {"Project": "academy"},
+    }
+    assert log_bucket.ensure(client, wanted, check_mode)["changed"]
+    written = [name for name, _, _ in client.method_calls]
+    assert written[:2] == ([] if check_mode else ["create_bucket", "put_bucket_tagging"])
+    assert len(written) == (0 if check_mode else 5)

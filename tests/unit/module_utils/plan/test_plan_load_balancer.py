@@ -366,6 +366,24 @@ def test_what_cannot_be_changed_or_is_not_ours_is_refused(found: dict[str, Any],
     assert any(words in finding.text_en for finding in plan.refusals)
 
 
+@pytest.mark.parametrize(
+    ("more", "refused"),
+    [
+        ({}, False),
+        ({"tags": {"Project": "another"}}, True),
+        ({"targets": [{"id": "i-1", "port": 8000, "state": "healthy"}]}, True),
+        ({"load_balancer_arns": ["arn:theirs"]}, True),
+    ],
+)
+def test_a_target_group_that_was_not_finished_is_and_one_that_somebody_uses_is_theirs(
+    more: dict[str, Any], refused: bool
+) -> None:
+    begun = {**GROUP, "tags": {}, "targets": [], "load_balancer_arns": [], **more}
+    plan = decide(INPUTS, state(target_groups={"academy-api": begun}, load_balancers={}))
+    assert bool(plan.refusals) == refused
+    assert refused or any("target_groups" in change.apply for change in plan.changes)
+
+
 def test_without_its_security_group_it_is_not_made_but_in_check_mode() -> None:
     plan = decide(INPUTS, state(security_groups={}, load_balancers={}, target_groups={}))
     assert [finding.subject for finding in plan.missing] == ["load_balancer_security_group"]

@@ -170,7 +170,16 @@ def test_descriptions_are_ascii_because_ec2_takes_nothing_else() -> None:
         assert all(rule["rule_desc"].isascii() for rule in group["rules"])
 
 
-WORLD = {"from_port": 443, "to_port": 443, "ip_protocol": "tcp", "ip_ranges": [{"cidr_ip": "0.0.0.0/0"}]}
+WORLD = [
+    {
+        "from_port": port,
+        "to_port": port,
+        "ip_protocol": "tcp",
+        "ip_ranges": [{"cidr_ip": "0.0.0.0/0", "description": description}],
+        "ipv6_ranges": [{"cidr_ipv6": "::/0", "description": description}],
+    }
+    for port, description in ((443, "HTTPS"), (80, "Redirected to HTTPS"))
+]
 
 
 @pytest.mark.parametrize(
@@ -190,7 +199,7 @@ def test_the_world_comes_and_goes_after_the_api_has_its_settings(
     case: tuple[str, bool, str, str, str, bool],
 ) -> None:
     stage, is_open, step, visitors, of_api, moving = case
-    groups = {**found(), "x-alb-sg": {**found()["x-alb-sg"], "ip_permissions": [WORLD] if is_open else []}}
+    groups = {**found(), "x-alb-sg": {**found()["x-alb-sg"], "ip_permissions": WORLD if is_open else []}}
     plan = ROLE.decide(
         {**INPUTS, "stage": stage, "network_step": step}, {"network": NETWORK, "security_groups": groups, **READY}
     )
@@ -208,6 +217,24 @@ def test_the_world_comes_and_goes_after_the_api_has_its_settings(
     ]
     assert of_api in sources
     assert (ME in sources) == (of_api == ME)
+
+
+@pytest.mark.parametrize(
+    "theirs",
+    [
+        WORLD[:1],
+        [{**WORLD[0], "ipv6_ranges": []}, WORLD[1]],
+        [{**rule, "ip_ranges": [{"cidr_ip": "0.0.0.0/0"}]} for rule in WORLD],
+    ],
+)
+def test_what_others_opened_in_stage_test_is_no_opening_and_taken_away_at_once(theirs: list[Any]) -> None:
+    inputs = {**INPUTS, "stage": "test", "network_step": "prepare"}
+    groups = {**found(), "x-alb-sg": {**found()["x-alb-sg"], "ip_permissions": theirs}}
+    plan = ROLE.decide(inputs, {"network": NETWORK, "security_groups": groups})
+    assert plan.known == {"moving": False}
+    (change,) = [change for change in plan.changes if change.resource == "x-alb-sg"]
+    sources = [rule.get(key) for rule in change.apply["groups"]["rules"] for key in ("cidr_ip", "cidr_ipv6")]
+    assert not {"0.0.0.0/0", "::/0"} & {cidr for each in sources for cidr in each or []}
 
 
 def test_whoever_finishes_is_not_refused_because_a_host_has_just_got_its_settings() -> None:
