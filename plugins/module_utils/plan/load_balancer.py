@@ -529,7 +529,8 @@ def _record_findings(inputs: Values, found: Values) -> list[Finding]:
     """Somebody may be served under the name already: that is moved only where it is named."""
     name, zone = inputs["public_name"], found["hosted_zones"].get(inputs["public_name"])
     records = _records(inputs, zone) if zone else []
-    others = [one for one in records if not _was_ours(one, inputs["load_balancer_name"])]
+    # What is set is an A, which replaces nothing of another type.
+    others = [one for one in records if one["type"] != "A" or not _was_ours(one, inputs["load_balancer_name"])]
     if not others or not record_changes(inputs, found):
         return []
     told = "; ".join(_leads_to(others))

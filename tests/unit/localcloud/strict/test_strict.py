@@ -48,6 +48,8 @@ def world() -> Iterator[World]:
         world = World()
         yield world
         world.api.stop()
+        # Buckets are of no region.
+        world.api.backends("s3").reset()
 
 
 def refusal(attempt: Attempt, world: World) -> tuple[str, str] | None:

@@ -334,6 +334,10 @@ def test_the_name_leads_to_it_where_the_zone_is_ours(records: list[dict[str, Any
         ({"type": "A", "values": ["203.0.113.9"]}, [NAME], ""),
         ({"type": "CNAME", "values": ["theirs.example.net."]}, [NAME], "Remove it in the hosted zone"),
         ({"type": "AAAA", "values": ["2001:db8::1"]}, [NAME], "Remove it in the hosted zone"),
+        # Of load balancers of ours, and no record of A can take their place.
+        ({"type": "CNAME", "values": [f"{OTHER_ALB}."]}, [NAME], "Remove it in the hosted zone"),
+        ({"type": "AAAA", "alias": DNS}, [NAME], "Remove it in the hosted zone"),
+        ({"type": "CNAME", "values": [f"{DNS}."]}, [], ""),
     ],
 )
 def test_a_name_that_serves_somebody_is_moved_only_by_consent(
