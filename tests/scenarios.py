@@ -27,22 +27,15 @@ ENVIRONMENT = {
 }
 
 
-def prepare(part: str, before: Future[None] | None = None) -> None:
+def prepare() -> None:
     """Create what several of them need of AWS."""
-    if before:
-        before.result()
     support.playbook(
-        f"molecule/shared/{part}.yml",
+        "molecule/shared/release.yml",
         "--inventory=molecule/shared/inventory",
         "--extra-vars=deployment_name=molecule",
         f"--extra-vars=local_project_dir={support.ROOT}",
-        name=f"molecule-{part}",
+        name="molecule-release",
     ).expect()
-
-
-def needs_release(scenario: str) -> bool:
-    """Whether it runs the application."""
-    return "create_with_release" in (support.ROOT / "molecule" / scenario / "molecule.yml").read_text(encoding="utf-8")
 
 
 def run(scenario: str, prepared: Future[None]) -> support.Run:
@@ -57,11 +50,8 @@ def run(scenario: str, prepared: Future[None]) -> support.Run:
 def running() -> Iterator[Mapping[str, Future[support.Run]]]:
     """Name → what becomes of it: all of them, a few at a time, from now on."""
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        common = pool.submit(prepare, "common")
-        released = pool.submit(prepare, "release", common)
-        yield {
-            name: pool.submit(run, name, released if needs_release(name) else common)
-            for name in sorted(NAMES, key=needs_release)
-        }
+        prepared = pool.submit(prepare)
+        # Those that take longest are among the last ones, and begin first.
+        yield {name: pool.submit(run, name, prepared) for name in reversed(NAMES)}
         # After the first failure pytest asks for no more.
         pool.shutdown(wait=True, cancel_futures=True)
