@@ -505,14 +505,6 @@ def _give_other_role(account: Account) -> None:
     iam.delete_role(RoleName="theirs")
 
 
-def delete_starter(account: Account) -> None:
-    """Function and schedule: deleted, they show no other change, so not among the drifts."""
-    events = account.client("events")
-    events.remove_targets(Rule=STARTER, Ids=[STARTER])
-    events.delete_rule(Name=STARTER)
-    _lambda("delete_function", FunctionName=STARTER)(account)
-
-
 def _foreign_permission(account: Account) -> None:
     account.client("lambda").add_permission(
         FunctionName=STARTER, StatementId="theirs", Action="lambda:InvokeFunction", Principal="sns.amazonaws.com"

@@ -24,7 +24,7 @@ import yaml
 from localcloud import demo, settings
 from tests import support
 from tests.integration.conftest import OWNER, Account
-from tests.integration.provision.drift import DRIFTS, TAKEN, TOLD, TOPIC_ARN, delete_starter, owners, snapshot
+from tests.integration.provision.drift import DRIFTS, TAKEN, TOLD, TOPIC_ARN, owners, snapshot
 from tests.unit.rows import ROWS, row
 
 HOSTS = {
@@ -700,7 +700,7 @@ def test_other_values_are_predicted_and_then_kept(account: Account) -> None:
 
 
 def test_the_values_of_before_come_back_and_what_others_deleted(account: Account, looks: list[Any]) -> None:
-    delete_starter(account)
+    account.client("lambda").delete_function(FunctionName="academy-starter")
     account.client("sns").delete_topic(TopicArn=TOPIC_ARN)
     allowed = {"instance_allow_type_change": [*HOSTS], "database_allow_smaller_class": ["academy-db"]}
     account.provision("restore", "-e", json.dumps(allowed)).expect()
