@@ -12,7 +12,7 @@ from ..module_utils.services import image_definitions as _image_definitions
 DOCUMENTATION = r"""
 name: image_definitions
 short_description: Which Dockerfile becomes the image of which service
-version_added: 0.2.0
+version_added: 0.1.0
 author:
   - academy.deploy contributors (@academy)
 options:

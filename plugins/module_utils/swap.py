@@ -25,9 +25,9 @@ HEADER_OFFSET = 1024
 HEADER_BYTES = 44
 NATIVE = "<" if sys.byteorder == "little" else ">"
 
-# Where the kernel takes extents as swap that were allocated and never written (XFS since Linux 4.18: facts 4.5), by the
-# names that stat(1) gives these file systems. On others they may count as holes.
-PREALLOCATING = ("xfs", "ext2/ext3")
+# Where the kernel takes extents as swap that were allocated and never written (XFS since Linux 4.18: facts 4.5).
+# Elsewhere they may count as holes, or cannot be allocated, as on ext3.
+PREALLOCATING = ("xfs", "ext4")
 
 # Kept free on the disk that carries the file: logs, packages and images go on being written there.
 DISK_RESERVE_BYTES = 512 * MIB

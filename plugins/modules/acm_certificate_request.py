@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: acm_certificate_request
 short_description: Request a certificate of Certificate Manager that is validated by DNS
-version_added: "0.2.0"
+version_added: 0.1.0
 description:
   - Requests a public certificate for one name, and waits until Certificate Manager has named the record by which it
     validates. It does not wait until the certificate is issued.
@@ -29,18 +29,13 @@ options:
     type: int
     default: 60
 attributes:
-  check_mode:
-    description: Says whether a certificate would be requested.
-    support: full
   diff_mode:
     description: Shows the tags before and after.
-    support: full
-  idempotent:
-    description: Run again, it requests nothing.
     support: full
 seealso:
   - module: community.aws.acm_certificate
 extends_documentation_fragment:
+  - academy.deploy.attributes.writes
   - amazon.aws.common.modules
   - amazon.aws.region.modules
   - amazon.aws.boto3

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: load_balancer_attributes
 short_description: Set attributes of a load balancer or of a target group
-version_added: "0.2.0"
+version_added: 0.1.0
 description:
   - Sets those attributes that are named, by AWS's own names, and leaves all others.
   - M(amazon.aws.elb_application_lb) does not know all of them, and fails where AWS tells not all of those that it does
@@ -25,19 +25,14 @@ options:
     type: dict
     required: true
 attributes:
-  check_mode:
-    description: Says what would be changed.
-    support: full
   diff_mode:
     description: Shows the attributes before and after.
-    support: full
-  idempotent:
-    description: Run again, it changes nothing.
     support: full
 seealso:
   - module: amazon.aws.elb_application_lb
   - module: community.aws.elb_target_group
 extends_documentation_fragment:
+  - academy.deploy.attributes.writes
   - amazon.aws.common.modules
   - amazon.aws.region.modules
   - amazon.aws.boto3

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: load_balancer_targets
 short_description: Register instances in a target group, or deregister them
-version_added: "0.2.0"
+version_added: 0.1.0
 description:
   - Registers and deregisters those instances that are named, and leaves all others.
   - M(community.aws.elb_target) does not register a target that is still being drained, as after a quick stop and start,
@@ -33,19 +33,14 @@ options:
     elements: str
     default: []
 attributes:
-  check_mode:
-    description: Says which would be registered and deregistered.
-    support: full
   diff_mode:
     description: Shows the targets before and after.
-    support: full
-  idempotent:
-    description: Run again, it changes nothing.
     support: full
 seealso:
   - module: community.aws.elb_target
   - module: community.aws.elb_target_group
 extends_documentation_fragment:
+  - academy.deploy.attributes.writes
   - amazon.aws.common.modules
   - amazon.aws.region.modules
   - amazon.aws.boto3

@@ -36,18 +36,13 @@ options:
     type: dict
     required: true
 extends_documentation_fragment:
+  - academy.deploy.attributes.writes
   - amazon.aws.common.modules
   - amazon.aws.region.modules
   - amazon.aws.boto3
 attributes:
-  check_mode:
-    description: Writes nothing in check mode.
-    support: full
   diff_mode:
     description: Shows what was set before.
-    support: full
-  idempotent:
-    description: Sets only what differs.
     support: full
 author:
   - academy.deploy contributors (@academy)

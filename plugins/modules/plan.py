@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: plan
 short_description: What a role would change, refuse and read
-version_added: "0.2.0"
+version_added: 0.1.0
 description:
   - Takes the inputs of a role as its argument specs and defaults have them, reads once what the role needs to know, and
     decides what has to be changed. Writes nothing.

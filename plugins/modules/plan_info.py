@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: plan_info
 short_description: Tell everything that several roles would change or refuse
-version_added: "0.2.0"
+version_added: 0.1.0
 description:
   - Asks the decisions of several roles, the same that M(academy.deploy.plan) asks for a single role, by one read of AWS
     or of a host. Writes nothing, and does not fail for what is refused or cannot be read, but tells of it.

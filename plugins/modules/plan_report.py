@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: plan_report
 short_description: Tell what differs between the inventory and all that is
-version_added: "0.2.0"
+version_added: 0.1.0
 description:
   - Puts together what tasks of M(academy.deploy.plan_info) found. Hosts that none of them has read are told by what AWS
     says of them.

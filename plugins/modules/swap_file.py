@@ -87,8 +87,8 @@ def apply(module: AnsibleModule, step: str, path: str, size_mib: int) -> None:
 
 
 def file_system(module: AnsibleModule, path: str) -> str:
-    """The type of the file system that carries the file, as stat(1) names it."""
-    command = ["stat", "--file-system", "--format=%T", os.path.dirname(path)]
+    """The type of the file system that carries the file."""
+    command = ["findmnt", "--noheadings", "--output=FSTYPE", "--target", os.path.dirname(path)]
     return str(module.run_command(command, check_rc=True)[1]).strip()
 
 

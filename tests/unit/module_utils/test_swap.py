@@ -194,7 +194,8 @@ def test_what_is_wanted_is_described_in_the_same_way() -> None:
 
 
 @pytest.mark.parametrize(
-    ("file_system", "program"), [("xfs", "fallocate"), ("ext2/ext3", "fallocate"), ("btrfs", "dd"), ("overlayfs", "dd")]
+    ("file_system", "program"),
+    [("xfs", "fallocate"), ("ext4", "fallocate"), ("ext3", "dd"), ("btrfs", "dd"), ("overlay", "dd")],
 )
 def test_space_is_only_allocated_where_the_kernel_takes_that_as_swap(file_system: str, program: str) -> None:
     assert writing_command("/swapfile", 2048, file_system)[0] == program
