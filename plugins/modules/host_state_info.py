@@ -10,9 +10,9 @@ DOCUMENTATION = r"""
 module: host_state_info
 short_description: See in one pass what a role needs to know about its host
 description:
-  - Reads packages, paths, units, swap files, volumes, containers and repositories of images that are asked for, and
-    always architecture, memory, mounts, swap and C(/etc/fstab), so that a role can act on what differs instead of
-    starting one module for each thing it keeps.
+  - Reads packages, paths, units, swap files, volumes, containers, repositories of images and proxies that are asked
+    for, and always architecture, memory, mounts, swap and C(/etc/fstab), so that a role can act on what differs instead
+    of starting one module for each thing it keeps.
   - Reads only, apart from what O(commands) do. Each kind is read once, however many are asked for, and nothing is
     started for what is not asked for.
   - Where signatures do not say whether a volume's disk holds anything, it is read at a few thousand places, which may
@@ -77,10 +77,20 @@ options:
     type: list
     elements: str
     default: []
+  memory_of:
+    description: Names of those of O(containers) whose use of memory is told.
+    type: list
+    elements: str
+    default: []
   repositories:
     description: Repositories of which all images in Docker are told.
     type: list
     elements: str
+    default: []
+  proxies:
+    description: Absolute paths of sockets at which a HAProxy may listen, with a backend C(api).
+    type: list
+    elements: path
     default: []
   addresses:
     description: Addresses of this host that are asked once, by HTTP and without following redirects.
@@ -237,6 +247,8 @@ containers:
     - C(restart_policy), C(stop_timeout_seconds) (V(null) for Docker's own), C(memory_bytes) and C(memory_swap_bytes)
       (V(0) for no limit), C(published_ports) (as in V(0.0.0.0:8000:8000/tcp)), C(volumes) (as in
       V(/mnt/transcode:/tmp:rw)) and C(log_driver) are its settings.
+    - C(memory_used_bytes) is what it uses of memory, as C(docker stats) counts it, V(null) when it does not run or is
+      not named in O(memory_of).
     - C(exit_code) is of its last end, C(out_of_memory) whether that was for want of memory, C(restart_count) how often
       Docker has restarted it, and C(running_seconds) for how long it has been running, V(null) when it is not.
     - It is C(settled) when it has been running for 10 seconds, and its health check, if it has one, finds it healthy.
@@ -250,6 +262,13 @@ repositories:
       digest) and C(created_seconds) (when it was built, since the epoch).
   type: dict
   returned: success
+proxies:
+  description:
+    - The servers of each proxy that was asked for, none where nobody listens. Each has its C(state) (V(ready), V(drain)
+      or V(maint)), C(sessions) (requests that it has or that wait for it) and C(port).
+  type: dict
+  returned: success
+  sample: {/var/lib/haproxy/stats: {blue: {state: ready, sessions: 3, port: 8001}}}
 answering:
   description: Those of O(addresses) that answer 200 with JSON that holds what is expected.
   type: list
@@ -291,6 +310,7 @@ from ..module_utils.host_state import (
     parse_units,
 )
 from ..module_utils.host_storage import read_mounts, read_swap_file, read_text, read_volume
+from ..module_utils.proxy_socket import read_servers
 from ..module_utils.swap import parse_swaps
 
 DOCKER_PID_FILE = "/run/docker.pid"
@@ -403,13 +423,23 @@ def read_docker(asked: dict[str, Any]) -> dict[str, Any]:
     # One that ends and is removed meanwhile is not found any more.
     inspected = [found for container in listed if (found := docker.get(f"/containers/{container['Id']}/json"))]
     of_containers = {name: docker.get(f"/images/{name}/json") or {} for name in {found["Image"] for found in inspected}}
+    measured = [found["Id"] for found in inspected if found["Name"].lstrip("/") in asked["memory_of"]]
+    # One look: without `one-shot` the engine takes a second one for the use of processors.
+    statistics = {name: docker.get(f"/containers/{name}/stats?stream=false&one-shot=true") or {} for name in measured}
     images = docker.get("/images/json") if asked["repositories"] else []
     return {
         "containers": parse_containers(
-            inspected, of_containers, datetime.now(timezone.utc), identity, asked["variables"]
+            inspected, of_containers, datetime.now(timezone.utc), identity, asked["variables"], statistics=statistics
         ),
         "repositories": {name: parse_repository(images, name) for name in asked["repositories"]},
     }
+
+
+def read_proxy(path: str) -> dict[str, Any]:
+    try:
+        return {name: asdict(server) for name, server in read_servers(path).items()}
+    except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):
+        return {}
 
 
 def answers(url: str, headers: dict[str, str], expected: dict[str, Any]) -> bool:
@@ -454,7 +484,9 @@ def main() -> None:
             },
             "containers": {"type": "bool", "default": False},
             "variables": names,
+            "memory_of": names,
             "repositories": names,
+            "proxies": {**names, "elements": "path"},
             "addresses": {
                 "type": "list",
                 "elements": "dict",
@@ -503,6 +535,7 @@ def main() -> None:
             "swap_files": {path: asdict(read_swap_file(path)) for path in asked["swap_files"]},
             "docker_running": running,
             **docker,
+            "proxies": {path: read_proxy(path) for path in asked["proxies"]},
             "answering": [want["url"] for want in asked["addresses"] if answers(**want)],
             "commands": [
                 {**command, "exit_code": exit_code(module, docker["containers"], **command)}

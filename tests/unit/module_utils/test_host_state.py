@@ -210,6 +210,7 @@ def test_containers() -> None:
             "running_seconds": 30,
             "settled": True,
             "stale_mounts": ["/tmp"],
+            "memory_used_bytes": None,
         },
         "once": {
             "id": "c1",
@@ -237,6 +238,7 @@ def test_containers() -> None:
             "running_seconds": None,
             "settled": False,
             "stale_mounts": [],
+            "memory_used_bytes": None,
         },
     }
     assert SECRET in json.dumps(INSPECTED)
@@ -263,6 +265,27 @@ def test_of_a_container_s_environment_only_what_is_asked_for_is_told() -> None:
 def test_what_a_container_holds_on_to(lies_at: dict[str, int | None], stale: list[str]) -> None:
     found = {**LIES_AT, "/proc/7/root/tmp": 1, **lies_at}
     assert parse_containers([INSPECTED], IMAGES, NOW, found.get)["academy-api"]["stale_mounts"] == stale
+
+
+@pytest.mark.parametrize(
+    ("statistics", "used"),
+    [
+        pytest.param({}, None, id="not asked"),
+        pytest.param({"memory_stats": {}}, None, id="does not run"),
+        pytest.param({"memory_stats": None}, None, id="no statistics"),
+        pytest.param({"memory_stats": {"usage": 900, "stats": {"inactive_file": 200}}}, 700, id="cgroup v2"),
+        pytest.param(
+            {"memory_stats": {"usage": 900, "stats": {"inactive_file": 1, "total_inactive_file": 300}}},
+            600,
+            id="cgroup v1",
+        ),
+        pytest.param({"memory_stats": {"usage": 900, "stats": {"inactive_file": 901}}}, 900, id="counted later"),
+        pytest.param({"memory_stats": {"usage": 900}}, 900, id="without details"),
+    ],
+)
+def test_what_a_container_uses_of_memory(statistics: dict[str, Any], used: int | None) -> None:
+    found = parse_containers([INSPECTED], IMAGES, NOW, LIES_AT.get, statistics={"c1": statistics})["academy-api"]
+    assert found["memory_used_bytes"] == used
 
 
 def test_repository() -> None:
