@@ -103,9 +103,26 @@ def health_answer(status: int) -> str:
     return "".join(f"\n{what}. {remedy}" for what, remedy in zip(*told, strict=True)) if told else ""
 
 
-# Through all of the application's middleware as a load balancer will ask it, without a port and a server.
+# Through all of the application's middleware as a load balancer will ask it, without a port and a server. Before that,
+# whether the database has room for the connections of a second API: it is tried on the host on which the first one
+# runs, and counts its own connection too (facts 15.3).
 TRIAL = """
+from django.db import connection
 from django.test import Client
+if connection.vendor == "postgresql":
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int,"
+            " count(*), count(*) FILTER (WHERE client_addr = inet_client_addr()) FROM pg_stat_activity"
+            " WHERE backend_type = 'client backend'"
+        )
+        room, used, own = cursor.fetchone()
+    if used - 1 + own - 1 > room:
+        raise SystemExit(
+            f"the database has room for {{room}} connections, of which {{used - 1}} are in use, {{own - 1}} from this"
+            " host: too few for a second API beside the one that serves. Lower its workers and threads or"
+            " DB_CONN_MAX_AGE, or choose a larger database_instance_class"
+        )
 status = Client().get({path!r}, HTTP_HOST={host!r}).status_code
 raise SystemExit(status != 200 and f"GET {path} by the host's address answers {{status}}")
 """

@@ -32,6 +32,7 @@ OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "stops_itself": {"type": "bool", "default": False},
     "environment": {"type": "dict", "default": {}},
     "role": {"type": "str", "default": WORKER},
+    "slots": {"type": "dict", "default": {}},
 }
 
 
@@ -39,7 +40,7 @@ OPTIONS: Mapping[str, Mapping[str, Any]] = {
 class Service:
     """One row."""
 
-    name: str  # of its container, its image and its repository
+    name: str  # of its image and its repository, and of its container where it has no slots
     log_group: str
     dockerfile: str
     memory_mib: int
@@ -48,6 +49,16 @@ class Service:
     stops_itself: bool
     environment: Mapping[str, Any]
     role: str  # by whose tag it is run
+    slots: Mapping[str, int]  # of two containers behind the host's proxy, one of which serves: each one's own port
+
+    @property
+    def containers(self) -> list[str]:
+        """All that may run of it."""
+        return [slot_name(self.name, slot) for slot in self.slots] or [self.name]
+
+
+def slot_name(name: str, slot: str) -> str:
+    return f"{name}-{slot}"
 
 
 def row_findings(services: Table) -> list[Finding]:
@@ -67,6 +78,7 @@ def row_findings(services: Table) -> list[Finding]:
             for name in row
             if name not in OPTIONS
         ]
+        findings += _slot_findings(service, row)
         names.setdefault(str(row.get("name")), []).append(service)
     return findings + [
         _finding(
@@ -76,6 +88,28 @@ def row_findings(services: Table) -> list[Finding]:
         for name, shared in names.items()
         if len(shared) > 1
     ]
+
+
+def _slot_findings(service: str, row: Mapping[str, Any]) -> list[Finding]:
+    """Two containers take turns; one that stops its host by itself has no turn to wait for."""
+    slots = row.get("slots") or {}
+    if not slots or not isinstance(slots, Mapping):
+        return []
+    subject, ports = f"services.{service}.slots", {port for port in slots.values() if isinstance(port, int)}
+    rules = [
+        (
+            len(slots) == len(ports) == 2 and all(1024 <= port <= 65535 for port in ports),
+            Words(
+                "needs two letters, each with a port of its own between 1024 and 65535",
+                "문자 두 개와 각각의 포트(1024에서 65535까지)가 필요합니다",
+            ),
+        ),
+        (
+            not row.get("stops_itself"),
+            Words("a service that stops its host has none", "호스트를 멈추는 서비스에는 둘 수 없습니다"),
+        ),
+    ]
+    return [_finding(subject, rule) for holds, rule in rules if not holds]
 
 
 def role_findings(services: Table, known: Collection[str]) -> list[Finding]:
@@ -111,9 +145,9 @@ ROWS = Rule(row_findings, ("services",))
 # --- what all of them need --------------------------------------------------------------------------------------------
 
 
-def containers(services: Table) -> dict[str, str]:
-    """The container of each, which is named like its image and its repository."""
-    return {service: row.name for service, row in rows(services).items()}
+def owners(services: Table) -> dict[str, str]:
+    """Whose each container is, by the name of its row. One named like the row is of the time before it had slots."""
+    return {name: row.name for row in rows(services).values() for name in [row.name, *row.containers]}
 
 
 def tag_of(services: Table, service: str) -> str:
@@ -123,7 +157,7 @@ def tag_of(services: Table, service: str) -> str:
 
 
 def repositories(services: Table) -> list[str]:
-    return [*containers(services).values()]
+    return [row.name for row in rows(services).values()]
 
 
 def log_groups(services: Table) -> list[str]:
@@ -199,5 +233,6 @@ def roles_of_host(services: Table, groups: Collection[str], variables: Collectio
         *(["transcode_volume"] if "transcode_volume_size_gib" in variables else []),
         "docker",
         *(["watchdog"] if all(row.stops_itself for row in found.values()) else []),
+        *(["proxy"] if any(row.slots for row in found.values()) else []),
         *dict.fromkeys(row.role for row in found.values()),
     ]

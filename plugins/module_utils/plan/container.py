@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
+from urllib.parse import urlsplit
 
 from ..application_environment import value_findings
 from ..ecr import registry_host
@@ -22,7 +23,9 @@ from ..host_paths import CONFIGURATION_DIRECTORY, HEARTBEAT, RUN_DIRECTORY, WATC
 from ..host_state import BYTES_PER_MIB, environment_hashes, environment_sha256, outdated_images, sha256_of
 from ..memory import container_findings, running_limits_mib
 from ..placement import THRESHOLD, SharedHost, stop_findings, watchdog_findings
-from ..services import ROWS, containers, on_host, rows, stopping_containers, tag_of
+from ..proxy import PATH as PROXY_CONFIGURATION
+from ..services import ROWS, on_host, owners, rows, slot_name, stopping_containers, tag_of
+from ..slots import Overlap, next_slot, overlap_findings, runs, serving_slot, takeover_findings, used_mib
 from . import Change, Difference, Plan, Role, Rule, Values, compare, host
 
 WHY = "guide §6.3"
@@ -105,7 +108,10 @@ def completed(inputs: Values) -> Values:
         "container_memory_mib": row.memory_mib if row else 0,
         "container_expected_limits_mib": {found.name: found.memory_mib for found in here.values()},
         # Of a service that was taken off the host, which nothing else would stop.
-        "container_unwanted": [name for other, name in containers(services).items() if other not in here],
+        "container_unwanted": [
+            name for name, owner in owners(services).items() if owner not in {found.name for found in here.values()}
+        ],
+        "container_slots": row.slots if row else {},
         # A worker counts its own empty polls only while no other one may have work there. Beside another one it tells
         # how it is doing, and the host decides.
         "container_idle_stop_threshold": inputs["worker_idle_stop_threshold"] if [*stopping] == [service] else 0,
@@ -113,6 +119,24 @@ def completed(inputs: Values) -> Values:
         "container_heartbeat": bool(row and row.stops_itself and inputs["worker_heartbeat"]),
         **inputs,
     }
+
+
+def in_slot(inputs: Values, slot: str) -> Values:
+    """The container as it runs in a slot: under its name there, and at the slot's port of the loopback address."""
+    if not slot:
+        return inputs
+    port, url = inputs["container_slots"][slot], inputs["container_health_url"]
+    given = [PORT.fullmatch(text) for text in inputs["container_published_ports"]]
+    return {
+        **inputs,
+        "container_name": slot_name(inputs["container_name"], slot),
+        "container_published_ports": [f"127.0.0.1:{port}:{found['container']}" for found in given if found],
+        "container_health_url": urlsplit(url)._replace(netloc=f"localhost:{port}").geturl() if url else "",
+    }
+
+
+def each_slot(inputs: Values) -> list[Values]:
+    return [in_slot(inputs, slot) for slot in inputs["container_slots"]] or [inputs]
 
 
 # --- what is wanted -------------------------------------------------------------------------------------------------
@@ -210,7 +234,6 @@ def _wanted(inputs: Values, reference: str, values: Mapping[str, str], now: Valu
     defaults = now["image_defaults"] if now else {"environment": {}, COMMAND: None, HEALTH_COMMAND: None}
     command, health_command = inputs["container_command"], inputs["container_health_command"]
     hashes = {**defaults["environment"], **environment_hashes(values)}
-    memory, swap = (inputs[f"container_{kind}_mib"] * BYTES_PER_MIB for kind in ("memory", "swap"))
     return {
         "image": reference,
         COMMAND: sha256_of(command) if command else defaults[COMMAND],
@@ -221,8 +244,7 @@ def _wanted(inputs: Values, reference: str, values: Mapping[str, str], now: Valu
         },
         "published_ports": _published_ports(inputs),
         "volumes": _volumes(inputs),
-        "memory_bytes": memory,
-        "memory_swap_bytes": memory + swap if memory else 0,
+        **_memory_bytes(inputs, inputs["container_memory_mib"]),
         "log_driver": "awslogs",
         "log_options_sha256": sha256_of(_log_options(inputs)),
         "restart_policy": "unless-stopped",
@@ -230,6 +252,14 @@ def _wanted(inputs: Values, reference: str, values: Mapping[str, str], now: Valu
         "state": "running",
         # Of a bind mount Docker compares the words alone: with a restart a container gets what lies at them now.
         "stale_mounts": [],
+    }
+
+
+def _memory_bytes(inputs: Values, memory_mib: int) -> dict[str, int]:
+    swap_mib = inputs["container_swap_mib"] if memory_mib else 0
+    return {
+        "memory_bytes": memory_mib * BYTES_PER_MIB,
+        "memory_swap_bytes": (memory_mib + swap_mib) * BYTES_PER_MIB,
     }
 
 
@@ -250,16 +280,28 @@ def _comparable(now: Values, names: Collection[str]) -> dict[str, Any]:
 
 
 def reads(inputs: Values) -> Values:
-    watched = [WATCHDOG_SETTINGS] if inputs["container_stopping_neighbours"] else []
-    asked = host.reads(paths(inputs), environment_file(inputs["container_name"]), *watched)
+    slots = inputs["container_slots"]
+    others = [
+        *([WATCHDOG_SETTINGS] if inputs["container_stopping_neighbours"] else []),
+        *([PROXY_CONFIGURATION] if slots else []),
+    ]
+    asked = host.reads(paths(inputs), environment_file(inputs["container_name"]), *others)
+    each = each_slot(inputs)
     return {
         **asked,
-        "contents": [*asked["contents"], *watched],
+        "contents": [*asked["contents"], *others],
         "containers": True,
+        "memory_of": own_containers(inputs) if slots else [],
         "repositories": [_repository(inputs)],
-        "addresses": [_address(inputs)] if inputs["container_health_url"] else [],
-        "commands": [_check(inputs, preparation) for preparation in inputs["container_preparations"]],
+        "addresses": [_address(one) for one in each] if inputs["container_health_url"] else [],
+        "commands": [_check(one, preparation) for one in each for preparation in inputs["container_preparations"]],
     }
+
+
+def own_containers(inputs: Values) -> list[str]:
+    """All that may run of the service; the first one is of the time before it had slots, or its only one."""
+    name = inputs["container_name"]
+    return [name, *(slot_name(name, slot) for slot in inputs["container_slots"])]
 
 
 def _address(inputs: Values) -> dict[str, Any]:
@@ -365,14 +407,21 @@ def platform_findings(image: str, platforms: Collection[str], on: str, architect
 
 def memory_findings(inputs: Values, found: Values) -> list[Finding]:
     """What a neighbour is meant to have wins over what it has, because its own role changes it. The unwanted go."""
-    meant = {**dict.fromkeys(inputs["container_unwanted"], 0), **inputs["container_expected_limits_mib"]}
     return container_findings(
         inputs["container_name"],
         inputs["container_memory_mib"],
-        {**running_limits_mib(found["containers"]), **{name: int(limit) for name, limit in meant.items()}},
+        _limits_mib(inputs, found),
         found["memory_total_mib"],
         inputs["container_host_memory_min_mib"],
     )
+
+
+def _limits_mib(inputs: Values, found: Values) -> dict[str, int]:
+    """By whose the containers are: of those in slots one counts, for they are one service's."""
+    own = owners(inputs["services"])
+    running = {own.get(name, name): limit for name, limit in running_limits_mib(found["containers"]).items()}
+    meant = {**dict.fromkeys(inputs["container_unwanted"], 0), **inputs["container_expected_limits_mib"]}
+    return {**running, **{name: int(limit) for name, limit in meant.items()}}
 
 
 def _shared_host(inputs: Values, found: Values) -> SharedHost:
@@ -420,7 +469,10 @@ def environment_changes(name: str, text: str, found: Values) -> list[Change]:
     ]
 
 
-def container_changes(inputs: Values, reference: str, values: Mapping[str, str], found: Values) -> list[Change]:
+def container_changes(
+    inputs: Values, reference: str, values: Mapping[str, str], found: Values, start_mib: int | None = None
+) -> list[Change]:
+    """With `start_mib` the container gets its full memory only when the one before it is gone."""
     name = inputs["container_name"]
     now = found["containers"].get(name)
     wanted = _wanted(inputs, reference, values, now)
@@ -428,6 +480,7 @@ def container_changes(inputs: Values, reference: str, values: Mapping[str, str],
     def apply(fields: frozenset[str]) -> dict[str, Values]:
         arguments = {
             **{key: wanted[key] for key in ("image", "volumes", "memory_bytes", "memory_swap_bytes")},
+            **({} if start_mib is None else _memory_bytes(inputs, start_mib)),
             "log_options": _log_options(inputs),
             "restart": "stale_mounts" in fields,
             # What is left to the image is not compared there.
@@ -475,7 +528,7 @@ def image_changes(inputs: Values, reference: str, found: Values) -> list[Change]
 
     Its own one before stays for whoever goes back: the root disk has room for a few generations.
     """
-    gone = {*inputs["container_unwanted"], inputs["container_name"]}
+    gone = {*inputs["container_unwanted"], *own_containers(inputs)}
     others = [container for name, container in found["containers"].items() if name not in gone]
     pulled = (Difference("image", None, reference),)
     return [
@@ -490,6 +543,79 @@ def image_changes(inputs: Values, reference: str, found: Values) -> list[Change]
 def is_here(inputs: Values, reference: str, found: Values) -> bool:
     """A digest names one image for ever: what is on the host already need not be asked for."""
     return any(reference in image["references"] for image in found["repositories"][_repository(inputs)])
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the wanted container runs, and what has to go for it. Without slots it is the only one."""
+
+    slot: str
+    serving: str  # the slot that serves now
+    others: Sequence[str]  # the service's other containers that are there, of which some may serve
+    has_port: bool  # whether one of them is of the time before the slots, and holds the proxy's port
+    overlap: Overlap | None  # with those of them that may serve
+
+    @classmethod
+    def of(cls, inputs: Values, reference: str, values: Mapping[str, str], found: Values) -> Place:
+        name, slots, containers = inputs["container_name"], inputs["container_slots"], found["containers"]
+        if not slots:
+            return cls("", "", [], has_port=False, overlap=None)
+        record = found["paths"][PROXY_CONFIGURATION].get("content", "")
+        serving = serving_slot(name, slots, record, containers)
+        differing = [
+            difference.field
+            for change in (container_changes(in_slot(inputs, serving), reference, values, found) if serving else [])
+            for difference in change.differences
+        ]
+        is_up = runs(containers, slot_name(name, serving))
+        slot = next_slot([*slots], serving, differing, is_up=is_up)
+        others = [other for other in own_containers(inputs) if other in containers and other != slot_name(name, slot)]
+        up = [other for other in others if runs(containers, other) and other in (name, slot_name(name, serving))]
+        limits = {other: limit for other, limit in _limits_mib(inputs, found).items() if other != name}
+        overlap = Overlap(
+            inputs["inventory_hostname"],
+            found["memory_total_mib"],
+            sum(limits.values()),
+            used_mib(containers, up),
+            inputs["container_memory_mib"],
+        )
+        return cls(slot, serving, others, has_port=name in up, overlap=overlap if up else None)
+
+    def findings(self, inputs: Values) -> list[Finding]:
+        """What needs the consent to be without the service for a while."""
+        name, on = inputs["container_name"], inputs["inventory_hostname"]
+        if on in inputs["deploy_allow_downtime"]:
+            return []
+        return [
+            *(takeover_findings(name, on) if self.has_port else []),
+            *(overlap_findings(name, self.overlap) if self.overlap else []),
+        ]
+
+    @property
+    def start_mib(self) -> int | None:
+        return self.overlap.start_mib if self.overlap and self.overlap.fits else None
+
+    def changes(self, inputs: Values, found: Values) -> list[Change]:
+        """Who serves, and which containers go: before the new one comes, before the proxy takes its port, or after."""
+        name = inputs["container_name"]
+        if self.overlap and not self.overlap.fits:
+            when = dict.fromkeys(self.others, "displaced")
+        else:
+            when = {other: "yielding" if other == name else "retired" for other in self.others}
+        switched = (Difference("serving", self.serving or None, self.slot),)
+        state = {other: found["containers"][other]["status"] for other in self.others}
+        return [
+            *([Change(name, "update", switched, WHY, {"switched": {}})] if self.slot != self.serving else []),
+            *(
+                Change(other, "remove", (Difference("state", state[other], None),), WHY, {when[other]: {}})
+                for other in self.others
+            ),
+        ]
+
+    def grown(self, inputs: Values) -> dict[str, Values]:
+        """The full memory, for which there is room when the old one is gone."""
+        start, limit = self.start_mib, inputs["container_memory_mib"]
+        return {} if start is None or start == limit else {"grown": _memory_bytes(inputs, limit)}
 
 
 def decide(inputs: Values, found: Values) -> Plan:
@@ -508,16 +634,23 @@ def decide(inputs: Values, found: Values) -> Plan:
         return Plan(refusals, missing=missing)
     reference = image["reference"] if image else f"{_repository(inputs)}:{inputs['container_image_tag']}"
     values = environment(settings, secrets)
-    containers = container_changes(inputs, reference, values, found)
+    place = Place.of(inputs, reference, values, found)
+    there = in_slot(inputs, place.slot)
+    containers = [
+        replace(change, apply={**change.apply, **place.grown(inputs)})
+        for change in container_changes(there, reference, values, found, place.start_mib)
+    ]
     return Plan(
+        place.findings(inputs),
         changes=[
             *unwanted_changes(inputs, found),
             *host.path_changes(found, paths(inputs), WHY),
             *environment_changes(name, render(values), found),
             *image_changes(inputs, reference, found),
-            *(containers or preparation_changes(inputs, found)),
+            *(containers or preparation_changes(there, found)),
+            *place.changes(inputs, found),
         ],
-        pending=[] if containers else health_changes(inputs, found),
+        pending=[] if containers else health_changes(there, found),
         missing=missing,
         known={
             # By the new image, before its container takes over.
@@ -526,6 +659,12 @@ def decide(inputs: Values, found: Values) -> Plan:
             "is_here": is_here(inputs, reference, found),
             "environment_file": environment_file(name),
             "settings": own,
+            "container": there["container_name"],
+            "published_ports": there["container_published_ports"],
+            "health_url": there["container_health_url"],
+            "slot": place.slot,
+            # It serves on where the new one fails.
+            "is_spare": place.overlap is not None and place.overlap.fits,
         },
         tag=tag_of(inputs["services"], inputs["container_service"]),
     )
@@ -540,9 +679,14 @@ ROLE = Role(
         "environment",
         "pulled",
         "preparations",
+        "displaced",
         "containers",
         "answers",
         "settling",
+        "yielding",
+        "switched",
+        "retired",
+        "grown",
         "outdated",
     ),
     rules=(ROWS, Rule(port_findings, ("container_published_ports",)), Rule(volume_findings, ("container_volumes",))),

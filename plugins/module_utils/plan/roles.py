@@ -20,6 +20,7 @@ from . import (
     logs,
     network,
     placement,
+    proxy,
     queues,
     registry,
     starter,
@@ -47,6 +48,7 @@ ROLES: Mapping[str, Role] = {
     "transcode_volume": transcode_volume.ROLE,
     "docker": docker.ROLE,
     "watchdog": watchdog.ROLE,
+    "proxy": proxy.ROLE,
     "ai_worker": ai_worker.ROLE,
     "container": container.ROLE,
 }

@@ -16,12 +16,12 @@ from plugins.module_utils.plan.roles import DECISIONS
 from plugins.module_utils.services import (
     OPTIONS,
     ROWS,
-    containers,
     image_definitions,
     kinds_of_hosts,
     log_groups,
     memory_limits_mib,
     on_host,
+    owners,
     repositories,
     role_findings,
     roles_of_host,
@@ -109,8 +109,28 @@ def test_a_host_stops_itself_where_all_of_its_services_do() -> None:
     assert stopping_hosts(GUIDE, {**groups, "api": ["a", "mixed"]}) == ["both", "v"]
 
 
+def test_a_service_with_slots_owns_two_containers_and_the_one_of_before() -> None:
+    services = {"api": {**row("x"), "slots": {"a": 8001, "b": 8002}}, "video": row("y")}
+    assert owners(services) == {"x": "x", "x-a": "x", "x-b": "x", "y": "y"}
+
+
+@pytest.mark.parametrize(
+    ("slots", "others"),
+    [
+        ({"a": 8001}, {}),
+        ({"a": 8001, "b": 8001}, {}),
+        ({"a": 80, "b": 8001}, {}),
+        ({"a": "x", "b": 8001}, {}),
+        ({"a": 8001, "b": 8002, "c": 8003}, {}),
+        ({"a": 8001, "b": 8002}, {"stops_itself": True}),
+    ],
+)
+def test_slots_that_cannot_take_turns_are_refused(slots: dict[str, Any], others: dict[str, Any]) -> None:
+    (found,) = row_findings({"api": {**row("x"), "slots": slots, **others}})
+    assert found.subject == "services.api.slots"
+
+
 def test_what_all_services_need() -> None:
-    assert containers(SERVICES) == {"api": "academy-x", "messaging": "academy-y", "video": "academy-z"}
     assert repositories(SERVICES) == ["academy-x", "academy-y", "academy-z"]
     assert log_groups(SERVICES) == [f"/academy/{name}" for name in repositories(SERVICES)]
     assert image_definitions({"api": row("a")}) == [{"name": "a", "dockerfile": "docker/a/Dockerfile"}]

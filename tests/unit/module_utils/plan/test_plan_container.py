@@ -20,6 +20,8 @@ from plugins.module_utils.environment_file import environment, render
 from plugins.module_utils.host_state import parse_containers
 from plugins.module_utils.plan import Plan, applied, diff, lines
 from plugins.module_utils.plan.container import ROLE, paths
+from plugins.module_utils.proxy import PATH as PROXY
+from plugins.module_utils.proxy import configuration
 
 NOW = datetime(2026, 11, 23, 12, 0, 30, tzinfo=UTC)
 MIB = 1024**2
@@ -52,6 +54,8 @@ INPUTS: dict[str, Any] = {
     "container_required_mounts": [{"path": "/mnt/transcode", "role": "transcode_volume"}],
     "container_idle_stop_threshold": 0,
     "container_stopping_neighbours": {},
+    "container_slots": {},
+    "deploy_allow_downtime": [],
     "container_run_tags": ["all"],
     "container_skip_tags": [],
     "container_heartbeat": True,
@@ -578,3 +582,192 @@ def test_what_is_read() -> None:
         "db_instance_identifier": "academy-db",
     }
     assert ROLE.asks({**INPUTS, "container_database_identifier": ""}) == {"container_images": ["academy-api:1a2b3c4"]}
+
+
+# --- one of two behind the proxy ------------------------------------------------------------------------------------
+
+SLOTS: dict[str, Any] = {
+    "container_slots": {"a": 8001, "b": 8002},
+    "container_health_url": URL,
+    "container_heartbeat": False,
+    "container_volumes": [],
+    "container_required_mounts": [],
+}
+NEXT = "academy-api-b"
+
+
+def in_slot(slot: str, **others: Any) -> Callable[[dict[str, Any]], None]:
+    """The container as it runs in a slot."""
+
+    def change(inspected: dict[str, Any]) -> None:
+        inspected["Name"] = f"/academy-api-{slot}"
+        port = str({"a": 8001, "b": 8002}[slot])
+        inspected["HostConfig"]["PortBindings"] = {"8000/tcp": [{"HostIp": "127.0.0.1", "HostPort": port}]}
+        inspected["HostConfig"]["Binds"] = []
+        inspected["Config"]["Env"] = [
+            text for text in inspected["Config"]["Env"] if not text.startswith("WORKER_HEARTBEAT_FILE")
+        ]
+        inspected["Config"].update(others)
+
+    return change
+
+
+def slotted(*changes: Callable[[dict[str, Any]], None], record: str = "a", used_mib: int = 200) -> dict[str, Any]:
+    """A host on which these run, and what the proxy's configuration says of who serves."""
+    found = state()
+    inspected = [deepcopy(INSPECTED) for _ in changes]
+    for change, one in zip(changes, inspected, strict=True):
+        change(one)
+    values = {name: value for name, value in VALUES.items() if name != "WORKER_HEARTBEAT_FILE"}
+    file = {"path": ENVIRONMENT, "kind": "file", "mode": "0600", "content": render(values)}
+    content = configuration(8000, SLOTS["container_slots"], record) if record else ""
+    containers = parse_containers(inspected, {"sha256:1": IMAGE}, NOW, lambda _: 1)
+    return {
+        **found,
+        "answering": [f"http://localhost:{port}/health" for port in (8001, 8002)],
+        "containers": {
+            name: {**container, "memory_used_bytes": used_mib * MIB} for name, container in containers.items()
+        },
+        "paths": {
+            **{want["path"]: as_wanted(want) for want in [*paths({**INPUTS, **SLOTS}), file]},
+            PROXY: {"kind": "file", "content": content},
+        },
+    }
+
+
+OLD = in_slot("a", Image=f"{REPOSITORY}@sha256:old")
+
+
+def legacy(inspected: dict[str, Any]) -> None:
+    in_slot("a")(inspected)
+    inspected["Name"] = "/academy-api"
+    inspected["HostConfig"]["PortBindings"] = {"8000/tcp": [{"HostIp": "0.0.0.0", "HostPort": "8000"}]}
+
+
+def test_the_container_that_serves_as_wanted_needs_nothing() -> None:
+    plan = decided(slotted(in_slot("a")), **SLOTS)
+    assert needed(plan) == {}
+    assert (plan.known["container"], plan.known["slot"]) == ("academy-api-a", "a")
+    assert plan.known["health_url"] == "http://localhost:8001/health"
+
+
+def test_a_release_comes_up_in_the_other_slot_before_the_one_that_serves_goes() -> None:
+    plan = decided(slotted(OLD), **SLOTS)
+    assert needed(plan) == {
+        "containers": [NEXT],
+        "answers": [NEXT],
+        "switched": ["academy-api"],
+        "retired": ["academy-api-a"],
+        "grown": [NEXT],
+    }
+    assert plan.known["is_spare"]
+    assert plan.known["published_ports"] == ["127.0.0.1:8002:8000"]
+    (new,) = [change for change in plan.changes if change.resource == NEXT]
+    # What the old one uses, and the reserve, are not the new one's yet.
+    assert new.apply["containers"]["memory_bytes"] == (1904 - 400 - 200) * MIB
+    assert new.apply["grown"]["memory_bytes"] == 1400 * MIB
+
+
+def test_what_docker_changes_of_a_running_container_moves_nobody() -> None:
+    def smaller(inspected: dict[str, Any]) -> None:
+        in_slot("a")(inspected)
+        inspected["HostConfig"]["Memory"] = 900 * MIB
+
+    assert needed(decided(slotted(smaller), **SLOTS)) == {"containers": ["academy-api-a"], "answers": ["academy-api-a"]}
+
+
+def test_a_run_that_ended_before_the_switch_is_gone_on_with() -> None:
+    assert needed(decided(slotted(OLD, in_slot("b")), **SLOTS)) == {
+        "switched": ["academy-api"],
+        "retired": ["academy-api-a"],
+        "containers": [NEXT],
+        "answers": [NEXT],
+        "grown": [NEXT],
+    } or needed(decided(slotted(OLD, in_slot("b")), **SLOTS)) == {
+        "switched": ["academy-api"],
+        "retired": ["academy-api-a"],
+    }
+
+
+def test_a_run_that_ended_after_the_switch_leaves_the_one_before_to_be_removed() -> None:
+    assert needed(decided(slotted(OLD, in_slot("b"), record="b"), **SLOTS)) == {"retired": ["academy-api-a"]}
+
+
+def test_one_that_failed_is_removed_when_the_one_that_serves_is_wanted_again() -> None:
+    failed = in_slot("b", Image=f"{REPOSITORY}@sha256:bad")
+    assert needed(decided(slotted(in_slot("a"), failed), **SLOTS)) == {"retired": [NEXT]}
+
+
+def test_a_container_that_does_not_run_is_repaired_where_it_is() -> None:
+    def ended(inspected: dict[str, Any]) -> None:
+        OLD(inspected)
+        inspected["State"].update(Status="exited", Running=False)
+
+    plan = decided(slotted(ended), **SLOTS)
+    assert needed(plan) == {"containers": ["academy-api-a"], "answers": ["academy-api-a"]}
+    assert not plan.known["is_spare"]
+
+
+def test_a_host_without_room_for_both_needs_consent_and_then_is_without_any_for_a_while() -> None:
+    found = slotted(OLD, used_mib=760)
+    (refused,) = decided(found, **SLOTS).refusals
+    assert refused.subject == "deploy_allow_downtime"
+    assert "760 MiB" in refused.rule.en
+    plan = decided(found, **SLOTS, deploy_allow_downtime=["academy-api-1"])
+    assert needed(plan) == {
+        "displaced": ["academy-api-a"],
+        "containers": [NEXT],
+        "answers": [NEXT],
+        "switched": ["academy-api"],
+    }
+    assert not plan.known["is_spare"]
+
+
+def test_a_container_of_the_time_before_the_proxy_gives_up_its_port_by_consent() -> None:
+    found = slotted(legacy, record="")
+    (refused,) = decided(found, **SLOTS).refusals
+    assert "academy-api on academy-api-1 holds the API's port itself" in refused.rule.en
+    # Somebody else's consent is none.
+    assert decided(found, **SLOTS, deploy_allow_downtime=["academy-api-2"]).refusals == [refused]
+    plan = decided(found, **SLOTS, deploy_allow_downtime=["academy-api-1"])
+    assert needed(plan) == {
+        "containers": ["academy-api-a"],
+        "answers": ["academy-api-a"],
+        "grown": ["academy-api-a"],
+        "yielding": ["academy-api"],
+        "switched": ["academy-api"],
+    }
+
+
+def test_the_limits_of_two_slots_count_once_for_their_neighbours() -> None:
+    services = {
+        "api": {
+            "name": "academy-api",
+            "log_group": "/x",
+            "dockerfile": "x",
+            "memory_mib": 900,
+            "slots": SLOTS["container_slots"],
+        }
+    }
+    found = slotted(in_slot("a"), in_slot("b"))
+    neighbour = {
+        "services": services,
+        "container_name": "beside",
+        "container_memory_mib": 448,
+        "container_expected_limits_mib": {"academy-api": 900, "beside": 448},
+        "container_host_memory_min_mib": 0,
+        "container_heartbeat": False,
+    }
+    found["paths"] |= {path: {"kind": "absent"} for path in ("/etc/academy/beside.env", "/run/academy/beside")}
+    assert not decided(found, **neighbour).refusals
+
+
+def test_both_slots_are_asked_for_their_answer_and_their_memory() -> None:
+    asked = ROLE.reads({**INPUTS, **SLOTS})
+    assert [address["url"] for address in asked["addresses"]] == [
+        "http://localhost:8001/health",
+        "http://localhost:8002/health",
+    ]
+    assert asked["memory_of"] == ["academy-api", "academy-api-a", NEXT]
+    assert [command["container"] for command in asked["commands"]] == ["academy-api-a", NEXT]
+    assert PROXY in asked["contents"]

@@ -1,0 +1,140 @@
+# Copyright: academy.deploy contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The proxy on the API's port, behind which one of two containers serves while the other one is replaced (facts §15).
+
+Its configuration file is the record of who serves. What runs is told over its socket, so that no connection is lost.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..findings import NOT_SHOWN, Finding, Words
+from ..proxy import PATH, SOCKET, configuration, serving
+from ..services import ROWS, rows
+from ..slots import runs, serving_slot
+from . import Change, Difference, Plan, Role, Values, host
+
+WHY = "guide §6.3"
+PACKAGE = "haproxy"
+UNIT = "haproxy.service"
+DROP_IN_DIRECTORY = f"{host.UNIT_DIRECTORY}{UNIT}.d"
+READY, AWAY = "ready", "maint"
+
+
+def slots_of(inputs: Values) -> dict[str, int]:
+    """The ports of the containers, by their slot."""
+    row = rows(inputs["services"]).get(inputs["proxy_service"])
+    return {slot: int(port) for slot, port in row.slots.items()} if row else {}
+
+
+def name_of(inputs: Values) -> str:
+    row = rows(inputs["services"]).get(inputs["proxy_service"])
+    return row.name if row else ""
+
+
+def text(inputs: Values, slot: str) -> str:
+    return configuration(inputs["proxy_port"], slots_of(inputs), slot)
+
+
+def paths(inputs: Values, content: str) -> list[dict[str, Any]]:
+    return [
+        {"path": DROP_IN_DIRECTORY, "kind": "directory", "mode": "0755"},
+        {
+            "path": f"{DROP_IN_DIRECTORY}/restart.conf",
+            "kind": "file",
+            "mode": "0644",
+            "content": "[Service]\nRestart=always\nRestartSec=1\n",
+        },
+        {"path": PATH, "kind": "file", "mode": "0644", "content": content},
+    ]
+
+
+def reads(inputs: Values) -> Values:
+    return {
+        **host.reads(paths(inputs, ""), packages=[PACKAGE], units=[UNIT]),
+        "containers": True,
+        "proxies": [SOCKET],
+    }
+
+
+def wanted_slot(inputs: Values, found: Values) -> str:
+    """Who is to serve: whom the caller names, else who is recorded, else who serves at the moment, else the first."""
+    slots, now = slots_of(inputs), found["proxies"].get(SOCKET, {})
+    ready = [slot for slot, server in now.items() if server["state"] == READY and slot in slots]
+    record = found["paths"][PATH].get("content", "")
+    if inputs["proxy_serving"] or serving(record) in slots:
+        return inputs["proxy_serving"] or str(serving(record))
+    if len(ready) == 1:
+        return str(ready[0])
+    return serving_slot(name_of(inputs), slots, "", found["containers"]) or next(iter(slots))
+
+
+def holders(inputs: Values, found: Values) -> list[str]:
+    """The containers that run on the proxy's port."""
+    at = f":{inputs['proxy_port']}:"
+    return [
+        name
+        for name, container in found["containers"].items()
+        if runs(found["containers"], name) and any(at in port for port in container["published_ports"])
+    ]
+
+
+def holder_findings(inputs: Values, names: list[str]) -> list[Finding]:
+    port = inputs["proxy_port"]
+    return [
+        Finding(
+            "proxy_port",
+            "api_port",
+            NOT_SHOWN,
+            Words(
+                f"the container {name} holds port {port}, which is the proxy's",
+                f"컨테이너 {name}이(가) 프록시의 포트 {port}을(를) 쓰고 있습니다",
+            ),
+            Words(f"Remove it (docker rm --force {name}).", f"제거하십시오(docker rm --force {name})."),
+        )
+        for name in names
+    ]
+
+
+def switch_changes(inputs: Values, slot: str, found: Values) -> list[Change]:
+    """What a proxy that runs has to be told: it is not started anew for that."""
+    slots, now = slots_of(inputs), found["proxies"].get(SOCKET, {})
+    states = {name: server["state"] for name, server in now.items()}
+    wanted = {name: READY if name == slot else AWAY for name in slots}
+    known = serving(found["paths"][PATH].get("content", ""))
+    differences = [
+        *([Difference("serving", known, slot)] if known in slots and known != slot else []),
+        *([Difference("servers", states, wanted)] if states and states != wanted else []),
+    ]
+    return [Change(UNIT, "update", tuple(differences), WHY, {"switched": {"slot": slot}})] if differences else []
+
+
+def decide(inputs: Values, found: Values) -> Plan:
+    slot = wanted_slot(inputs, found)
+    known = serving(found["paths"][PATH].get("content", ""))
+    is_running = found["units"][UNIT]["active_state"] == host.UP["active_state"]
+    # The record of a proxy that runs is written by what moves its traffic.
+    recorded = str(known) if known in slots_of(inputs) and is_running else slot
+    packages = host.package_changes(found, [PACKAGE], WHY)
+    files = host.path_changes(found, paths(inputs, text(inputs, recorded)), WHY)
+    if packages:
+        found = {**found, "units": {UNIT: {**found["units"][UNIT], "unit_file_state": "unknown"}}}
+    outdated = is_running and host.is_rewritten(files, PATH)
+    own, holding = name_of(inputs), holders(inputs, found)
+    reload = (Difference("configuration", "older", PATH),)
+    unit = [] if own in holding else host.unit_changes(UNIT, found, WHY, wanted=True, outdated="")
+    return Plan(
+        changes=[
+            *packages,
+            *files,
+            *unit,
+            *([Change(UNIT, "update", reload, WHY, {"reread": {}})] if outdated else []),
+            *(switch_changes(inputs, slot, found) if is_running else []),
+        ],
+        missing=holder_findings(inputs, [name for name in holding if name != own]),
+        known={"slots": slots_of(inputs), "slot": slot},
+    )
+
+
+ROLE = Role(reads, decide, applies=(*host.APPLIES, "reread", "switched"), rules=(ROWS,), on_host=True)
