@@ -418,7 +418,7 @@ def memory_findings(inputs: Values, found: Values) -> list[Finding]:
 
 def _limits_mib(inputs: Values, found: Values) -> dict[str, int]:
     """By whose the containers are: of those in slots one counts, for they are one service's."""
-    own = owners(inputs["services"])
+    own = {**owners(inputs["services"]), **dict.fromkeys(own_containers(inputs), inputs["container_name"])}
     running = {own.get(name, name): limit for name, limit in running_limits_mib(found["containers"]).items()}
     meant = {**dict.fromkeys(inputs["container_unwanted"], 0), **inputs["container_expected_limits_mib"]}
     return {**running, **{name: int(limit) for name, limit in meant.items()}}

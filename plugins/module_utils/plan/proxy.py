@@ -34,7 +34,7 @@ def name_of(inputs: Values) -> str:
 
 
 def text(inputs: Values, slot: str) -> str:
-    return configuration(inputs["proxy_port"], slots_of(inputs), slot)
+    return configuration(inputs["api_port"], slots_of(inputs), slot)
 
 
 def paths(inputs: Values, content: str) -> list[dict[str, Any]]:
@@ -72,7 +72,7 @@ def wanted_slot(inputs: Values, found: Values) -> str:
 
 def holders(inputs: Values, found: Values) -> list[str]:
     """The containers that run on the proxy's port."""
-    at = f":{inputs['proxy_port']}:"
+    at = f":{inputs['api_port']}:"
     return [
         name
         for name, container in found["containers"].items()
@@ -81,7 +81,7 @@ def holders(inputs: Values, found: Values) -> list[str]:
 
 
 def holder_findings(inputs: Values, names: list[str]) -> list[Finding]:
-    port = inputs["proxy_port"]
+    port = inputs["api_port"]
     return [
         Finding(
             "proxy_port",

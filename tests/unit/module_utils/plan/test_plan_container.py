@@ -677,16 +677,8 @@ def test_what_docker_changes_of_a_running_container_moves_nobody() -> None:
 
 
 def test_a_run_that_ended_before_the_switch_is_gone_on_with() -> None:
-    assert needed(decided(slotted(OLD, in_slot("b")), **SLOTS)) == {
-        "switched": ["academy-api"],
-        "retired": ["academy-api-a"],
-        "containers": [NEXT],
-        "answers": [NEXT],
-        "grown": [NEXT],
-    } or needed(decided(slotted(OLD, in_slot("b")), **SLOTS)) == {
-        "switched": ["academy-api"],
-        "retired": ["academy-api-a"],
-    }
+    plan = decided(slotted(OLD, in_slot("b")), **SLOTS)
+    assert needed(plan) == {"switched": ["academy-api"], "retired": ["academy-api-a"]}
 
 
 def test_a_run_that_ended_after_the_switch_leaves_the_one_before_to_be_removed() -> None:

@@ -1,0 +1,149 @@
+# Copyright: academy.deploy contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whatever happened to the proxy, exactly one container serves, and no connection is closed where none has to be."""
+
+from __future__ import annotations
+
+import hashlib
+from copy import deepcopy
+from typing import Any
+
+import pytest
+
+from plugins.module_utils.plan import Plan, applied
+from plugins.module_utils.plan.proxy import DROP_IN_DIRECTORY, PACKAGE, ROLE, UNIT, paths, text
+from plugins.module_utils.proxy import PATH, SOCKET
+
+INPUTS: dict[str, Any] = {
+    "services": {
+        "api": {
+            "name": "academy-api",
+            "log_group": "/academy/academy-api",
+            "dockerfile": "docker/api/Dockerfile",
+            "memory_mib": 1400,
+            "slots": {"a": 8001, "b": 8002},
+        }
+    },
+    "proxy_service": "api",
+    "api_port": 8000,
+    "proxy_serving": "",
+}
+DROP_IN = f"{DROP_IN_DIRECTORY}/restart.conf"
+UP = {"load_state": "loaded", "active_state": "active", "unit_file_state": "enabled", "need_daemon_reload": False}
+DOWN = {**UP, "active_state": "inactive", "unit_file_state": "disabled"}
+RUNNING = {"status": "running", "running_seconds": 60.0}
+
+
+def as_wanted(want: dict[str, Any]) -> dict[str, Any]:
+    found = {"kind": want["kind"], "owner": "root", "group": "root", "mode": want["mode"]}
+    if "content" in want:
+        found |= {"content": want["content"], "sha256": hashlib.sha256(want["content"].encode()).hexdigest()}
+    return found
+
+
+def servers(serving: str) -> dict[str, Any]:
+    return {slot: {"state": "ready" if slot == serving else "maint", "sessions": 0} for slot in ("a", "b")}
+
+
+def state(serving: str = "a", **others: Any) -> dict[str, Any]:
+    port = {"a": 8001, "b": 8002}[serving]
+    found = {
+        "packages": {PACKAGE: "3.0-1"},
+        "paths": {want["path"]: as_wanted(want) for want in paths(INPUTS, text(INPUTS, serving))},
+        "units": {UNIT: UP},
+        "proxies": {SOCKET: servers(serving)},
+        "containers": {f"academy-api-{serving}": {**RUNNING, "published_ports": [f"127.0.0.1:{port}:8000/tcp"]}},
+    }
+    return {**deepcopy(found), **others}
+
+
+def with_record(content: str, **others: Any) -> dict[str, Any]:
+    found = state(**others)
+    found["paths"][PATH] |= {"content": content, "sha256": "other"}
+    return found
+
+
+NEW: dict[str, Any] = {
+    "packages": {PACKAGE: None},
+    "paths": {path: {"kind": "absent"} for path in state()["paths"]},
+    "units": {UNIT: {**DOWN, "load_state": "not-found"}},
+    "proxies": {SOCKET: {}},
+    "containers": {},
+}
+
+
+def decided(found: dict[str, Any], **inputs: Any) -> Plan:
+    return ROLE.decide({**INPUTS, **inputs}, found)
+
+
+def needed(plan: Plan) -> dict[str, list[str]]:
+    items = applied([*plan.changes, *plan.pending], ROLE.applies)
+    return {name: [item["name"] for item in listed] for name, listed in items.items() if listed}
+
+
+@pytest.mark.parametrize("serving", ["a", "b"])
+def test_what_is_as_wanted_needs_nothing(serving: str) -> None:
+    plan = decided(state(serving))
+    assert (needed(plan), plan.known["slot"]) == ({}, serving)
+
+
+def test_an_empty_host_gets_a_proxy_that_leads_to_the_first_container() -> None:
+    plan = decided(NEW)
+    assert needed(plan) == {
+        "packages": [PACKAGE],
+        "directories": [DROP_IN_DIRECTORY],
+        "files": [DROP_IN, PATH],
+        "reloaded": [PACKAGE, DROP_IN],
+        "started": [UNIT],
+    }
+    assert plan.known["slot"] == "a"
+    (written,) = [change for change in plan.changes if change.resource == PATH]
+    assert written.apply["files"]["content"] == text(INPUTS, "a")
+
+
+def test_another_container_takes_over_without_a_new_start() -> None:
+    plan = decided(state("a"), proxy_serving="b")
+    assert (needed(plan), plan.known["slot"]) == ({"switched": [UNIT]}, "b")
+
+
+@pytest.mark.parametrize(
+    ("found", "slot"),
+    [
+        # Killed between the record and the socket, and in the middle of what the socket was told.
+        (state("b", proxies={SOCKET: servers("a")}), "b"),
+        (state("a", proxies={SOCKET: {**servers("a"), "b": {"state": "drain", "sessions": 3}}}), "a"),
+        (state("a", proxies={SOCKET: {**servers("a"), "b": {"state": "ready", "sessions": 0}}}), "a"),
+    ],
+)
+def test_a_proxy_that_runs_is_brought_to_what_the_record_says(found: dict[str, Any], slot: str) -> None:
+    plan = decided(found)
+    assert (needed(plan), plan.known["slot"]) == ({"switched": [UNIT]}, slot)
+
+
+@pytest.mark.parametrize("content", ["", "global\n", text(INPUTS, "a")[:-20]])
+def test_a_damaged_file_is_written_for_whom_serves_and_read_again(content: str) -> None:
+    plan = decided(with_record(content, serving="b"))
+    assert (needed(plan), plan.known["slot"]) == ({"files": [PATH], "reread": [UNIT]}, "b")
+
+
+def test_a_damaged_file_of_a_proxy_that_is_down_is_written_for_the_container_that_runs() -> None:
+    plan = decided(with_record("", serving="b", units={UNIT: DOWN}, proxies={SOCKET: {}}))
+    assert (needed(plan), plan.known["slot"]) == ({"files": [PATH], "started": [UNIT]}, "b")
+
+
+def test_a_file_of_other_timeouts_is_written_and_read_again() -> None:
+    assert needed(decided(with_record(text(INPUTS, "a").replace("75s", "1s")))) == {"files": [PATH], "reread": [UNIT]}
+
+
+def test_the_port_is_left_to_the_container_of_before_until_that_is_gone() -> None:
+    before = {"academy-api": {**RUNNING, "published_ports": ["0.0.0.0:8000:8000/tcp"]}}
+    plan = decided({**NEW, "containers": before})
+    assert not plan.missing
+    assert "started" not in needed(plan)
+
+
+def test_a_stranger_on_the_port_is_named() -> None:
+    stranger = {"web": {**RUNNING, "published_ports": ["0.0.0.0:8000:80/tcp"]}}
+    (found,) = decided({**NEW, "containers": stranger}).missing
+    assert "the container web holds port 8000" in found.rule.en
+    assert not decided({**NEW, "containers": {"web": {**stranger["web"], "running_seconds": None}}}).missing
