@@ -48,13 +48,13 @@ for part, container in CONTAINERS.items():
         files.file(path=f"/etc/academy/{container}.env", mode="600", **AS_ROOT)
         if "worker" in container:
             files.directory(path=f"/run/academy/{container}", mode="1777", **AS_ROOT)
-        server.shell(commands=[f"docker inspect {container} | grep --quiet '\"Running\": true'"], _sudo=True)
+        server.shell(commands=[f"docker ps --format '{{{{.Names}}}}' | grep --quiet '^{container}'"], _sudo=True)
 
 if "-api-" in host.name:
     server.shell(
         commands=[
             "docker run --rm --pull=never --env-file=/etc/academy/academy-api.env"
-            " $(docker inspect --format '{{.Config.Image}}' academy-api) python manage.py migrate --check",
+            " $(docker ps --filter name=academy-api- --format '{{.Image}}') python manage.py migrate --check",
             "curl --silent --fail http://localhost:8000/health",
         ],
         _sudo=True,
