@@ -16,6 +16,7 @@ import warnings
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
@@ -540,8 +541,10 @@ def idle_timeout(opened: Scene, seconds: int) -> Iterator[None]:
 async def converse(cloud: Cloud, talk: Callable[[ClientWebSocketResponse], Awaitable[None]]) -> None:
     """With a target by WebSocket, from the world through 443."""
     address = f"https://{cloud.resolve(NAME)[0]}/socket"
-    named = {"headers": {"Host": NAME}, "server_hostname": NAME}
-    async with ClientSession() as session, session.ws_connect(address, ssl=cloud.trusting(), **named) as channel:
+    async with (
+        ClientSession(headers={"Host": NAME}) as session,
+        session.ws_connect(address, ssl=cloud.trusting(), server_hostname=NAME) as channel,
+    ):
         assert await channel.receive_str() in ("this is one", "this is two")
         await talk(channel)
 
@@ -711,6 +714,10 @@ def constant_requests(cloud: Cloud) -> Iterator[list[int]]:
             client.result(30)
 
 
+def has_grown(statuses: list[int], beyond: int) -> bool:
+    return len(statuses) > beyond
+
+
 def test_no_request_is_lost_while_hosts_leave_stop_and_come_back(opened: Scene) -> None:
     cloud, ec2 = opened.cloud, opened.cloud.client("ec2")
     with constant_requests(cloud) as statuses:
@@ -720,8 +727,7 @@ def test_no_request_is_lost_while_hosts_leave_stop_and_come_back(opened: Scene) 
             wait_until(lambda: len(cloud.health(opened.group)) == 1, "it is gone", 30)
             ec2.stop_instances(InstanceIds=[instance])
             application.stop()
-            enough = len(statuses) + 20
-            wait_until(lambda wanted=enough: len(statuses) > wanted, "the other one answers", 30)
+            wait_until(partial(has_grown, statuses, len(statuses) + 20), "the other one answers", 30)
             application.serve()
             ec2.start_instances(InstanceIds=[instance])
             cloud.elbv2.register_targets(TargetGroupArn=opened.group, Targets=targets)
@@ -732,9 +738,9 @@ def test_no_request_is_lost_while_hosts_leave_stop_and_come_back(opened: Scene) 
 def test_no_request_is_lost_while_the_certificate_is_replaced(opened: Scene) -> None:
     cloud, acm = opened.cloud, opened.cloud.client("acm")
 
-    def serial(arn: str) -> str | None:
+    def serial(arn: str) -> str:
         """Of one that is issued."""
-        return acm.describe_certificate(CertificateArn=arn)["Certificate"].get("Serial")
+        return str(acm.describe_certificate(CertificateArn=arn)["Certificate"].get("Serial", ""))
 
     def served() -> str:
         """Of the one that a new client is shown."""
@@ -747,7 +753,7 @@ def test_no_request_is_lost_while_the_certificate_is_replaced(opened: Scene) -> 
         # Of the same name, whose record stands.
         asked = {"DomainName": NAME, "ValidationMethod": "DNS", "IdempotencyToken": "another"}
         successor = str(acm.request_certificate(**asked)["CertificateArn"])
-        wait_until(lambda: serial(successor) is not None, "it is issued", 20)
+        wait_until(lambda: serial(successor) != "", "it is issued", 20)
         cloud.elbv2.modify_listener(ListenerArn=opened.secure, Certificates=[{"CertificateArn": successor}])
         wait_until(lambda: served() == serial(successor), "a client is shown the successor", 30)
     assert set(statuses) == {200}
