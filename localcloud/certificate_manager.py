@@ -173,6 +173,7 @@ class CertificateManager:
         self._zones = public_zones
         self._clock = clock
         self._requests: dict[str, Request] = {}
+        self._ends: dict[str, datetime] = {}  # of certificates that were made older than they are
         hooks = api.hooks
         hooks.register("acm", "RequestCertificate", before=self._before_request, after=self._requested)
         hooks.register("acm", "DescribeCertificate", after=self._describe)
@@ -184,6 +185,14 @@ class CertificateManager:
         """Somebody changed a record: note since when a request's records stand."""
         for arn in self._requests:
             self._judge(arn)
+
+    def grow_old(self, arn: str, days_left: int) -> None:
+        """Let an issued certificate end so soon, or have ended, as far as Certificate Manager tells."""
+        self._ends[arn] = self._now() + timedelta(days=days_left)
+
+    def _end(self, arn: str) -> datetime:
+        end: datetime = self._api.backends("acm")._certificates[arn]._cert.not_valid_after_utc
+        return self._ends.get(arn, end)
 
     def _before_request(self, call: Call) -> None:
         if call.parameters.get("ValidationMethod") not in (None, "DNS"):
@@ -218,7 +227,7 @@ class CertificateManager:
             bundle._cert = x509.load_pem_x509_certificate(bundle.cert)
             bundle.issued_at = self._clock()
         bundle.status = after.status
-        if after.status == ISSUED and self._now() >= bundle._cert.not_valid_after_utc:
+        if after.status == ISSUED and self._now() >= self._end(arn):
             bundle.status = "EXPIRED"
 
     def _refuse_pending(self, call: Call) -> None:
@@ -242,14 +251,12 @@ class CertificateManager:
             "SubjectAlternativeNames": list(request.names),
             "Issuer": "Amazon",
             "DomainValidationOptions": domain_options(request, self._clock()),
-            **renewal(
-                request, self._zones(), bundle._cert.not_valid_after_utc, self._now(), in_use=bool(shown["InUseBy"])
-            ),
+            **renewal(request, self._zones(), self._end(arn), self._now(), in_use=bool(shown["InUseBy"])),
         }
         if request.failure:
             shown["FailureReason"] = request.failure
         if request.status == ISSUED:
-            shown["IssuedAt"] = datetime.fromtimestamp(bundle.issued_at, UTC)
+            shown |= {"IssuedAt": datetime.fromtimestamp(bundle.issued_at, UTC), "NotAfter": self._end(arn)}
         else:
             shown = {name: value for name, value in shown.items() if name not in OF_ISSUED}
         return {"Certificate": shown}

@@ -19,7 +19,7 @@ from moto.ec2.models.security_groups import SecurityGroupRule
 from moto.elbv2.models import FakeTargetGroup, elbv2_backends
 
 from localcloud.api import Api
-from localcloud.wire import Call
+from localcloud.wire import ApiError, Call
 
 # An Amazon Linux 2023 image carries ImdsSupport v2.0: what a launch does not say otherwise starts like this.
 IMAGE_METADATA_OPTIONS: Mapping[str, Any] = {"HttpTokens": "required", "HttpPutResponseHopLimit": 2}
@@ -50,9 +50,11 @@ def install(api: Api) -> None:
     api.hooks.register("ec2", "ReplaceIamInstanceProfileAssociation", after=_show_replaced_profile)
     _keep_modified_subnet_groups(api.backends("rds"))
     api.hooks.register("elbv2", "DescribeLoadBalancerAttributes", after=_add_idle_timeout)
+    api.hooks.register("elbv2", "ModifyListener", before=_refuse_trust_stores)
     complete_functions()
     _show_balancers_of_groups()
     _make_one_balancer_of_a_name(api.backends("elbv2"))
+    _complete_modified_listeners(api)
 
 
 def metadata_options(*layers: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -283,6 +285,36 @@ def _make_one_balancer_of_a_name(elbv2: Any) -> None:
         return next(there, None) or create(name, *arguments, **more)
 
     elbv2.create_load_balancer = create_or_find
+
+
+def _refuse_trust_stores(call: Call) -> None:
+    if (call.parameters.get("MutualAuthentication") or {}).get("Mode") == "verify":
+        raise ApiError(
+            "TrustStoreNotFound", "The embedded cloud has no trust stores: mutual TLS is off or passthrough."
+        )
+
+
+def _complete_modified_listeners(api: Api) -> None:
+    """moto forgets the certificates beside a listener's own when that changes, and mutual TLS at once."""
+    elbv2 = api.backends("elbv2")
+    modify = elbv2.modify_listener
+
+    def modify_and_keep(arn: str, *arguments: Any) -> Any:
+        (listener,) = elbv2.describe_listeners(load_balancer_arn=None, listener_arns=[arn])
+        more = listener.certificates[1:]
+        listener = modify(arn, *arguments)
+        listener.certificates += [one for one in more if one not in listener.certificates]
+        return listener
+
+    def keep_mutual_authentication(call: Call, result: dict[str, Any]) -> None:
+        if mode := call.parameters.get("MutualAuthentication"):
+            (listener,) = elbv2.describe_listeners(
+                load_balancer_arn=None, listener_arns=[call.parameters["ListenerArn"]]
+            )
+            listener.mutual_authentication = mode
+
+    elbv2.modify_listener = modify_and_keep
+    api.hooks.register("elbv2", "ModifyListener", after=keep_mutual_authentication)
 
 
 def _keep_modified_subnet_groups(rds: Any) -> None:

@@ -304,19 +304,29 @@ def _tags_of_elb(elbv2: Client, arn: str, *missing: str) -> dict[str, str]:
 
 
 def _read_listeners(elbv2: Client, arn: str) -> list[Record]:
-    """Each with the rules that come before what it does otherwise. As told: its actions are told to the service."""
+    """As told, because its actions are told to the service; with all that has calls of its own."""
     missing = ("LoadBalancerNotFound", "ListenerNotFound")
     return [
-        {
-            **listener,
-            "Rules": [
-                rule
-                for rule in ask_all(elbv2, "describe_rules", "Rules", *missing, ListenerArn=listener["ListenerArn"])
-                if not rule["IsDefault"]
-            ],
-        }
+        {**listener, **_read_listener(elbv2, listener["ListenerArn"], secure=listener["Protocol"] == "HTTPS")}
         for listener in ask_all(elbv2, "describe_listeners", "Listeners", *missing, LoadBalancerArn=arn)
     ]
+
+
+def _read_listener(elbv2: Client, arn: str, *, secure: bool) -> Record:
+    """The rules that come before what it does otherwise, the certificates beside its own, its attributes and tags."""
+    missing = "ListenerNotFound"
+    operation = "describe_listener_certificates"
+    certificates = ask_all(elbv2, operation, "Certificates", missing, ListenerArn=arn) if secure else []
+    return {
+        "Rules": [
+            rule
+            for rule in ask_all(elbv2, "describe_rules", "Rules", missing, ListenerArn=arn)
+            if not rule["IsDefault"]
+        ],
+        "MoreCertificates": sorted(one["CertificateArn"] for one in certificates if not one.get("IsDefault")),
+        "Attributes": _attributes(ask(elbv2, "describe_listener_attributes", missing, ListenerArn=arn) or {}),
+        "Tags": _tags_of_elb(elbv2, arn, missing),
+    }
 
 
 def read_load_balancer(elbv2: Client, name: str) -> Record | None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .aws_calls import Client, ReadError, Record, ask, ask_all
-from .aws_state import NO_ENTITY, NO_QUEUE, THREADS, filters_of, tags_of
+from .aws_state import NO_ENTITY, NO_QUEUE, THREADS, filters_of, read_bucket, tags_of
 from .ecr_image import NO_REPOSITORY
 from .queues import MESSAGE_COUNTS, message_count
 from .spot import LIVING_STATES, STANDING_STATES
@@ -129,6 +129,12 @@ def _target_groups(elbv2: Client, whose: Deployment) -> list[Record]:
     found = ask_all(elbv2, "describe_target_groups", "TargetGroups")
     tags = _elb_tags(elbv2, [group["TargetGroupArn"] for group in found])
     return [{"name": group["TargetGroupName"], "tags": tags[group["TargetGroupArn"]]} for group in found]
+
+
+def _buckets(s3: Client, whose: Deployment) -> list[Record]:
+    """Of the load balancer's access logs, by its exact name."""
+    found = {name: read_bucket(s3, name) for name in whose.untagged.get("buckets", ())}
+    return [{"name": name, "tags": bucket["tags"]} for name, bucket in found.items() if bucket is not None]
 
 
 # --- EC2 ------------------------------------------------------------------------------------------------------------
@@ -389,6 +395,7 @@ KINDS = (
     Kind("snapshots", "ec2", _snapshots),
     Kind("database_snapshots", "rds", _database_snapshots),
     Kind("addresses", "ec2", _addresses),
+    Kind("buckets", "s3", _buckets),
 )
 
 

@@ -57,8 +57,8 @@ images:
 load_balancers:
   description: >-
     The load balancers by name, as C(DescribeLoadBalancers) tells them, in snake case, each with its C(attributes) (by
-    name), its C(listeners), as C(DescribeListeners) tells them, each with its C(Rules) but for the default one, and
-    its C(tags).
+    name), its C(listeners), as C(DescribeListeners) tells them, each with its C(Rules) but for the default one, its
+    C(MoreCertificates) beside its own, its C(Attributes) and its C(Tags), and its C(tags).
   returned: when O(load_balancer_names) is given
   type: dict
 """

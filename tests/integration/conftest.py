@@ -70,6 +70,10 @@ class Account:
         """Let a repository have an image."""
         urllib.request.urlopen(f"{self.url}/_localcloud/pushes/{repository}", timeout=10).close()
 
+    def grow_old(self, certificate: str, days_left: int) -> None:
+        """Let a certificate end in so many days, or have ended."""
+        urllib.request.urlopen(f"{self.url}/_localcloud/ages/{days_left}/{certificate}", timeout=10).close()
+
     def writes(self) -> dict[str, int]:
         return self._get("calls?writes=1")
 

@@ -31,7 +31,11 @@ NOT_SO = {
     (f"elasticloadbalancing:{action}", f"arn:*:elasticloadbalancing:*:*:{resource}")
     for action, resource in (
         ("DeleteListener", "listener/net/*/*/*"),
+        ("AddTags", "listener/net/*/*/*"),
         ("ModifyListener", "listener/net/*/*/*"),
+        ("ModifyListenerAttributes", "listener/net/*/*/*"),
+        ("RemoveListenerCertificates", "listener/net/*/*/*"),
+        ("RemoveTags", "listener/net/*/*/*"),
         ("DeleteRule", "listener-rule/net/*/*/*/*"),
         ("CreateListener", "loadbalancer/net/*/*"),
         ("CreateLoadBalancer", "loadbalancer/net/*/*"),

@@ -26,6 +26,7 @@ from . import Change, Plan, Role, Rule, Values, compare
 WHY = 'guide "before opening"'
 # Nothing else can be registered.
 RUNNING = ("running",)
+PORTS = (443, 80)
 PORT = "traffic-port"
 # Probes: within thirty seconds a host that fails takes no more, and after twenty one that is well again does.
 HEALTH_CHECK: Mapping[str, Any] = {
@@ -44,6 +45,7 @@ DEFAULT_ATTRIBUTES: Mapping[str, str] = {
     "access_logs.s3.prefix": "",
     "client_keep_alive.seconds": "3600",
     "connection_logs.s3.enabled": "false",
+    "health_check_logs.s3.enabled": "false",
     "idle_timeout.timeout_seconds": "60",
     "routing.http.desync_mitigation_mode": "defensive",
     "routing.http.drop_invalid_header_fields.enabled": "false",
@@ -67,6 +69,8 @@ DEFAULT_GROUP_ATTRIBUTES: Mapping[str, str] = {
     "target_group_health.unhealthy_state_routing.minimum_healthy_targets.count": "1",
     "target_group_health.unhealthy_state_routing.minimum_healthy_targets.percentage": "off",
 }
+# The same of a listener, where nothing is "" unless this says otherwise.
+DEFAULT_LISTENER_ATTRIBUTES: Mapping[str, str] = {"routing.http.response.server.enabled": "true"}
 # Who writes access logs: alb-ug enable-access-logging.
 LOG_WRITER = "logdelivery.elasticloadbalancing.amazonaws.com"
 PUBLIC_ACCESS = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
@@ -232,6 +236,23 @@ def _rule(rule: Mapping[str, Any]) -> str:
     return f"{rule.get('Priority')}: {' and '.join(conditions)}: {', '.join(map(_action, rule.get('Actions', [])))}"
 
 
+def default_listener_attribute(key: str) -> str:
+    """What AWS has of an attribute of a listener: the name of a header is its own, and of answers it adds none."""
+    purpose, header, what = key.split(".")[2:]
+    if purpose == "request" and what == "header_name":
+        return header.replace("_", "-").title()
+    return DEFAULT_LISTENER_ATTRIBUTES.get(key, "")
+
+
+def changed_listener_attributes(attributes: Mapping[str, str]) -> dict[str, str]:
+    """Those of a listener that somebody set. A header that has no name of somebody's has its own."""
+    return {
+        key: value
+        for key, value in attributes.items()
+        if key.startswith("routing.http.") and value and value.lower() != default_listener_attribute(key).lower()
+    }
+
+
 def found_listeners(listeners: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     return {
         f"listener {listener['Port']}": {
@@ -336,6 +357,38 @@ def _balancer_changes(inputs: Values, found: Values, certificate_arn: str) -> li
         }
 
     return compare(f"load balancer {name}", wanted, fields, WHY, apply)
+
+
+def listener_changes(inputs: Values, found: Values) -> list[Change]:
+    """What the module that makes a listener does not know of it."""
+    name = inputs["load_balancer_name"]
+    now = {one["Port"]: one for one in found["load_balancers"].get(name, {}).get("listeners", [])}
+    wanted = {
+        "more_certificates": [],
+        "mutual_authentication": "off",
+        "attributes": {},
+        "tags": role_tags(inputs["deployment_tags"], "load_balancer"),
+    }
+    changes = []
+    for port in PORTS:
+        fields = _found_extras(now[port]) if port in now else None
+        item = {
+            "balancer": name,
+            "port": port,
+            "attributes": {key: default_listener_attribute(key) for key in (fields or wanted)["attributes"]},
+            "tags": wanted["tags"],
+        }
+        changes += compare(f"listener {port} of {name}", wanted, fields, WHY, _always("listeners", item))
+    return changes
+
+
+def _found_extras(listener: Values) -> dict[str, Any]:
+    return {
+        "more_certificates": listener["MoreCertificates"],
+        "mutual_authentication": listener.get("MutualAuthentication", {}).get("Mode", "off"),
+        "attributes": changed_listener_attributes(listener["Attributes"]),
+        "tags": own_tags(listener["Tags"]),
+    }
 
 
 def _as_module(inputs: Values, certificate_arn: str, now: Iterable[Values]) -> list[dict[str, Any]]:
@@ -465,13 +518,20 @@ def _immutable_findings(inputs: Values, found: Values) -> list[Finding]:
         (
             f"target group {group_name}",
             found["target_groups"].get(group_name),
-            {"protocol": "HTTP", "target_type": "instance", "vpc_id": vpc_id},
+            {
+                "protocol": "HTTP",
+                "protocol_version": "HTTP1",
+                "target_type": "instance",
+                "ip_address_type": "ipv4",
+                "vpc_id": vpc_id,
+            },
             "aws elbv2 delete-target-group --target-group-arn {target_group_arn}",
         ),
     )
     findings = []
     for what, now, wanted, command in things:
-        different = {key: value for key, value in wanted.items() if now and now.get(key) != value}
+        # What AWS does not tell is as it has it.
+        different = {key: value for key, value in wanted.items() if now and now.get(key, value) != value}
         if now and different:
             has, wants = (
                 ", ".join(f"{key} {value}" for key, value in values.items())
@@ -629,6 +689,7 @@ def decide(inputs: Values, found: Values) -> Plan:
         *_bucket_changes(inputs, found),
         *_target_group_changes(inputs, found),
         *_balancer_changes(inputs, found, certificate["certificate_arn"]),
+        *listener_changes(inputs, found),
         *target_changes(inputs, found),
         *record_changes(inputs, found),
     ]
@@ -639,7 +700,7 @@ def decide(inputs: Values, found: Values) -> Plan:
 ROLE = Role(
     reads,
     decide,
-    applies=("buckets", "target_groups", "load_balancers", "attributes", "targets", "records"),
+    applies=("buckets", "target_groups", "load_balancers", "listeners", "attributes", "targets", "records"),
     rules=(
         Rule(name_findings, ("public_name",)),
         Rule(arn_findings, ("certificate_arn", "aws_region")),

@@ -24,7 +24,7 @@ Resources = Mapping[str, Sequence[Values]]
 
 ROLE_TAG = "teardown"
 # What bears a copy of data and stays; removed by hand, because nothing brings it back.
-KEPT = ("snapshots", "database_snapshots", "addresses")
+KEPT = ("snapshots", "database_snapshots", "addresses", "buckets")
 # One word for each kind, in the order of removal.
 WORDS = {
     "rules": "schedule rule",
@@ -73,6 +73,7 @@ def reads(inputs: Values) -> Values:
             "topics": [alarm_topic_name(inputs["deployment_name"])],
             "rules": [starter],
             "functions": [starter],
+            "buckets": [inputs["load_balancer_access_logs_bucket"]],
         },
     }
 
@@ -447,6 +448,10 @@ def kept_findings(inputs: Values, found: Resources) -> list[Finding]:
             )
             for thing in found["repositories"]
             if thing not in removed
+        ),
+        *(
+            (f"bucket {thing['name']} of access logs", f"aws s3 rb --force s3://{thing['name']} {region}")
+            for thing in found["buckets"]
         ),
     ]
     return [

@@ -5,7 +5,8 @@
 IAM is enforced as in the whole cloud, and functions run when they are invoked; no schedule invokes them. What an
 instance would be told at 169.254.169.254 is under
 /_localcloud/metadata/<its private address>/; a repository asked for under /_localcloud/pushes/ has an image then. The
-keys of an operator whom only the published policies allow anything are under /_localcloud/operator.
+keys of an operator whom only the published policies allow anything are under /_localcloud/operator. A certificate asked
+for under /_localcloud/ages/<days>/<its ARN> ends in so many days, or has ended.
 
 python -m tests.integration.provision.control_plane <port>
 
@@ -25,6 +26,8 @@ from typing import Any
 
 from localcloud import databases, fixes, settings, strict
 from localcloud.api import Api, Environ, StartResponse
+from localcloud.certificate_manager import CertificateManager
+from localcloud.certificates import create_authority
 from localcloud.front import Proxy
 from localcloud.functions import Functions
 from localcloud.guard import Guard
@@ -33,6 +36,7 @@ from localcloud.operator_user import ensure_operator_user
 from localcloud.registry import Registry
 from localcloud.spot import NoHosts, Spot
 from localcloud.wire import Call
+from localcloud.zones import Zones
 
 # Longer than Ansible takes to start what it has just stopped, on a machine that has more to do.
 SETTLE_SECONDS = 40.0
@@ -106,6 +110,22 @@ def serve_operator(api: Api) -> None:
     api.mount("operator", serve)
 
 
+def serve_certificates(api: Api) -> None:
+    """Certificates that wait for their records, and grow old when they are told to."""
+    zones, authority = Zones(api), create_authority()
+    manager = CertificateManager(api, zones.public, authority=lambda: authority)
+    zones.listeners.append(manager.records_changed)
+
+    def serve(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        _, days, arn = environ["PATH_INFO"].split("/", 2)
+        with api.lock:
+            manager.grow_old(arn, int(days))
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [days.encode()]
+
+    api.mount("ages", serve)
+
+
 def main(port: int) -> None:
     settings.API_PORT = port  # type: ignore[misc]  # final everywhere else: there is one cloud, and this is none
     api = Api()
@@ -117,6 +137,7 @@ def main(port: int) -> None:
     serve_metadata(api)
     serve_pushes(api)
     serve_operator(api)
+    serve_certificates(api)
     with tempfile.TemporaryDirectory() as directory:
         functions = Functions(api, Path(directory) / "functions")
         functions.start()

@@ -22,7 +22,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from localcloud import settings
-from plugins.module_utils.plan.load_balancer import DEFAULT_ATTRIBUTES, DEFAULT_GROUP_ATTRIBUTES, DELAY
+from plugins.module_utils.plan.load_balancer import (
+    DEFAULT_ATTRIBUTES,
+    DEFAULT_GROUP_ATTRIBUTES,
+    DELAY,
+    changed_listener_attributes,
+)
 from tests import support
 from tests.integration.conftest import PLAYBOOK, Account
 from tests.integration.provision.drift import owners
@@ -38,6 +43,9 @@ ROLES = ("--tags", "certificate,load_balancer")
 ALB, GROUP = "academy-alb", "academy-api"
 LOGS = f"academy-alb-logs-{settings.ACCOUNT_ID}"
 KILL_SECONDS = 240
+
+
+SECOND_API_HOST = "tests/integration/provision/second_api_host.yml"
 
 
 def named(**values: Any) -> tuple[str, ...]:
@@ -127,6 +135,18 @@ def rules(account: Account) -> list[str]:
     return [rule["RuleArn"] for rule in elbv2.describe_rules(ListenerArn=arn)["Rules"] if not rule["IsDefault"]]
 
 
+def listener_extras(account: Account, listener: dict[str, Any]) -> dict[str, Any]:
+    elbv2, arn = account.client("elbv2"), listener["ListenerArn"]
+    told = elbv2.describe_listener_attributes(ListenerArn=arn)["Attributes"]
+    attributes = {each["Key"]: each["Value"] for each in told}
+    return {
+        "certificates": elbv2.describe_listener_certificates(ListenerArn=arn)["Certificates"],
+        "mutual TLS": listener.get("MutualAuthentication", {}).get("Mode", "off"),
+        "attributes": changed_listener_attributes(attributes),
+        "tags": tags(account, arn),
+    }
+
+
 def look(account: Account) -> Any:
     """All that the role keeps, without what AWS numbers anew."""
     found = balancer(account)
@@ -143,7 +163,11 @@ def look(account: Account) -> Any:
                 "tags": tags(account, found["LoadBalancerArn"]),
                 "listeners": {
                     port: {
-                        key: listener.get(key) for key in ("Protocol", "SslPolicy", "Certificates", "DefaultActions")
+                        **{
+                            key: listener.get(key)
+                            for key in ("Protocol", "SslPolicy", "Certificates", "DefaultActions")
+                        },
+                        **listener_extras(account, listener),
                     }
                     for port, listener in listeners(account).items()
                 },
@@ -278,6 +302,12 @@ def of_listener(port: int, **parameters: Any) -> Hand:
     )
 
 
+def at_listener(port: int, operation: str, **parameters: Any) -> Hand:
+    return lambda account: getattr(account.client("elbv2"), operation)(
+        ListenerArn=listeners(account)[port]["ListenerArn"], **parameters
+    )
+
+
 def attribute(key: str, value: str) -> Hand:
     return of_balancer("modify_load_balancer_attributes", Attributes=[{"Key": key, "Value": value}])
 
@@ -330,6 +360,7 @@ def tag(find: Callable[[Account], dict[str, Any]], word: str) -> Hand:
     )
 
 
+SERVER_HEADER = "routing.http.response.server.enabled"
 # What others do, and how the plan tells it.
 HANDS: dict[str, tuple[Hand, str]] = {
     "zones": (move, "load balancer academy-alb: subnets: "),
@@ -373,6 +404,24 @@ HANDS: dict[str, tuple[Hand, str]] = {
     "listener": (
         of_balancer("create_listener", Protocol="HTTP", Port=8080, DefaultActions=FIXED),
         "load balancer academy-alb: listener 8080: ",
+    ),
+    "mutual TLS": (
+        of_listener(443, MutualAuthentication={"Mode": "passthrough"}),
+        "listener 443 of academy-alb: mutual_authentication: passthrough -> off",
+    ),
+    "more certificates": (
+        lambda account: at_listener(
+            443, "add_listener_certificates", Certificates=[{"CertificateArn": imported(account, "www.example.org")}]
+        )(account),
+        'listener 443 of academy-alb: more_certificates: ["arn:aws:acm:',
+    ),
+    "listener attributes": (
+        at_listener(80, "modify_listener_attributes", Attributes=[{"Key": SERVER_HEADER, "Value": "false"}]),
+        f"listener 80 of academy-alb: attributes: {SERVER_HEADER} false -> none",
+    ),
+    "listener tags": (
+        tag(lambda account: listeners(account)[443], "ListenerArn"),
+        "listener 443 of academy-alb: tags: Owner others -> demo",
     ),
     "health path": (
         of_group("modify_target_group", HealthCheckPath="/"),
@@ -552,6 +601,22 @@ def test_a_host_that_stops_is_no_target_and_closes_no_door(provisioned: Account)
     assert targets(provisioned) == {new["InstanceId"]: "healthy"} != {api: "healthy"}
 
 
+def test_a_second_api_host_is_a_target_for_as_long_as_the_inventory_names_it(provisioned: Account) -> None:
+    own = named(stage="open", certificate_arn=certificate(provisioned))
+    (first,) = targets(provisioned)
+    added = ("-i", SECOND_API_HOST, "--tags", "instance,load_balancer", *own)
+    assert "localhost" in changed_by(provisioned.provision("doors-second", *added))
+    (host,) = provisioned.instances("academy-api-2")
+    assert targets(provisioned) == dict.fromkeys((first, host["InstanceId"]), "healthy")
+    zones = {zone["ZoneName"] for zone in balancer(provisioned)["AvailabilityZones"]}
+    assert host["Placement"]["AvailabilityZone"] in zones
+    # It still runs, and its line is gone.
+    removed = ("--tags", "load_balancer", *own)
+    assert changed_by(provisioned.provision("doors-second-gone", *removed)) == {"localhost"}
+    assert targets(provisioned) == {first: "healthy"}
+    provisioned.client("ec2").terminate_instances(InstanceIds=[host["InstanceId"]])
+
+
 def test_back_to_test_the_operators_alone_are_let_in(provisioned: Account) -> None:
     arguments = ("--tags", "network", *own_certificate(provisioned))
     assert changed_by(provisioned.provision("doors-close", *arguments)) == {"localhost"}
@@ -614,6 +679,52 @@ def test_where_the_zone_is_ours_the_records_are_made_and_kept(provisioned: Accou
     before = provisioned.writes()
     assert unchanged(provisioned.provision("doors-kept", *ROLES, *named()).expect().changed())
     assert provisioned.writes() == before
+
+
+def test_a_caa_record_that_forbids_the_certificate_is_told(provisioned: Account) -> None:
+    route53, name = provisioned.client("route53"), "www.example.com"
+    (zone,) = [each["Id"] for each in route53.list_hosted_zones()["HostedZones"]]
+    theirs = {"Name": name, "Type": "CAA", "TTL": 60, "ResourceRecords": [{"Value": '0 issue "others.example"'}]}
+    changes = [{"Action": "UPSERT", "ResourceRecordSet": theirs}]
+    route53.change_resource_record_sets(HostedZoneId=zone, ChangeBatch={"Changes": changes})
+    run = provisioned.provision("doors-failed", "--tags", "certificate", *named(public_name=name)).expect(2)
+    told = " ".join(run.output.split())
+    assert "FAILED: a CAA record of the domain allows no certificate of Amazon: add one with amazon.com" in told
+    assert "aws acm delete-certificate --certificate-arn arn:aws:acm:" in told
+
+
+def test_a_certificate_that_is_not_renewed_is_told_and_one_that_has_expired_replaced(provisioned: Account) -> None:
+    acm, route53 = provisioned.client("acm"), provisioned.client("route53")
+    (old,) = served(provisioned)
+    (zone,) = [each["Id"] for each in route53.list_hosted_zones()["HostedZones"]]
+    (option,) = acm.describe_certificate(CertificateArn=old)["Certificate"]["DomainValidationOptions"]
+    found = route53.list_resource_record_sets(HostedZoneId=zone)["ResourceRecordSets"]
+    (lost,) = [one for one in found if one["Name"] == option["ResourceRecord"]["Name"]]
+
+    def change(action: str) -> None:
+        changes = [{"Action": action, "ResourceRecordSet": lost}]
+        route53.change_resource_record_sets(HostedZoneId=zone, ChangeBatch={"Changes": changes})
+
+    change("DELETE")
+    provisioned.grow_old(old, 30)
+    run = provisioned.provision("doors-unrenewed", "--check", "--tags", "certificate", *named()).expect()
+    told = " ".join(run.output.split())
+    assert "its renewal is PENDING_VALIDATION, because ACM does not see" in told
+    assert "Create the record again." in told
+    # By hand: moto says of what was deleted twice that it is there.
+    change("UPSERT")
+    provisioned.grow_old(old, -1)
+    assert changed_by(provisioned.provision("doors-expired", *ROLES, *named())) == {"localhost"}
+    (successor,) = served(provisioned)
+    assert successor != old
+    statuses = [acm.describe_certificate(CertificateArn=arn)["Certificate"]["Status"] for arn in (old, successor)]
+    # The old one serves nobody, and is left.
+    assert statuses == ["EXPIRED", "ISSUED"]
+    assert acm.describe_certificate(CertificateArn=old)["Certificate"]["InUseBy"] == []
+
+
+def served(account: Account) -> list[str]:
+    return [each["CertificateArn"] for each in listeners(account)[443]["Certificates"]]
 
 
 def test_a_name_that_leads_elsewhere_is_moved_only_by_consent(provisioned: Account) -> None:

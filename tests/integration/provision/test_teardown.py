@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from localcloud import settings
 from tests import support
 from tests.integration.conftest import PLAYBOOK, TEARDOWN, Account
 from tests.integration.provision.drift import snapshot
@@ -25,6 +26,7 @@ TAGS = {"Project": "academy", "Environment": "local", "Role": "test"}
 PROJECT = [{"Key": "Project", "Value": "academy"}]
 OWN = [{"Key": key, "Value": value} for key, value in TAGS.items()]
 TOPIC_ARN = "arn:aws:sns:ap-northeast-2:123456789012:academy-alarms"
+LOGS = f"academy-alb-logs-{settings.ACCOUNT_ID}"
 JOBS, DEAD_LETTERS = "academy-video-jobs", "academy-messaging-jobs-dlq"
 NAMED = ("-e", f"teardown_purge_queues={JOBS},{DEAD_LETTERS}", "-e", "teardown_allow_untagged=academy-api")
 # What the other deployment shows as well without them.
@@ -154,6 +156,7 @@ def test_there_is_more_to_remove(account: Account) -> None:
     account.client("rds").create_db_subnet_group(
         DBSubnetGroupName="media-subnets", DBSubnetGroupDescription="test", SubnetIds=subnets, Tags=PROJECT
     )
+    account.client("s3").create_bucket(Bucket=LOGS, CreateBucketConfiguration={"LocationConstraint": settings.REGION})
     account.push("academy-api")
     arn = "arn:aws:{}:ap-northeast-2:123456789012:{}"
     account.client("ecr").untag_resource(resourceArn=arn.format("ecr", "repository/academy-api"), tagKeys=["Project"])
@@ -294,6 +297,7 @@ def test_a_second_run_finishes_it_and_says_what_still_costs_money(account: Accou
         *(f"--snapshot-id {found['SnapshotId']}" for found in snapshots),
         f"--db-snapshot-identifier {final['DBSnapshotIdentifier']}",
         f"--allocation-id {address['AllocationId']}",
+        f"aws s3 rb --force s3://{LOGS}",
     ):
         assert command in " ".join(run.output.split())
 
@@ -311,6 +315,7 @@ def test_nothing_is_left_but_what_others_have(
     }
     assert account.client("ec2").describe_launch_templates()["LaunchTemplates"] == []
     assert spot_states(account) == ["cancelled"]
+    assert LOGS in [bucket["Name"] for bucket in account.client("s3").list_buckets()["Buckets"]]
     assert account.client("elbv2").describe_load_balancers()["LoadBalancers"] == []
     assert account.client("elbv2").describe_target_groups()["TargetGroups"] == []
     functions = account.client("lambda").list_functions()["Functions"]

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -163,6 +163,7 @@ class Account:
     api: Api
     authority: certificates.Certificate
     now: float
+    manager: CertificateManager = field(init=False)
 
     def client(self, service: str) -> Any:
         return boto3.client(  # type: ignore[call-overload]
@@ -184,6 +185,7 @@ def account() -> Iterator[Account]:
         zones = Zones(made.api)
         manager = CertificateManager(made.api, zones.public, authority=lambda: made.authority, clock=lambda: made.now)
         zones.listeners.append(manager.records_changed)
+        made.manager = manager
         made.api.start()
         yield made
         made.api.stop()
@@ -226,6 +228,10 @@ def test_a_certificate_is_issued_by_our_authority_when_its_record_stands(
     names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert names.get_values_for_type(x509.DNSName) == [name]
     assert found["CertificateChain"].encode() == account.authority.certificate
+    account.manager.grow_old(arn, 1)
+    assert (described()["Status"], (described()["NotAfter"] - datetime.now(UTC)).days < 2) == ("ISSUED", True)
+    account.manager.grow_old(arn, -1)
+    assert described()["Status"] == "EXPIRED"
 
 
 def test_a_request_that_nobody_validates_times_out(account: Account) -> None:

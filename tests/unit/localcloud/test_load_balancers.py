@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import http.client
 import socket
@@ -12,16 +13,18 @@ import subprocess
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from functools import partial
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
+from aiohttp import ClientSession, ClientWebSocketResponse, WSMsgType, web
+from cryptography import x509
 
 from localcloud import certificates, engine, fixes, machine, operator_machine, settings
 from localcloud.api import Api
@@ -44,12 +47,8 @@ REGION = "eu-west-2"
 SECOND = 0.02
 NAME = "www.academy.example"
 MODERN, OLD = "ELBSecurityPolicy-TLS13-1-2-2021-06", "ELBSecurityPolicy-2016-08"
-# RFC 6455 1.3.
-UPGRADE = {
-    "Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
-    "Sec-WebSocket-Version": "13",
-}  # fmt: skip
-ACCEPTED = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+# RFC 8441 3: by this setting of HTTP/2 a server says that it takes WebSocket in it.
+CONNECT_PROTOCOL = b"\x00\x08"
 
 
 # --- whoever is asked ---------------------------------------------------------------------------------------------
@@ -57,47 +56,56 @@ ACCEPTED = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
 
 @dataclass
 class Application:
-    """A target: an HTTP server in its namespace that tells who asked, and answers its health check as it is told."""
+    """A target: a server in its namespace that tells who asked, answers its health check as it is told, and echoes."""
 
     name: str
     place: Place
     health: int = 200
     probes: list[dict[str, str]] = field(default_factory=list)
+    stop: Callable[[], None] = field(default=lambda: None)
 
-    def serve(self) -> ThreadingHTTPServer:
-        application = self
+    def serve(self) -> None:
+        listening = self.place.inside(lambda: socket.create_server((str(self.place.address), 8000)))
+        loop, ended = asyncio.new_event_loop(), asyncio.Event()
+        serving = threading.Thread(target=loop.run_until_complete, args=[self._serve(listening, ended)], daemon=True)
+        serving.start()
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
+        def stop() -> None:
+            loop.call_soon_threadsafe(ended.set)
+            serving.join(20)
+            loop.close()
 
-            def do_GET(self) -> None:
-                if self.headers.get("Upgrade") == "websocket":
-                    self.send_response(101)
-                    self.send_header("Connection", "Upgrade")
-                    self.send_header("Upgrade", "websocket")
-                    self.send_header("Sec-WebSocket-Accept", ACCEPTED)
-                    self.end_headers()
-                    self.wfile.write(self.connection.recv(64).upper())
-                    self.close_connection = True
-                    return
-                if self.path == "/health":
-                    application.probes.append({**self.headers, "from": self.client_address[0]})
-                body = "\n".join(
-                    [application.name, self.path, *(f"{n}: {v}" for n, v in self.headers.items())]
-                ).encode()
-                self.send_response(application.health if self.path == "/health" else 200)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
+        self.stop = stop
 
-            def log_message(self, format: str, *args: object) -> None:
-                pass
+    async def _serve(self, listening: socket.socket, ended: asyncio.Event) -> None:
+        application = web.Application()
+        application.router.add_get("/socket", self._echo)
+        application.router.add_get("/{path:.*}", self._answer)
+        runner = web.AppRunner(application, shutdown_timeout=1)
+        await runner.setup()
+        await web.SockSite(runner, listening).start()
+        await ended.wait()
+        await runner.cleanup()
 
-        server = self.place.inside(lambda: ThreadingHTTPServer((str(self.place.address), 8000), Handler))
-        server.daemon_threads = True
-        server.handle_error = lambda *_: None  # type: ignore[method-assign]  # connections that are cut off are usual
-        threading.Thread(target=server.serve_forever, args=[0.02], daemon=True).start()
-        return server
+    async def _answer(self, request: web.Request) -> web.Response:
+        if request.path == "/health":
+            self.probes.append({**request.headers, "from": request.remote or ""})
+        told = "\n".join(
+            [self.name, request.raw_path, *(f"{name}: {value}" for name, value in request.headers.items())]
+        )
+        return web.Response(text=told, status=self.health if request.path == "/health" else 200)
+
+    async def _echo(self, request: web.Request) -> web.WebSocketResponse:
+        """It speaks first, and answers what is a question."""
+        channel = web.WebSocketResponse()
+        await channel.prepare(request)
+        await channel.send_str(f"this is {self.name}")
+        async for message in channel:
+            if message.type is WSMsgType.BINARY:
+                await channel.send_bytes(message.data[::-1])
+            elif message.data.endswith("?"):
+                await channel.send_str(message.data.upper())
+        return channel
 
 
 @dataclass(frozen=True)
@@ -199,8 +207,6 @@ def answered(connection: Any) -> Answered:
     with contextlib.suppress(ssl.SSLEOFError):
         while part := connection.recv(65536):
             said += part
-            if b"101 Switching" in said:
-                break
     head, _, body = said.partition(b"\r\n\r\n")
     first, *lines = head.decode().split("\r\n")
     headers = dict(line.lower().split(": ", 1) for line in lines)
@@ -348,7 +354,8 @@ def scene(cloud: Cloud) -> Iterator[Scene]:
         for place in cloud.net.hosts[:2]
     ]  # fmt: skip
     applications = [Application(name, place) for name, place in zip(("one", "two"), cloud.net.hosts, strict=False)]
-    servers = [application.serve() for application in applications]
+    for application in applications:
+        application.serve()
     certificate, zone = issued(cloud)
     created = elbv2.create_load_balancer(
         Name="academy", Subnets=[one["SubnetId"] for one in subnets], SecurityGroups=[group_ids[0]]
@@ -386,9 +393,8 @@ def scene(cloud: Cloud) -> Iterator[Scene]:
     )
     wait_until(lambda: made.healthy(0, 1), "both are healthy", 30)
     yield made
-    for server in servers:
-        server.shutdown()
-        server.server_close()
+    for application in applications:
+        application.stop()
 
 
 @pytest.fixture
@@ -498,22 +504,74 @@ def test_a_client_may_speak_http_2(opened: Scene) -> None:
         head = len(block).to_bytes(3, "big") + b"\x01\x05\x00\x00\x00\x01" + block
         connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\x00\x00\x00\x04\x00\x00\x00\x00\x00" + head)
         frames = connection.makefile("rb")
-        while True:
+        told: dict[int, bytes] = {}
+        while 0x01 not in told:  # the answer's headers
             header = frames.read(9)
-            content = frames.read(int.from_bytes(header[:3], "big"))
-            if header[3] == 0x01:  # the answer's headers
-                break
-    assert content[0] == 0x88  # :status 200
+            told.setdefault(header[3], frames.read(int.from_bytes(header[:3], "big")))
+    assert told[0x01][0] == 0x88  # :status 200
+    settings_told = [told[0x04][start : start + 2] for start in range(0, len(told[0x04]), 6)]
+    assert settings_told
+    assert CONNECT_PROTOCOL not in settings_told
 
 
-def test_a_websocket_passes(opened: Scene) -> None:
-    context = opened.cloud.trusting()
-    with contextlib.closing(opened.cloud.connect(NAME, 443, context, NAME)) as connection:
-        lines = "".join(f"{name}: {value}\r\n" for name, value in {"Host": NAME, **UPGRADE}.items())
-        connection.sendall(f"GET /socket HTTP/1.1\r\n{lines}\r\n".encode())
-        assert b"101 Switching Protocols" in connection.recv(4096)
-        connection.sendall(b"ping")
-        assert connection.recv(64) == b"PING"
+@contextlib.contextmanager
+def idle_timeout(opened: Scene, seconds: int) -> Iterator[None]:
+    """With another idle timeout, by which a connection ends that nothing is said on."""
+    cloud, name = opened.cloud, "idle_timeout.timeout_seconds"
+    set_attribute(cloud, opened.balancer, name, str(seconds))
+    try:
+
+        def ends() -> bool:
+            with contextlib.closing(cloud.connect(NAME, 443, cloud.trusting(), NAME)) as connection:
+                connection.settimeout(2)
+                connection.sendall(f"GET / HTTP/1.1\r\nHost: {NAME}\r\n\r\n".encode())
+                try:
+                    while connection.recv(4096):
+                        pass
+                except TimeoutError:
+                    return False
+                return True
+
+        wait_until(ends, "a connection that idles ends", 30)
+        yield
+    finally:
+        set_attribute(cloud, opened.balancer, name, "1000")
+
+
+async def converse(cloud: Cloud, talk: Callable[[ClientWebSocketResponse], Awaitable[None]]) -> None:
+    """With a target by WebSocket, from the world through 443."""
+    address = f"https://{cloud.resolve(NAME)[0]}/socket"
+    async with (
+        ClientSession(headers={"Host": NAME}) as session,
+        session.ws_connect(address, ssl=cloud.trusting(), server_hostname=NAME) as channel,
+    ):
+        assert await channel.receive_str() in ("this is one", "this is two")
+        await talk(channel)
+
+
+def test_a_websocket_carries_frames_both_ways_and_ends_when_neither_side_sends(opened: Scene) -> None:
+    cloud, idle = opened.cloud, 50 * SECOND
+
+    async def talk(channel: ClientWebSocketResponse) -> None:
+        await channel.send_str("ping?")
+        assert await channel.receive_str() == "PING?"
+        large = bytes(range(256)) * 1024
+        await channel.send_bytes(large)
+        assert await channel.receive_bytes() == large[::-1]
+        # One side is enough, and for longer than the timeout.
+        for _ in range(3):
+            await asyncio.sleep(idle * 0.6)
+            await channel.send_str("here I am")
+        await channel.send_str("and you?")
+        assert await channel.receive_str() == "AND YOU?"
+        began = time.monotonic()
+        ended = await channel.receive(timeout=10 * idle)
+        assert ended.type is not WSMsgType.TEXT
+        assert channel.closed
+        assert time.monotonic() - began > idle * 0.8
+
+    with idle_timeout(opened, 50):
+        cloud.net.world.inside(lambda: asyncio.run(converse(cloud, talk)))
 
 
 # --- what becomes of targets --------------------------------------------------------------------------------------
@@ -625,12 +683,12 @@ def test_a_change_of_a_listener_cuts_nobody_off(opened: Scene) -> None:
     wait_until(lambda: cloud.ask("/closed/today").status == 200, "the rule is gone", 30)
 
 
-def test_no_request_is_lost_while_targets_and_listeners_change(opened: Scene) -> None:
-    cloud, (one, two) = opened.cloud, opened.instances
-    ended, statuses = threading.Event(), []
+@contextlib.contextmanager
+def constant_requests(cloud: Cloud) -> Iterator[list[int]]:
+    """Three clients that ask all the time, on a connection for as long as the other side keeps it, as browsers do."""
+    ended, statuses = threading.Event(), list[int]()
 
     def ask() -> None:
-        """On one connection for as long as the other side keeps it, as browsers do."""
         connection = None
         while not ended.is_set():
             if connection is None:
@@ -646,61 +704,60 @@ def test_no_request_is_lost_while_targets_and_listeners_change(opened: Scene) ->
         if connection is not None:
             connection.close()
 
-    def changes() -> None:
-        for policy, instance in ((OLD, one), (MODERN, two)):
-            cloud.elbv2.deregister_targets(TargetGroupArn=opened.group, Targets=[{"Id": instance}])
-            wait_until(lambda: len(cloud.health(opened.group)) == 1, "it is gone", 30)
-            cloud.elbv2.register_targets(TargetGroupArn=opened.group, Targets=[{"Id": instance}])
-            wait_until(lambda: opened.healthy(0, 1), "both are healthy", 30)
-            cloud.elbv2.modify_listener(ListenerArn=opened.secure, SslPolicy=policy)
-        # Of the same name, whose record stands.
-        before, acm = served(), cloud.client("acm")
-        asked = {"DomainName": NAME, "ValidationMethod": "DNS", "IdempotencyToken": "another"}
-        made = str(acm.request_certificate(**asked)["CertificateArn"])
-
-        def status() -> str:
-            return str(acm.describe_certificate(CertificateArn=made)["Certificate"]["Status"])
-
-        wait_until(lambda: status() == "ISSUED", "it is issued", 20)
-        cloud.elbv2.modify_listener(ListenerArn=opened.secure, Certificates=[{"CertificateArn": made}])
-        wait_until(lambda: served() != before, "another certificate is shown", 30)
-
-    def served() -> bytes | None:
-        """The certificate that a new client is shown."""
-        with contextlib.closing(cloud.connect(NAME, 443, cloud.trusting(), NAME)) as connection:
-            assert isinstance(connection, ssl.SSLSocket)
-            return connection.getpeercert(binary_form=True)
-
     with ThreadPoolExecutor(3) as pool:
         clients = [pool.submit(ask) for _ in range(3)]
         try:
-            changes()
+            yield statuses
         finally:
             ended.set()
         for client in clients:
             client.result(30)
+
+
+def has_grown(statuses: list[int], beyond: int) -> bool:
+    return len(statuses) > beyond
+
+
+def test_no_request_is_lost_while_hosts_leave_stop_and_come_back(opened: Scene) -> None:
+    cloud, ec2 = opened.cloud, opened.cloud.client("ec2")
+    with constant_requests(cloud) as statuses:
+        for instance, application in zip(opened.instances, opened.applications, strict=True):
+            targets = [{"Id": instance}]
+            cloud.elbv2.deregister_targets(TargetGroupArn=opened.group, Targets=targets)
+            wait_until(lambda: len(cloud.health(opened.group)) == 1, "it is gone", 30)
+            ec2.stop_instances(InstanceIds=[instance])
+            application.stop()
+            wait_until(partial(has_grown, statuses, len(statuses) + 20), "the other one answers", 30)
+            application.serve()
+            ec2.start_instances(InstanceIds=[instance])
+            cloud.elbv2.register_targets(TargetGroupArn=opened.group, Targets=targets)
+            wait_until(lambda: opened.healthy(0, 1), "both are healthy", 30)
     assert set(statuses) == {200}
 
 
-def test_a_connection_that_idles_ends(opened: Scene) -> None:
-    cloud = opened.cloud
-    set_attribute(cloud, opened.balancer, "idle_timeout.timeout_seconds", "50")
-    try:
+def test_no_request_is_lost_while_the_certificate_is_replaced(opened: Scene) -> None:
+    cloud, acm = opened.cloud, opened.cloud.client("acm")
 
-        def ends() -> bool:
-            with contextlib.closing(cloud.connect(NAME, 443, cloud.trusting(), NAME)) as connection:
-                connection.settimeout(2)
-                connection.sendall(f"GET / HTTP/1.1\r\nHost: {NAME}\r\n\r\n".encode())
-                try:
-                    while connection.recv(4096):
-                        pass
-                except TimeoutError:
-                    return False
-                return True
+    def serial(arn: str) -> str:
+        """Of one that is issued."""
+        return str(acm.describe_certificate(CertificateArn=arn)["Certificate"].get("Serial", ""))
 
-        wait_until(ends, "it ends", 30)
-    finally:
-        set_attribute(cloud, opened.balancer, "idle_timeout.timeout_seconds", "1000")
+    def served() -> str:
+        """Of the one that a new client is shown."""
+        with contextlib.closing(cloud.connect(NAME, 443, cloud.trusting(), NAME)) as connection:
+            shown = x509.load_der_x509_certificate(connection.getpeercert(binary_form=True))
+            return str(shown.serial_number)
+
+    with constant_requests(cloud) as statuses:
+        assert served() == serial(opened.certificate)
+        # Of the same name, whose record stands.
+        asked = {"DomainName": NAME, "ValidationMethod": "DNS", "IdempotencyToken": "another"}
+        successor = str(acm.request_certificate(**asked)["CertificateArn"])
+        wait_until(lambda: serial(successor) != "", "it is issued", 20)
+        cloud.elbv2.modify_listener(ListenerArn=opened.secure, Certificates=[{"CertificateArn": successor}])
+        wait_until(lambda: served() == serial(successor), "a client is shown the successor", 30)
+    assert set(statuses) == {200}
+    assert serial(successor) != serial(opened.certificate)
 
 
 def test_it_goes_with_all_that_is_its_own_and_its_targets_can_be_given_to_another(opened: Scene) -> None:

@@ -19,7 +19,9 @@ from botocore.stub import Stubber
 
 from tests.unit import aws_clients
 
-WHOSE = Deployment("academy", {"queues": ["jobs"], "topics": ["academy-alarms"], "log_groups": ["/a", "/b", "/c"]})
+WHOSE = Deployment(
+    "academy", {"queues": ["jobs"], "topics": ["academy-alarms"], "log_groups": ["/a", "/b", "/c"], "buckets": ["logs"]}
+)
 BY_NAME = {kind.name: kind for kind in KINDS}
 PROJECT = [{"Key": "Project", "Value": "academy"}]
 URL = "https://sqs.ap-northeast-2.amazonaws.com/123456789012"
@@ -136,6 +138,22 @@ def test_load_balancers_are_asked_for_their_tags_twenty_at_a_time(stubs: dict[st
             {"ResourceArns": arns},
         )
     assert len(read(stubs, "target_groups")) == 21
+
+
+def test_the_bucket_of_access_logs_is_found_by_its_name_unless_it_is_another_s(stubs: dict[str, Stubber]) -> None:
+    def found(project: str) -> list[dict[str, Any]]:
+        s3 = stubs["s3"]
+        s3.add_response("get_bucket_location", {}, {"Bucket": "logs"})
+        for operation in ("get_public_access_block", "get_bucket_lifecycle_configuration", "get_bucket_policy"):
+            s3.add_client_error(operation, "NoSuchBucket")
+        tags = {"TagSet": [{"Key": "Project", "Value": project}]}
+        s3.add_response("get_bucket_tagging", tags, {"Bucket": "logs"})
+        return read(stubs, "buckets")
+
+    assert [one["name"] for one in found("academy")] == ["logs"]
+    assert found("another") == []
+    stubs["s3"].add_client_error("get_bucket_location", "NoSuchBucket")
+    assert read(stubs, "buckets") == []
 
 
 def test_an_error_names_what_was_read(stubs: dict[str, Stubber]) -> None:

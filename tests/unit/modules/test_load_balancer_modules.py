@@ -13,6 +13,7 @@ import pytest
 from ansible_collections.academy.deploy.plugins.modules import (
     acm_certificate_request,
     load_balancer_attributes,
+    load_balancer_listener,
     load_balancer_targets,
     log_bucket,
 )
@@ -73,6 +74,56 @@ def test_attributes_that_differ_are_set_and_others_left(elbv2: Stubber, option: 
     result = load_balancer_attributes.ensure(Plain(elbv2.client), option, "x", {"a": "1", "b": "3"}, check_mode)
     assert (result["changed"], result["attributes"]) == (True, {"b": "3"})
     assert result["diff"] == {"before": {"b": "2"}, "after": {"b": "3"}}
+
+
+# --- listener -------------------------------------------------------------------------------------------------------
+
+LISTENER, OWN_CERTIFICATE, THEIRS = "arn:listener", "arn:own", "arn:theirs"
+
+
+@pytest.mark.parametrize("port", [443, 80])
+@pytest.mark.parametrize("check_mode", [True, False])
+def test_a_listener_gets_what_is_wanted_and_loses_what_is_others(elbv2: Stubber, port: int, check_mode: bool) -> None:
+    secure = port == 443
+    listened = {
+        "Port": port, "ListenerArn": LISTENER, "Protocol": "HTTPS" if secure else "HTTP",
+        **({"MutualAuthentication": {"Mode": "verify", "TrustStoreArn": "arn:store"}} if secure else {}),
+    }  # fmt: skip
+    by_arn = {"ListenerArn": LISTENER}
+    elbv2.add_response(
+        "describe_load_balancers", {"LoadBalancers": [{"LoadBalancerArn": BALANCER}]}, {"Names": ["alb"]}
+    )
+    elbv2.add_response("describe_listeners", {"Listeners": [{"Port": 8080}, listened]}, {"LoadBalancerArn": BALANCER})
+    if secure:
+        certificates = [
+            {"CertificateArn": OWN_CERTIFICATE, "IsDefault": True}, {"CertificateArn": THEIRS, "IsDefault": False},
+        ]  # fmt: skip
+        elbv2.add_response("describe_listener_certificates", {"Certificates": certificates}, by_arn)
+    told = [{"Key": "a", "Value": "1"}, {"Key": "b", "Value": "2"}]
+    elbv2.add_response("describe_listener_attributes", {"Attributes": told}, by_arn)
+    tags = [{"Key": "Project", "Value": "academy"}, {"Key": "Foreign", "Value": "x"}, {"Key": "aws:x", "Value": "y"}]
+    described = {"TagDescriptions": [{"ResourceArn": LISTENER, "Tags": tags}]}
+    elbv2.add_response("describe_tags", described, {"ResourceArns": [LISTENER]})
+    if not check_mode:
+        if secure:
+            elbv2.add_response("modify_listener", {}, {**by_arn, "MutualAuthentication": {"Mode": "off"}})
+            named = [{"CertificateArn": THEIRS}]
+            elbv2.add_response("remove_listener_certificates", {}, {**by_arn, "Certificates": named})
+        wanted_attributes = [{"Key": "b", "Value": "3"}]
+        elbv2.add_response("modify_listener_attributes", {}, {**by_arn, "Attributes": wanted_attributes})
+        elbv2.add_response("remove_tags", {}, {"ResourceArns": [LISTENER], "TagKeys": ["Foreign"]})
+        role = [{"Key": "Role", "Value": "load_balancer"}]
+        elbv2.add_response("add_tags", {}, {"ResourceArns": [LISTENER], "Tags": role})
+    wanted = {
+        "load_balancer_name": "alb", "port": port, "attributes": {"b": "3"},
+        "tags": {"Project": "academy", "Role": "load_balancer"},
+    }  # fmt: skip
+    result = load_balancer_listener.ensure(Plain(elbv2.client), wanted, check_mode)
+    assert (result["changed"], result["listener_arn"]) == (True, LISTENER)
+    assert result["diff"]["before"]["attributes"] == {"b": "2"}
+    assert result["diff"]["after"] == {
+        "more_certificates": [], "mutual_authentication": "off", "attributes": {"b": "3"}, "tags": wanted["tags"],
+    }  # fmt: skip
 
 
 # --- targets --------------------------------------------------------------------------------------------------------

@@ -4,9 +4,12 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
 
+import botocore.session
 import pytest
 
 from plugins.module_utils.plan import Change, applied
@@ -56,8 +59,10 @@ CERTIFICATE: dict[str, Any] = {
 }
 GROUP_ARN = "arn:aws:elasticloadbalancing:ap-northeast-2:123456789012:targetgroup/academy-api/1"
 DNS = "academy-alb-1.ap-northeast-2.elb.amazonaws.com"
+EXTRAS: dict[str, Any] = {"MoreCertificates": [], "Attributes": {}, "Tags": TAGS}
 LISTENERS: list[dict[str, Any]] = [
     {
+        **EXTRAS,
         "Port": 443,
         "Protocol": "HTTPS",
         "SslPolicy": INPUTS["load_balancer_ssl_policy"],
@@ -66,6 +71,7 @@ LISTENERS: list[dict[str, Any]] = [
         "Rules": [],
     },
     {
+        **EXTRAS,
         "Port": 80,
         "Protocol": "HTTP",
         "DefaultActions": [
@@ -169,7 +175,8 @@ def test_on_an_empty_account_all_of_it_is_made() -> None:
     found = state(load_balancers={}, target_groups={})
     items = applied(changes(found), ROLE.applies)
     assert {name: len(of) for name, of in items.items()} == {
-        "buckets": 0, "target_groups": 1, "load_balancers": 1, "attributes": 2, "targets": 1, "records": 0,
+        "buckets": 0, "target_groups": 1, "load_balancers": 1, "listeners": 2, "attributes": 2, "targets": 1,
+        "records": 0,
     }  # fmt: skip
     balancer, group = items["load_balancers"][0], items["target_groups"][0]
     assert (balancer["name"], balancer["subnets"], balancer["security_groups"]) == (
@@ -219,12 +226,197 @@ RULE = {"Priority": "1", "IsDefault": False, "Conditions": [{"Field": "path-patt
 def test_a_foreign_hand_at_the_load_balancer_is_named_and_repaired(
     balancer: dict[str, Any], field: str, loop: str
 ) -> None:
-    (change,) = changes(state(load_balancers={"academy-alb": {**BALANCER, **balancer}}))
+    change = changes(state(load_balancers={"academy-alb": {**BALANCER, **balancer}}))[0]
     assert field in [one.field for one in change.differences]
     assert set(change.apply) == {loop}
     if loop == "load_balancers" and "listeners" not in balancer:
         # Given for listeners that are there, an empty list takes others' rules away.
         assert [one["Rules"] for one in change.apply[loop]["listeners"]] == [[], []]
+
+
+TLS_HEADER = "routing.http.request.x_amzn_tls_version.header_name"
+
+
+@pytest.mark.parametrize(
+    ("change", "field", "reset"),
+    [
+        ({"MoreCertificates": [f"{ARN}9"]}, "more_certificates", {}),
+        ({"MutualAuthentication": {"Mode": "verify", "TrustStoreArn": "arn:theirs"}}, "mutual_authentication", {}),
+        ({"Tags": {**TAGS, "Foreign": "x"}}, "tags", {}),
+        ({"Attributes": {TLS_HEADER: "X-Theirs"}}, "attributes", {TLS_HEADER: "X-Amzn-Tls-Version"}),
+    ],
+)
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_foreign_hand_at_a_listener_is_named_and_repaired(
+    number: int, change: dict[str, Any], field: str, reset: dict[str, str]
+) -> None:
+    found = state(load_balancers={"academy-alb": {**BALANCER, **listener(number, **change)}})
+    (told,) = changes(found)
+    port = LISTENERS[number]["Port"]
+    assert (told.resource, [one.field for one in told.differences]) == (f"listener {port} of academy-alb", [field])
+    wanted = {"balancer": "academy-alb", "port": port, "attributes": reset, "tags": TAGS}
+    assert told.apply == {"listeners": wanted}
+
+
+def test_a_listener_that_tells_what_aws_has_by_itself_is_left_alone() -> None:
+    """Of a header's name nothing, or its own; and nothing where none is added to an answer."""
+    told = {
+        TLS_HEADER: "x-amzn-tls-version",
+        "routing.http.request.x_amzn_tls_cipher_suite.header_name": "",
+        "routing.http.response.server.enabled": "true",
+        "routing.http.response.x_frame_options.header_value": "",
+        "tcp.idle_timeout.seconds": "350",
+    }
+    mode = {"MutualAuthentication": {"Mode": "off"}}
+    assert changes(state(load_balancers={"academy-alb": {**BALANCER, **listener(0, Attributes=told, **mode)}})) == []
+
+
+# --- everything that botocore knows of --------------------------------------------------------------------------------
+
+MODEL: Any = botocore.session.get_session().get_service_model("elbv2")
+# AWS's own to say, or the name by which a thing is found.
+IDENTITY = "what AWS calls it"
+OTHER_KIND = "no application load balancer has it"
+
+# Member → another value, as aws_state tells it; or why nobody needs to know.
+BALANCER_MEMBERS: dict[str, dict[str, Any] | str] = {
+    **dict.fromkeys(
+        ("LoadBalancerArn", "DNSName", "CanonicalHostedZoneId", "CreatedTime", "LoadBalancerName"), IDENTITY
+    ),
+    "State": "AWS's own, which site.yml waits for",
+    "Scheme": {"scheme": "internal"},
+    "VpcId": {"vpc_id": "vpc-9"},
+    "Type": {"type": "network"},
+    "AvailabilityZones": {"availability_zones": [{"zone_name": "c", "subnet_id": "subnet-c1"}]},
+    "SecurityGroups": {"security_groups": ["sg-9"]},
+    "IpAddressType": {"ip_address_type": "dualstack"},
+    "IpamPools": "of which pool its public addresses are: whoever keeps the account's addresses decides",
+    "CustomerOwnedIpv4Pool": "of an Outpost, where no load balancer of ours is",
+    "EnforceSecurityGroupInboundRulesOnPrivateLinkTraffic": OTHER_KIND,
+    "EnablePrefixForIpv6SourceNat": OTHER_KIND,
+}
+LISTENER_MEMBERS: dict[str, dict[str, Any] | str] = {
+    **dict.fromkeys(("ListenerArn", "LoadBalancerArn"), IDENTITY),
+    "Port": {"Port": 8443},
+    "Protocol": {"Protocol": "HTTP"},
+    "Certificates": {"Certificates": [{"CertificateArn": f"{ARN}9"}]},
+    "SslPolicy": {"SslPolicy": "ELBSecurityPolicy-2016-08"},
+    "DefaultActions": {"DefaultActions": []},
+    "AlpnPolicy": OTHER_KIND,
+    "MutualAuthentication": {"MutualAuthentication": {"Mode": "passthrough"}},
+}
+GROUP_MEMBERS: dict[str, dict[str, Any] | str] = {
+    **dict.fromkeys(("TargetGroupArn", "TargetGroupName"), IDENTITY),
+    "Protocol": {"protocol": "HTTPS"},
+    "Port": "what a target gets that is registered without one, and ours have one",
+    "VpcId": {"vpc_id": "vpc-9"},
+    "HealthCheckProtocol": {"health_check_protocol": "HTTPS"},
+    "HealthCheckPort": {"health_check_port": "9000"},
+    "HealthCheckEnabled": {"health_check_enabled": False},
+    "HealthCheckIntervalSeconds": {"health_check_interval_seconds": 300},
+    "HealthCheckTimeoutSeconds": {"health_check_timeout_seconds": 9},
+    "HealthyThresholdCount": {"healthy_threshold_count": 9},
+    "UnhealthyThresholdCount": {"unhealthy_threshold_count": 9},
+    "HealthCheckPath": {"health_check_path": "/"},
+    "Matcher": {"matcher": {"http_code": "200-499"}},
+    "LoadBalancerArns": "what listeners say, each of which is judged",
+    "TargetType": {"target_type": "ip"},
+    "ProtocolVersion": {"protocol_version": "GRPC"},
+    "IpAddressType": {"ip_address_type": "ipv6"},
+    "TargetControlPort": "set when a group is made and never after, and of no use without an agent on the hosts",
+}
+OFF = "of no use while what it belongs to is off, which is judged"
+ATTRIBUTES: dict[str, str] = {
+    "access_logs.s3.bucket": OFF,
+    "connection_logs.s3.bucket": OFF,
+    "connection_logs.s3.prefix": OFF,
+    "health_check_logs.s3.bucket": OFF,
+    "health_check_logs.s3.prefix": OFF,
+    "stickiness.type": OFF,
+    "stickiness.app_cookie.cookie_name": OFF,
+    "stickiness.app_cookie.duration_seconds": OFF,
+    "stickiness.lb_cookie.duration_seconds": OFF,
+    "ipv6.deny_all_igw_traffic": "of IPv6, which ip_address_type leaves out",
+    "lambda.multi_value_headers.enabled": "of groups of functions, which target_type leaves out",
+}
+# Of a load balancer it is true and cannot be changed; of a target group it is judged.
+UNCHANGEABLE = ("LoadBalancerAttribute", "load_balancing.cross_zone.enabled")
+# What somebody can call, and no member or attribute tells.
+OPERATIONS: dict[str, str] = {
+    "ModifyCapacityReservation": "capacity for an event, which whoever pays for it decides",
+    "ModifyIpPools": "IpamPools",
+    "ModifyTrustStore": "of mutual TLS, which is off",
+    "AddTrustStoreRevocations": "of mutual TLS, which is off",
+}
+JUDGED = {
+    "AddListenerCertificates", "AddTags", "ModifyListener", "ModifyListenerAttributes", "ModifyLoadBalancerAttributes",
+    "ModifyRule", "ModifyTargetGroup", "ModifyTargetGroupAttributes", "SetIpAddressType", "SetRulePriorities",
+    "SetSecurityGroups", "SetSubnets",
+}  # fmt: skip
+
+
+def is_told(**found: Any) -> bool:
+    """Whether somebody hears of it: as a change, or because AWS cannot take it back."""
+    plan = decide(INPUTS, state(**found))
+    return bool(plan.changes or plan.refusals)
+
+
+def balancer_with(change: dict[str, Any]) -> dict[str, Any]:
+    return {"load_balancers": {"academy-alb": {**BALANCER, **change}}}
+
+
+def group_with(change: dict[str, Any]) -> dict[str, Any]:
+    return {"target_groups": {"academy-api": {**GROUP, **change}}}
+
+
+@pytest.mark.parametrize(
+    ("shape", "members", "place"),
+    [
+        ("LoadBalancer", BALANCER_MEMBERS, balancer_with),
+        ("Listener", LISTENER_MEMBERS, lambda change: balancer_with(listener(0, **change))),
+        ("TargetGroup", GROUP_MEMBERS, group_with),
+    ],
+)
+def test_of_every_property_there_is_a_change_is_told_or_a_reason_known(
+    shape: str, members: dict[str, dict[str, Any] | str], place: Callable[[dict[str, Any]], dict[str, Any]]
+) -> None:
+    assert set(MODEL.shape_for(shape).members) == set(members)
+    untold = [name for name, change in members.items() if isinstance(change, dict) and not is_told(**place(change))]
+    assert untold == []
+
+
+def documented(shape: str) -> list[str]:
+    """The attributes of application load balancers by botocore's documentation."""
+    text = re.sub("<[^>]+>", "\n", MODEL.shape_for(shape).members["Key"].documentation)
+    ours, skipped = [], False
+    for line in map(str.strip, text.splitlines()):
+        if line.startswith("The following attribute"):
+            skipped = "Application" not in line and "all load balancers" not in line
+        elif re.fullmatch(r"[a-z0-9_]+(\.[a-z0-9_]+)+", line) and not skipped:
+            ours.append(line)
+    return ours
+
+
+@pytest.mark.parametrize(
+    ("shape", "place"),
+    [
+        ("LoadBalancerAttribute", lambda found: balancer_with({"attributes": {**BALANCER["attributes"], **found}})),
+        ("ListenerAttribute", lambda found: balancer_with(listener(0, Attributes=found))),
+        ("TargetGroupAttribute", lambda found: group_with({"attributes": {**GROUP["attributes"], **found}})),
+    ],
+)
+def test_of_every_attribute_there_is_a_change_is_told_or_a_reason_known(
+    shape: str, place: Callable[[dict[str, str]], dict[str, Any]]
+) -> None:
+    named = documented(shape)
+    assert len(named) > 10
+    left = {*ATTRIBUTES, *(key for of, key in [UNCHANGEABLE] if of == shape)}
+    assert [key for key in named if is_told(**place({key: "theirs"})) == (key in left)] == []
+
+
+def test_of_everything_that_somebody_can_call_a_change_is_told_or_a_reason_known() -> None:
+    calls = {name for name in MODEL.operation_names if name.startswith(("Add", "Modify", "Set"))}
+    assert calls == {*JUDGED, *OPERATIONS}
 
 
 @pytest.mark.parametrize(

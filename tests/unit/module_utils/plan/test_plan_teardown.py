@@ -31,6 +31,7 @@ INPUTS: dict[str, Any] = {
     "queues_jobs": {"video": {"name": "jobs"}},
     "services": {"api": row("images", log_group="/academy/api")},
     "starter_log_group": "/academy/starter",
+    "load_balancer_access_logs_bucket": "academy-alb-logs-1",
     "aws_region": "r",
     "deployment_name": "academy",
     "deployment_tags": {"Project": "academy", "Owner": "demo"},
@@ -89,6 +90,7 @@ def test_what_an_interrupted_run_leaves_without_tags_is_known_by_name() -> None:
             "topics": ["academy-alarms"],
             "rules": ["academy-starter"],
             "functions": ["academy-starter"],
+            "buckets": ["academy-alb-logs-1"],
         },
     }
 
@@ -334,6 +336,7 @@ def test_what_is_kept_comes_with_its_end_and_refuses_nothing() -> None:
         "database_snapshots": [{"name": "academy-db-final-x", "size_gib": 20}],
         "addresses": [{"id": "eipalloc-1", "address": "203.0.113.7"}],
         "repositories": [{"name": "academy-api", "images": 2}, {"name": "academy-none", "images": 0}],
+        "buckets": [{"name": "academy-alb-logs-1"}],
     }
     kept = plan(found, teardown_delete_images=False).refusals
     assert errors(kept) == []
@@ -342,8 +345,9 @@ def test_what_is_kept_comes_with_its_end_and_refuses_nothing() -> None:
         "aws rds delete-db-snapshot --region r --db-snapshot-identifier academy-db-final-x",
         "aws ec2 release-address --region r --allocation-id eipalloc-1",
         "aws ecr delete-repository --region r --force --repository-name academy-api",
+        "aws s3 rb --force s3://academy-alb-logs-1 --region r",
     ]
-    assert len(plan(found).refusals) == 3
+    assert len(plan(found).refusals) == 4
     assert plan({}) == Plan([], [], unsettled=[])
 
 
