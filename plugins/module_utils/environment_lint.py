@@ -28,6 +28,7 @@ UTF16_MARKS = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be
 LEGACY_ENCODING = "cp949"
 # Characters of ASCII as UTF-16 writes them, several in a row.
 WIDE_RUN = re.compile(rb"[\x0b-\x7f]\0(?:[\x01-\x7f]\0){3,}|(?:\0[\x01-\x7f]){4,}\0?")
+IDEOGRAPHS_OF_LETTERS = re.compile("[\u2020-\u7e7e]")
 ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
 POWERSHELL = re.compile(r"\s*\$env:(\w+)\s*=", re.IGNORECASE)
 BATCH = re.compile(r"\s*set\s+\"?(\w+)=", re.IGNORECASE)
@@ -95,10 +96,12 @@ def _wide_encoding(data: bytes) -> str:
     marked = next((encoding for mark, encoding in UTF16_MARKS.items() if data.startswith(mark)), "")
     if marked or b"\0" not in data:
         return marked
-    # Of names and most values every other byte is zero.
     zeros = {"utf-16-be": data[0::2].count(0), "utf-16-le": data[1::2].count(0)}
     encoding = max(zeros, key=lambda name: zeros[name])
-    return encoding if 3 * zeros[encoding] >= len(data) and 4 * min(zeros.values()) <= zeros[encoding] else ""
+    text = data.decode(encoding, "replace")
+    # Two letters of ASCII that are taken for one character make an ideograph, hardly ever a syllable of Korean.
+    pairs = sum(IDEOGRAPHS_OF_LETTERS.match(character) is not None for character in text)
+    return encoding if 10 * pairs < len(text) and "\0" not in text else ""
 
 
 def _narrow(data: bytes) -> tuple[str, list[Finding]]:
