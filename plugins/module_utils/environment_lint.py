@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Any
 
 from .application_environment import content_findings, is_required, is_secret, judged_findings
+from .characters import described, is_invisible
 from .environment_file import NAME, PASSED_ON_IN_A_SECRET, QUOTES, NamesTold, is_passed_over
 from .findings import NOT_SHOWN, Finding, Severity, Words, errors
 from .lines import breaks_in
@@ -215,8 +216,18 @@ def parse(text: str, known: Collection[str] = ()) -> tuple[list[Line], list[Find
             continue
         script, line = _unscripted(written.removesuffix("\r"))
         raw, equals, value = line.partition("=")
+        seen = "".join(character for character in raw if not is_invisible(character))
+        unseen = [character for character in raw if is_invisible(character)]
+        if unseen and seen.strip() in known:
+            raw = seen
         name = raw.strip()
         where = _at(number, name if told.tells(name, line) else "")
+        if unseen and name in known:
+            shown = ", ".join(dict.fromkeys(map(described, unseen)))
+            words = Words(
+                f"its name contains what nobody sees ({shown})", f"이름에 보이지 않는 글자({shown})가 있습니다"
+            )
+            findings.append(_finding("foreign_character", where, words, plain))
         if name.startswith("#"):
             words = Words(
                 "a comment must begin in the first column: some readers take this for a variable",

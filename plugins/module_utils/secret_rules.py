@@ -17,6 +17,8 @@ from .findings import Words
 DJANGO_INSECURE = "django-insecure-"
 FEWEST_CHARACTERS = 12
 FEWEST_DIFFERENT = 5
+# What is not weak up to here is not weak beyond.
+LONGEST_JUDGED = 256
 # Characters that do not follow from the one in front of them.
 FEWEST_OF_CHANCE = 8
 # What is too much to be tried out over a network, with a margin.
@@ -71,7 +73,7 @@ def broken_rule(text: str) -> tuple[Words, Words] | None:
 
 def is_rather_weak(text: str) -> bool:
     """Of a secret that breaks no rule: whether there are too few of its length and alphabet."""
-    return _period(text) * math.log2(_alphabet(text)) < RECOMMENDED_BITS
+    return _period(text[:LONGEST_JUDGED]) * math.log2(_alphabet(text)) < RECOMMENDED_BITS
 
 
 RATHER_WEAK = Words(
@@ -82,7 +84,8 @@ RATHER_WEAK = Words(
 
 def of_chance(text: str) -> int:
     """How many of its characters do not follow from those in front of them."""
-    unit = text[: _period(text)]
+    judged = text[:LONGEST_JUDGED]
+    unit = judged[: _period(judged)]
     return 1 + sum(not _follows(one, other) for one, other in pairwise(unit))
 
 

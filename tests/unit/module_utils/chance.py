@@ -15,6 +15,8 @@ URL_SAFE = string.ascii_letters + string.digits + "-_"
 DJANGO = string.ascii_lowercase + string.digits + "!@#$%^&*(-_=+)"
 # What no reader of environment files changes.
 PRINTABLE = "".join(sorted({*map(chr, range(0x21, 0x7F))} - {*"\"'\\`#$<{"}))
+# In front, some reader takes it for the beginning of a comment.
+COMMENT = "#"
 ALPHANUMERIC = string.ascii_letters + string.digits
 STRONG = [(HEX, 32), (HEX, 64), (ALPHANUMERIC, 20), (URL_SAFE, 43), (DJANGO, 50), (PRINTABLE, 24)]
 
@@ -28,4 +30,4 @@ def secrets() -> st.SearchStrategy[str]:
         lambda kind, seed: drawn(kind[0], kind[1], seed),
         st.sampled_from(STRONG),
         st.integers(min_value=0, max_value=2**64),
-    )
+    ).filter(lambda secret: not secret.startswith(COMMENT))

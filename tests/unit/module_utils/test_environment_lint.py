@@ -172,6 +172,17 @@ def test_the_guides_example_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found(GOOD) == {("placeholder", "line 4: DB_PASSWORD")}
 
 
+@given(st.integers(min_value=0, max_value=10), st.sampled_from("\u200b\u00a0\ufeff\u2060\u00ad\u3164"))
+def test_a_name_with_what_nobody_sees_is_still_the_name(place: int, character: str) -> None:
+    name = "SECRET_KEY"[:place] + character + "SECRET_KEY"[place:]
+    rest = [line for line in GOOD.splitlines() if not line.startswith("SECRET_KEY")]
+    text = "\n".join([*rest, f"{name}=u8Kq2vTnXw5Lr9Zc.4Bm7Hd1J"])
+    expected = "byte_order_mark" if (place, character) == (0, "\ufeff") else "foreign_character"
+    assert {rule for rule, _ in found(text)} == {expected}
+    told = [finding.text_en for finding in lint(text.encode(), TABLE)[1] if finding.id == "foreign_character"]
+    assert all(f"U+{ord(character):04X}" in each for each in told)
+
+
 MIXED = (GOOD.encode(), "EXTRA=value\r\n".encode("utf-16-le"))
 
 
@@ -259,8 +270,7 @@ def test_a_key_of_django_may_hold_a_dollar() -> None:
 
 @settings(max_examples=300)
 @given(
-    # In front some reader takes it for a comment.
-    chance.secrets().filter(lambda secret: not secret.startswith("#")),
+    chance.secrets(),
     st.sampled_from(["SECRET_KEY", "OTHER_TOKEN"]),
 )
 def test_what_a_generator_made_is_imported(secret: str, name: str) -> None:

@@ -67,6 +67,10 @@ def test_what_somebody_chose_passes(text: str) -> None:
     assert broken_rule(text) is None
 
 
+def test_a_long_one_is_judged_in_no_time() -> None:
+    assert errors(judged_findings("SECRET_KEY", SECRET, chance.drawn(chance.HEX, 500_000, 1))) == []
+
+
 def test_a_short_one_is_warned_of() -> None:
     assert is_rather_weak("5d2f7a90c1e3")
     (finding,) = judged_findings("SECRET_KEY", SECRET, "5d2f7a90c1e3")
