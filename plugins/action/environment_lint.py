@@ -55,7 +55,11 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         malformed = table_findings(rows, services)
         if malformed:
             raise AnsibleActionFail("\n".join(report(malformed)))
-        values, findings = lint(self._read(arguments["path"]), rows, filled(resolved.values))
+        values, findings = lint(
+            self._read(arguments["path"]),
+            rows,
+            {name: resolved.values[name] for name in filled(resolved.values)},
+        )
         lines = report(findings)
         result.update(
             changed=False,

@@ -13,33 +13,37 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 from difflib import get_close_matches
-from ipaddress import ip_address
 from typing import Any
-from urllib.parse import urlsplit
 
+from .characters import foreign_in, invisible_in, is_prose, is_wrapped
+from .database_rules import DATABASE_NAME_RULES, HIGHEST_PORT, LOWEST_PORT
 from .environment_file import NAME, scalar_text, value_problems
-from .findings import NOT_SHOWN, Finding, Words, texts
+from .findings import NOT_SHOWN, Finding, Severity, Words, errors, texts
+from .name_rules import region_broken
+from .placeholders import is_unfilled_secret, is_unfilled_setting
+from .secret_rules import MAKE_ONE, RATHER_WEAK, broken_rule, is_rather_weak
 from .services import Service
+from .url_rules import AS_EXPECTED, Broken, api_broken, bucket_broken, endpoint_broken, url_broken
 
 # Of `services`: all that take jobs from a queue.
 WORKERS = "workers"
 SOURCES = ("inventory", "role", "aws")
 # How like a name of the table another one must be to be taken for a slip of it: one letter in ten.
 LIKENESS = 0.9
-TYPES = ("text", "integer", "boolean", "url", "api_url", "bucket", "queue", "username", "password")
+TYPES = (
+    "text", "integer", "boolean", "url", "endpoint", "api_url", "bucket", "queue", "region", "port", "database_name",
+    "username", "password",
+)  # fmt: skip
+# What roles judge as inputs of their own, of which the preflight has asked them already.
+JUDGED_AS_INPUTS = ("region", "port", "database_name", "username", "password")
+# What the application is given by its address.
+ADDRESSES = ("url", "endpoint", "api_url")
 ROW_KEYS = {
     "services", "required", "secret", "source", "value", "variable", "type", "choices", "minimum", "maximum",
     "per_host", "stage",
 }  # fmt: skip
 
 PATTERNS = {
-    "bucket": (
-        re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"),
-        Words(
-            "must be a bucket's name: 3 to 63 lower-case letters, digits, dots and hyphens",
-            "버킷 이름(영문 소문자, 숫자, 점, 하이픈 3~63자)이어야 합니다",
-        ),
-    ),
     "queue": (
         re.compile(r"[A-Za-z0-9_-]{1,80}"),
         Words(
@@ -172,62 +176,41 @@ def _malformed(subject: str, en: str, ko: str) -> Finding:
     )
 
 
-def _api_url_rules(url: str, stage: str) -> list[tuple[bool, Words, Words]]:
-    """A public address changes whenever the host is stopped and started; the workers then report to nobody."""
-    name = urlsplit(url).hostname or ""
-    try:
-        address = ip_address(name)
-    except ValueError:
-        address = None
-    return [
-        (
-            address is None or address.is_private,
-            Words(
-                "must not hold a public address, which changes whenever the host is stopped and started",
-                "퍼블릭 IP를 쓸 수 없습니다. 인스턴스를 Stop→Start하면 바뀝니다",
-            ),
-            Words(
-                "Leave application_api_base_url out: the API's private address is then used; once open, the load "
-                "balancer's name.",
-                "빼면 API의 프라이빗 주소가 쓰입니다. 오픈 후에는 로드 밸런서 이름을 쓰십시오.",
-            ),
-        ),
-        (
-            stage != "open" or (url.startswith("https://") and address is None),
-            Words(
-                "must be https:// and the load balancer's name in stage open",
-                "stage가 open이면 https:// 와 로드 밸런서의 도메인 이름이어야 합니다",
-            ),
-            Words(
-                "Set application_api_base_url, such as https://api.example.com.",
-                "application_api_base_url을 https://api.example.com처럼 설정하십시오.",
-            ),
-        ),
-    ]
+def _kind_broken(row: Row, text: str) -> list[Broken]:
+    """What the type of a value has against it."""
+    kind = row.get("type", "text")
+    if kind in PATTERNS:
+        pattern, rule = PATTERNS[kind]
+        return [] if pattern.fullmatch(text) else [(rule, AS_EXPECTED)]
+    if kind == "bucket":
+        return [*bucket_broken(text)]
+    if kind == "region":
+        return [*region_broken(text)]
+    if kind == "port":
+        rule = Words(
+            f"must be a port from {LOWEST_PORT} to {HIGHEST_PORT}",
+            f"{LOWEST_PORT}~{HIGHEST_PORT} 범위의 포트여야 합니다",
+        )
+        right = PATTERNS["integer"][0].fullmatch(text) and LOWEST_PORT <= int(text) <= HIGHEST_PORT
+        return [] if right else [(rule, AS_EXPECTED)]
+    if kind == "database_name":
+        found = [finding for rule in DATABASE_NAME_RULES for finding in rule.judge(text)]
+        return [(finding.rule, finding.remedy) for finding in found]
+    return _address_broken(row, text) if kind in ADDRESSES else []
 
 
-def _is_url(text: str) -> bool:
-    try:
-        parts = urlsplit(text)
-        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        return False
+def _address_broken(row: Row, text: str) -> list[Broken]:
+    broken = [*url_broken(text)]
+    if broken or row["type"] == "url":
+        return broken
+    if row["type"] == "endpoint":
+        return [*endpoint_broken(text)]
+    return [*api_broken(text, str(row.get("stage", "test")))]
 
 
 def _type_rules(row: Row, text: str, host: str) -> list[tuple[bool, Words, Words]]:
-    kind = row.get("type", "text")
-    rules: list[tuple[bool, Words, Words]] = []
-    again = Words("Write it as its service expects it.", "서비스가 기대하는 형식으로 쓰십시오.")
-    if kind in PATTERNS:
-        pattern, rule = PATTERNS[kind]
-        rules.append((pattern.fullmatch(text) is not None, rule, again))
-    if kind in {"url", "api_url"}:
-        rule = Words(
-            "must be a URL such as https://media.example.com", "https://media.example.com 같은 URL이어야 합니다"
-        )
-        rules.append((_is_url(text), rule, again))
-        if kind == "api_url" and _is_url(text):
-            rules += _api_url_rules(text, str(row.get("stage", "test")))
+    rules: list[tuple[bool, Words, Words]] = [(False, *broken) for broken in _kind_broken(row, text)]
+    again = AS_EXPECTED
     if row.get("choices"):
         choices = ", ".join(map(str, row["choices"]))
         rules.append(
@@ -237,7 +220,7 @@ def _type_rules(row: Row, text: str, host: str) -> list[tuple[bool, Words, Words
                 again,
             )
         )
-    if kind == "integer" and PATTERNS["integer"][0].fullmatch(text):
+    if row.get("type") == "integer" and PATTERNS["integer"][0].fullmatch(text):
         least, most = row.get("minimum"), row.get("maximum")
         rules += [
             (
@@ -262,11 +245,94 @@ def _type_rules(row: Row, text: str, host: str) -> list[tuple[bool, Words, Words
     return rules
 
 
+def _content(rule_id: str, subject: str, rule: Words, remedy: Words, severity: Severity = "error") -> Finding:
+    return Finding(rule_id, subject, NOT_SHOWN, rule, remedy, severity)
+
+
+def _foreign_findings(subject: str, row: Row, text: str) -> list[Finding]:
+    """Characters that nobody typed. In a text for people some belong there, and none does that nobody sees."""
+    foreign = foreign_in(text)
+    if not foreign:
+        return []
+    is_text = row.get("type", "text") == "text" and not is_secret(row)
+    belongs = is_text and is_prose(text) and not is_wrapped(text) and not invisible_in(text)
+    shown = ", ".join(foreign)
+    rule = Words(
+        f"contains what nobody sees, or takes for another character ({shown})",
+        f"보이지 않거나 다른 글자로 보이는 글자({shown})가 있습니다",
+    )
+    remedy = Words(
+        "Type it again, or copy it from where it was made and not from a chat or a document.",
+        "다시 입력하거나, 채팅이나 문서가 아니라 발급된 곳에서 복사하십시오.",
+    )
+    return [_content("foreign_character", subject, rule, remedy, "warning" if belongs else "error")]
+
+
+def _placeholder_findings(name: str, subject: str, row: Row, text: str) -> list[Finding]:
+    secret = is_secret(row)
+    if not (is_unfilled_secret(text, name) if secret else is_unfilled_setting(text, name)):
+        return []
+    rule = Words(
+        "is a placeholder, or the example of a guide that everybody knows",
+        "자리 표시자이거나 누구나 아는 가이드의 예시입니다",
+    )
+    remedy = Words("Write the real value.", "실제 값을 쓰십시오.")
+    # A sentence may say such words.
+    severity: Severity = "warning" if not secret and is_prose(text) else "error"
+    return [_content("placeholder", subject, rule, MAKE_ONE if secret else remedy, severity)]
+
+
+def _secret_findings(subject: str, row: Row, text: str) -> list[Finding]:
+    """How easily a secret is guessed. The database's has rules of its own."""
+    if not is_secret(row) or row.get("type") == "password":
+        return []
+    if not text.isascii():
+        rule = Words(
+            "must be printable ASCII: neither headers of HTTP nor signatures carry anything else",
+            "인쇄 가능 ASCII여야 합니다. HTTP 헤더와 서명에는 다른 글자를 쓸 수 없습니다",
+        )
+        return [_content("secret_ascii", subject, rule, MAKE_ONE)]
+    broken = broken_rule(text)
+    if broken:
+        return [_content("secret_guessed", subject, *broken)]
+    return [_content("secret_weak", subject, RATHER_WEAK, MAKE_ONE, "warning")] if is_rather_weak(text) else []
+
+
+def content_findings(name: str, row: Row, text: str) -> list[Finding]:
+    """What a value says of where it comes from: a chat, a guide, somebody's head. Never tells it.
+
+    Of several reasons the first: what was meant is not there to be judged.
+    """
+    subject = where(name, row)
+    return (
+        _foreign_findings(subject, row, text)
+        or _placeholder_findings(name, subject, row, text)
+        or _secret_findings(subject, row, text)
+    )
+
+
+def judged_findings(name: str, row: Row, value: object, host: str = "") -> list[Finding]:
+    """Everything that is wrong with one value of which somebody asks before it is used. Never tells a secret."""
+    text = scalar_text(value)
+    broken = value_findings(name, row, value, host)
+    if not text or any(finding.id == "environment_value" for finding in broken):
+        # One that readers understand differently is told so; only what it was copied with explains more.
+        found = _foreign_findings(where(name, row), row, text or "")
+        return errors(found) or broken
+    found = content_findings(name, row, text)
+    return found if errors(found) else [*found, *broken]
+
+
+def _may_hold_a_secret(row: Row, text: str) -> bool:
+    """An address may: in front of an @, or as a signature behind a question mark."""
+    return is_secret(row) or (row.get("type") in ADDRESSES and bool({"@", "?", "#"} & {*text}))
+
+
 def value_findings(name: str, row: Row, value: object, host: str = "") -> list[Finding]:
     """What is wrong with one value. Never tells a secret."""
     subject, secret = where(name, row), is_secret(row)
     text = scalar_text(value)
-    shown = NOT_SHOWN if secret or text is None else f"'{text}'"
+    shown = NOT_SHOWN if text is None or _may_hold_a_secret(row, text) else f"'{text}'"
     if text == "" and not secret:
         if not is_required(row):
             return []
@@ -290,7 +356,7 @@ def value_findings(name: str, row: Row, value: object, host: str = "") -> list[F
             problem.rule,
             problem.remedy,
         )
-        for problem in value_problems(text, secret=secret and is_required(row))
+        for problem in value_problems(text, secret=secret and (is_required(row) or text != ""))
     ]
     if findings or text is None:
         return findings
@@ -319,7 +385,7 @@ def own_findings(table: Table, own: Mapping[str, Mapping[str, Mapping[str, Any]]
                 if row is None:
                     findings.append(_unknown(name, service))
                     continue
-                findings += value_findings(name, row, value, host)
+                findings += judged_findings(name, row, value, host)
                 findings += _slip_findings(table, name, service, services)
                 if row.get("per_host"):
                     holders.setdefault((name, str(value)), []).append(host)

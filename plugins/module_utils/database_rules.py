@@ -136,17 +136,7 @@ def password_findings(password: str, username: str, *names: str) -> list[Finding
     return findings
 
 
-RULES = (
-    _rule(
-        "database_identifier",
-        IDENTIFIER.fullmatch,
-        Words(
-            "must be 1 to 63 lower-case letters, digits and single hyphens, beginning with a letter and not ending "
-            "in a hyphen",
-            "영문 소문자, 숫자, 하이픈(연속 불가) 1~63자, 문자로 시작하고 하이픈으로 끝나지 않아야 합니다",
-        ),
-        Words("Rename it, such as academy-db.", "예: academy-db 처럼 이름을 바꾸십시오."),
-    ),
+DATABASE_NAME_RULES = (
     _rule(
         "database_name",
         DATABASE_NAME.fullmatch,
@@ -165,6 +155,20 @@ RULES = (
         ),
         Words("Rename it, such as academy.", "예: academy 처럼 이름을 바꾸십시오."),
     ),
+)
+
+RULES = (
+    _rule(
+        "database_identifier",
+        IDENTIFIER.fullmatch,
+        Words(
+            "must be 1 to 63 lower-case letters, digits and single hyphens, beginning with a letter and not ending "
+            "in a hyphen",
+            "영문 소문자, 숫자, 하이픈(연속 불가) 1~63자, 문자로 시작하고 하이픈으로 끝나지 않아야 합니다",
+        ),
+        Words("Rename it, such as academy-db.", "예: academy-db 처럼 이름을 바꾸십시오."),
+    ),
+    *DATABASE_NAME_RULES,
     _rule(
         "database_instance_class",
         INSTANCE_CLASS.fullmatch,

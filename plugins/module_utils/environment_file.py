@@ -28,6 +28,10 @@ PLAUSIBLE_VALUE = re.compile(r"[\"'`]?[./]*\w")
 QUOTES = "\"'"
 # What some reader unquotes, unescapes or expands.
 SPECIAL = f"{QUOTES}\\$`"
+# Handed on by docker as it stands, and drawn by Django for its keys. As the whole of a value, or with a brace, it is
+# somebody's reference to another variable.
+PASSED_ON_IN_A_SECRET = "$"
+REFERENCE = re.compile(r"\$\{|^\$[A-Za-z_]\w*$")
 # What some reader lets a value of several lines begin with, and the end of a line that goes on in the next one.
 MULTILINE_QUOTES = (*QUOTES, "`")
 CONTINUATION = "\\"
@@ -266,7 +270,10 @@ def value_problems(text: str | None, *, secret: bool) -> list[Problem]:
     if text is None:
         rule = Words("must be a string, a number or a boolean", "문자열, 숫자 또는 참/거짓이어야 합니다")
         return [Problem(rule, Words("Quote it or render it to one.", "따옴표로 묶거나 그렇게 만드십시오."))]
-    found = " ".join(sorted({character for character in text if character in SPECIAL}))
+    special = SPECIAL
+    if secret and not REFERENCE.search(text):
+        special = special.replace(PASSED_ON_IN_A_SECRET, "")
+    found = " ".join(sorted({character for character in text if character in special}))
     # A blank at an end has a rule of its own.
     breaks = ", ".join(breaks_in(text.strip(" \t")))
     remove, another = Words("Remove it.", "지우십시오."), Words("Choose another.", "다른 값을 고르십시오.")

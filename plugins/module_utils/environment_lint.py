@@ -8,32 +8,50 @@ The readers of such files agree only on plain lines NAME=value in UTF-8 with LF.
 from __future__ import annotations
 
 import codecs
-import hashlib
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
-from .application_environment import is_required, is_secret, value_findings
-from .environment_file import NAME, QUOTES, NamesTold, is_passed_over
-from .findings import NOT_SHOWN, Finding, Severity, Words
+from .application_environment import content_findings, is_required, is_secret, judged_findings
+from .characters import described, is_invisible
+from .environment_file import NAME, PASSED_ON_IN_A_SECRET, QUOTES, NamesTold, is_passed_over
+from .findings import NOT_SHOWN, Finding, Severity, Words, errors
 from .lines import breaks_in
 from .lines import lines as lines_of
-from .rds_password import KOREAN, PUBLISHED_PASSWORD_SHA256, TEMPLATE, check
+from .rds_password import KOREAN, TEMPLATE, check
 
 Table = Mapping[str, Mapping[str, Any]]
 
 UTF16_MARKS = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 # Korean Windows' own, in which what is no UTF-8 is looked at further.
 LEGACY_ENCODING = "cp949"
+# Characters of ASCII as UTF-16 writes them, several in a row.
+WIDE_RUN = re.compile(rb"[\x0b-\x7f]\0(?:[\x01-\x7f]\0){3,}|(?:\0[\x01-\x7f]){4,}\0?")
+IDEOGRAPHS_OF_LETTERS = re.compile("[\u2020-\u7e7e]")
+ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
 POWERSHELL = re.compile(r"\s*\$env:(\w+)\s*=", re.IGNORECASE)
 BATCH = re.compile(r"\s*set\s+\"?(\w+)=", re.IGNORECASE)
 EXPORT = re.compile(r"\s*export\s+(\w+)")
-# What examples and guides print where a value belongs.
-PLACEHOLDER = re.compile(
-    r"CHANGE-?_?ME|<[^<>]*>|\byour[-_ ]|x{4,}|^(TODO|FIXME|example|sample|placeholder|password|secret|\.\.\.|…)$",
-    re.IGNORECASE,
+# What is wrong with how lines are written, which is mostly so in many of them, and from how many on it is told once.
+OF_WRITING = frozenset(
+    {
+        *("export", "powershell", "batch", "quotes", "comment", "no_equals", "name"),
+        *("leading_blank", "blank_before_equals", "environment_value"),
+    }
 )
+MANY_LINES = 4
+# How Django's templates and images of PostgreSQL call what the table has.
+OTHER_WORDS = {
+    "DJANGO": "", "CLOUDFLARE": "", "CF": "", "POSTGRES": "DB", "POSTGRESQL": "DB", "PG": "DB", "PGSQL": "DB",
+    "RDS": "DB", "DATABASE": "DB", "SQL": "DB", "USERNAME": "USER", "PASS": "PASSWORD", "PASSWD": "PASSWORD",
+}  # fmt: skip
+OTHER_NAMES = {
+    "DB_DB": "DB_NAME", "PGDATABASE": "DB_NAME", "PGUSER": "DB_USER", "PGPASSWORD": "DB_PASSWORD", "PGPORT": "DB_PORT",
+    "R2_ACCESS_KEY_ID": "R2_ACCESS_KEY", "R2_SECRET_ACCESS_KEY": "R2_SECRET_KEY", "R2_ENDPOINT_URL": "R2_ENDPOINT",
+    "AWS_DEFAULT_REGION": "AWS_REGION", "SECRET": "SECRET_KEY",
+}  # fmt: skip
 
 REWRITE = Words(
     "Save it as UTF-8 with LF line ends, without a mark: in VS Code at the lower right; not with PowerShell's > or "
@@ -61,48 +79,86 @@ def _finding(rule: str, subject: str, words: Words, remedy: Words, severity: Sev
 
 def decode(data: bytes) -> tuple[str, list[Finding]]:
     """The text as far as it can be read, and what is wrong with its encoding and its line ends."""
-    findings: list[Finding] = []
-    for mark, encoding in UTF16_MARKS.items():
-        if data.startswith(mark) or (b"\0" in data and data[1:2] == b"\0" and encoding.endswith("le")):
-            findings.append(
-                _finding(
-                    "utf16",
-                    "the file",
-                    Words(
-                        "is UTF-16, as PowerShell's > and Out-File write it; nobody reads it",
-                        "PowerShell의 > 와 Out-File이 쓰는 UTF-16입니다. 아무도 읽지 못합니다",
-                    ),
-                    REWRITE,
-                )
-            )
-            text = data.removeprefix(mark).decode(encoding, "replace")
-            return text, [*findings, *_line_end_findings(text)]
-    if data.startswith(codecs.BOM_UTF8):
-        findings.append(
-            _finding(
-                "byte_order_mark",
-                _at(1),
-                Words(
-                    "begins with a byte order mark (BOM), which becomes part of the first name",
-                    "BOM으로 시작합니다. 첫 변수 이름의 일부가 됩니다",
-                ),
-                REWRITE,
-            )
+    encoding = _wide_encoding(data)
+    if encoding:
+        words = Words(
+            "is UTF-16, as PowerShell's > and Out-File write it; nobody reads it",
+            "PowerShell의 > 와 Out-File이 쓰는 UTF-16입니다. 아무도 읽지 못합니다",
         )
-        data = data.removeprefix(codecs.BOM_UTF8)
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        findings.append(
-            _finding(
-                "not_utf8",
-                _at(data[: error.start].count(b"\n") + 1),
-                Words("is not UTF-8", "UTF-8이 아닙니다"),
-                REWRITE,
-            )
+        text = data.decode(encoding, "replace").removeprefix("\ufeff")
+        findings = [_finding("utf16", "the file", words, REWRITE)]
+    else:
+        text, findings = _narrow(data)
+    return _lines_ended(text, findings)
+
+
+def _wide_encoding(data: bytes) -> str:
+    """That of a file all of which is UTF-16, with its mark or without it; nothing for any other."""
+    marked = next((encoding for mark, encoding in UTF16_MARKS.items() if data.startswith(mark)), "")
+    if marked or b"\0" not in data:
+        return marked
+    zeros = {"utf-16-be": data[0::2].count(0), "utf-16-le": data[1::2].count(0)}
+    encoding = max(zeros, key=lambda name: zeros[name])
+    text = data.decode(encoding, "replace")
+    # Two letters of ASCII that are taken for one character make an ideograph, hardly ever a syllable of Korean.
+    pairs = sum(IDEOGRAPHS_OF_LETTERS.match(character) is not None for character in text)
+    return encoding if 10 * pairs < len(text) and "\0" not in text else ""
+
+
+def _narrow(data: bytes) -> tuple[str, list[Finding]]:
+    """A file that is UTF-8, or should be: each of its lines as it can be read."""
+    findings = []
+    appended = WIDE_RUN.search(data)
+    if appended:
+        words = Words(
+            "is UTF-16 from here on and the rest is not, as PowerShell's >> appends it",
+            "여기부터 UTF-16입니다. PowerShell의 >> 로 덧붙이면 이렇게 됩니다",
         )
-        text = data.decode(LEGACY_ENCODING, "replace")
-    return text, [*findings, *_line_end_findings(text)]
+        line = data[: appended.start()].count(b"\n") + 1
+        findings.append(_finding("mixed_encodings", _at(line), words, REWRITE))
+        data = WIDE_RUN.sub(lambda run: run[0].replace(b"\0", b""), data)
+    read, broken = [], []
+    for number, written in enumerate(data.split(b"\n"), start=1):
+        try:
+            text = written.decode("utf-8")
+        except UnicodeDecodeError:
+            broken.append(number)
+            text = written.decode(LEGACY_ENCODING, "replace")
+        if text.startswith("\ufeff"):
+            findings.append(_mark_finding(number))
+        read.append(text.removeprefix("\ufeff"))
+    if broken:
+        findings.append(_finding("not_utf8", _at(broken[0]), Words("is not UTF-8", "UTF-8이 아닙니다"), REWRITE))
+    return "\n".join(read), findings
+
+
+def _mark_finding(number: int) -> Finding:
+    words = Words(
+        "begins with a byte order mark (BOM), which becomes part of the first name",
+        "BOM으로 시작합니다. 첫 변수 이름의 일부가 됩니다",
+    )
+    if number > 1:
+        words = Words(
+            "begins with a byte order mark (BOM), as files do that are joined: it becomes part of the name",
+            "BOM으로 시작합니다. 파일을 이어 붙이면 이렇게 되며 변수 이름의 일부가 됩니다",
+        )
+    return _finding("byte_order_mark", _at(number), words, REWRITE)
+
+
+def _lines_ended(text: str, findings: list[Finding]) -> tuple[str, list[Finding]]:
+    """With line feeds, also where carriage returns alone part what are lines to people."""
+    pieces = text.rstrip("\n").split("\r")
+    if any(finding.id in {"utf16", "mixed_encodings"} for finding in findings):
+        # Whoever saves it anew gets other line ends too.
+        return text, findings
+    # A value may hold one; several assignments are several lines.
+    if "\n" in text.rstrip("\n") or sum(1 for piece in pieces if ASSIGNMENT.match(piece)) < 2:
+        return text, [*findings, *_line_end_findings(text)]
+    words = Words(
+        "ends in CR alone, as old Macs wrote it: to its readers all is one line",
+        "옛 Mac식 CR 줄바꿈입니다. 읽는 프로그램에는 전체가 한 줄입니다",
+    )
+    return "\n".join(pieces), [*findings, _finding("carriage_return", _at(1), words, REWRITE)]
 
 
 def _line_end_findings(text: str) -> list[Finding]:
@@ -160,8 +216,18 @@ def parse(text: str, known: Collection[str] = ()) -> tuple[list[Line], list[Find
             continue
         script, line = _unscripted(written.removesuffix("\r"))
         raw, equals, value = line.partition("=")
+        seen = "".join(character for character in raw if not is_invisible(character))
+        unseen = [character for character in raw if is_invisible(character)]
+        if unseen and seen.strip() in known:
+            raw = seen
         name = raw.strip()
         where = _at(number, name if told.tells(name, line) else "")
+        if unseen and name in known:
+            shown = ", ".join(dict.fromkeys(map(described, unseen)))
+            words = Words(
+                f"its name contains what nobody sees ({shown})", f"이름에 보이지 않는 글자({shown})가 있습니다"
+            )
+            findings.append(_finding("foreign_character", where, words, plain))
         if name.startswith("#"):
             words = Words(
                 "a comment must begin in the first column: some readers take this for a variable",
@@ -179,6 +245,9 @@ def parse(text: str, known: Collection[str] = ()) -> tuple[list[Line], list[Find
             words = Words("has no =", "= 이 없습니다")
             findings.append(_finding("no_equals", where, words, plain))
             continue
+        if raw != raw.rstrip():
+            # Told of what stands in front of the =, and the same habit.
+            value = value.lstrip(" \t")
         problems = list(_name_findings(number, raw, where))
         findings += problems
         if not any(problem.id == "name" for problem in problems):
@@ -215,20 +284,16 @@ def _unquoted(line: Line) -> tuple[str, list[Finding]]:
     return line.value, []
 
 
-def _is_placeholder(value: str) -> bool:
-    return bool(PLACEHOLDER.search(value)) or hashlib.sha256(value.encode()).hexdigest() == PUBLISHED_PASSWORD_SHA256
-
-
 def _value(line: Line, row: Mapping[str, Any] | None, username: str) -> Iterator[Finding]:
     where = line.where
     value, quoted = _unquoted(line)
     yield from quoted
-    if _is_placeholder(value):
-        words = Words(
-            "is a placeholder, or the example of a guide that everybody knows",
-            "자리 표시자이거나 누구나 아는 가이드의 예시입니다",
-        )
-        yield _finding("placeholder", where, words, Words("Write the real value.", "실제 값을 쓰십시오."))
+    # What is not in the table is judged by what readers make of it.
+    judged = row if row is not None else {"required": False}
+    # Neither a host's name nor a stage is known to a file, and it is named by its line.
+    copied = [replace(finding, subject=where) for finding in content_findings(line.name, judged, value) if value]
+    if any(finding.id in {"foreign_character", "placeholder"} for finding in errors(copied)):
+        yield from copied
         return
     if TEMPLATE.search(value):
         words = Words(
@@ -236,32 +301,87 @@ def _value(line: Line, row: Mapping[str, Any] | None, username: str) -> Iterator
             "Ansible이 템플릿으로 읽는 {{, {%, {# 이 있습니다",
         )
         yield _finding("template", where, words, Words("Choose another.", "다른 값을 고르십시오."))
-    # What is not in the table is judged by what readers make of it.
-    judged = row if row is not None else {"required": False}
-    if judged.get("type") == "password":
-        for broken in (*(found := check(username, value)).violations, *found.cautions):
-            if broken.subject == "master_password":
-                severity: Severity = "error" if broken in found.violations else "warning"
-                words = Words(broken.message.partition("; ")[0], KOREAN[broken.rule])
-                remedy = Words("Choose another.", "다른 값을 고르십시오.")
-                yield _finding(broken.rule, where, words, remedy, severity)
-        if value and value == value.strip() and not breaks_in(value):
+    if judged.get("type") in {"password", "username"}:
+        yield from _login_findings(where, str(judged["type"]), username, value)
+        if judged["type"] == "password" and value and value == value.strip() and not breaks_in(value):
             return
-    if judged.get("type") == "username":
-        for broken in check(value, "").violations:
-            if broken.subject == "master_username":
-                words = Words(broken.message.partition("; ")[0], KOREAN[broken.rule])
-                yield _finding(broken.rule, where, words, Words("Choose another.", "다른 값을 고르십시오."))
-    for finding in value_findings(line.name, judged, value):
-        # Neither a host's name nor a stage is known to a file.
+    for finding in judged_findings(line.name, judged, value):
         yield replace(finding, subject=where, found=NOT_SHOWN)
+    if is_secret(judged) and PASSED_ON_IN_A_SECRET in value:
+        words = Words(
+            "contains $, which is deployed as it stands, while compose and shells put another value in its place",
+            "$가 있습니다. 그대로 배포되지만 compose와 셸은 다른 값으로 바꿉니다",
+        )
+        remedy = Words(
+            "See that the application runs with just these characters today, or make a new one: openssl rand -hex 32.",
+            "지금 애플리케이션이 정확히 이 글자로 실행되는지 확인하거나 새로 만드십시오: openssl rand -hex 32.",
+        )
+        yield _finding("dollar", where, words, remedy, "warning")
 
 
-def _table_findings(lines: Sequence[Line], table: Table, known: Collection[str]) -> Iterator[Finding]:
+def _login_findings(where: str, kind: str, username: str, value: str) -> Iterator[Finding]:
+    """What RDS has against the name or the password of its master user."""
+    found = check(username, value) if kind == "password" else check(value, "")
+    for broken in (*found.violations, *found.cautions):
+        if broken.subject == f"master_{kind}":
+            severity: Severity = "error" if broken in found.violations else "warning"
+            words = Words(broken.message.partition("; ")[0], KOREAN[broken.rule])
+            yield _finding(broken.rule, where, words, Words("Choose another.", "다른 값을 고르십시오."), severity)
+
+
+def _not_deployed(line: Line, row: Mapping[str, Any], deployed: object) -> list[Finding]:
+    """A setting that no variable of the inventory takes over from the file, and that is deployed as another one."""
+    own = row.get("variable") and row.get("type") != "queue"
+    if own or is_secret(row) or deployed is None or str(deployed) == line.value:
+        return []
+    words = Words(
+        f"is deployed as {deployed}, whatever stands here: the inventory decides it",
+        f"여기에 무엇을 써도 {deployed}(으)로 배포됩니다. 인벤토리가 정합니다",
+    )
+    place = str(row.get("variable") or "application_variables")
+    remedy = Words(
+        f"If this one is meant, change it in {place} of the inventory; otherwise take the line out.",
+        f"이 값이 맞다면 인벤토리의 {place}에서 바꾸고, 아니면 이 줄을 지우십시오.",
+    )
+    return [_finding("not_deployed", line.where, words, remedy, "warning")]
+
+
+def _renamed(lines: Sequence[Line], table: Table) -> dict[str, str]:
+    """Names of the file by which other projects call what the table has, and the file has not."""
     named = {line.name for line in lines}
+    wanted = {
+        _plain_name(name): name
+        for name, row in table.items()
+        if name not in named and row.get("source", "inventory") == "inventory"
+    }
+    return {
+        line.name: wanted[_plain_name(line.name)]
+        for line in lines
+        if line.name not in table and _plain_name(line.name) in wanted
+    }
+
+
+def _plain_name(name: str) -> str:
+    """A name without what projects put in front of it, in the words of the table."""
+    words = [OTHER_WORDS.get(word, word) for word in name.upper().split("_")]
+    plain = "_".join(word for word in words if word)
+    return OTHER_NAMES.get(plain, plain)
+
+
+def _table_findings(
+    lines: Sequence[Line], table: Table, known: Collection[str], renamed: Mapping[str, str]
+) -> Iterator[Finding]:
+    named = {line.name for line in lines} | {*renamed.values()}
     for line in lines:
         row = table.get(line.name)
-        if row is None:
+        if line.name in renamed:
+            words = Words(
+                f"is called {renamed[line.name]} here: by this name no service would get it",
+                f"여기서는 {renamed[line.name]}입니다. 이 이름으로는 배포되지 않습니다",
+            )
+            remedy = Words(f"Write {renamed[line.name]}=….", f"{renamed[line.name]}=… 으로 쓰십시오.")
+            yield _finding("renamed", line.where, words, remedy)
+        elif row is None:
             words = Words(
                 "is not in application_variables: no service would get it",
                 "application_variables에 없어 배포되지 않습니다",
@@ -287,22 +407,47 @@ def _table_findings(lines: Sequence[Line], table: Table, known: Collection[str])
             yield _finding("missing", name, words, remedy)
 
 
-def lint(data: bytes, table: Table, known: Collection[str] = ()) -> tuple[dict[str, str], list[Finding]]:
+def lint(
+    data: bytes, table: Table, current: Mapping[str, object] = MappingProxyType({})
+) -> tuple[dict[str, str], list[Finding]]:
     """The values as they were meant, and everything that is wrong with the file, by line.
 
-    What is known to the inventory need not stand in the file.
+    What the inventory has a value for, `current`, need not stand in the file.
     """
     text, findings = decode(data)
     lines, written = parse(text, table)
     meant = {line.name: _unquoted(line)[0] for line in lines}
     username = next((meant[name] for name, row in table.items() if row.get("type") == "username" and name in meant), "")
-    findings += [*written, *_duplicates(lines), *_table_findings(lines, table, known)]
+    renamed = _renamed(lines, table)
+    findings += [*written, *_duplicates(lines), *_table_findings(lines, table, current, renamed)]
     for line in lines:
-        row = table.get(line.name)
+        row = table.get(renamed.get(line.name, line.name))
         # What is not used need not be right.
         if row is None or row.get("source", "inventory") == "inventory":
-            findings += _value(line, row, username)
-    return meant, sorted(dict.fromkeys(findings), key=_order)
+            found = [*_value(line, row, username)]
+            if row is not None and not errors(found):
+                found += _not_deployed(line, row, current.get(line.name))
+            findings += found
+    return meant, sorted(_told_once(dict.fromkeys(findings)), key=_order)
+
+
+def _told_once(findings: Iterable[Finding]) -> list[Finding]:
+    """A slip that somebody made in line after line is told where it is first, with the others' numbers."""
+    alike: dict[tuple[str, Words], list[Finding]] = {}
+    for finding in findings:
+        same = finding.id if finding.id in OF_WRITING else finding.subject
+        alike.setdefault((same, finding.rule), []).append(finding)
+    told: list[Finding] = []
+    for found in alike.values():
+        if len(found) < MANY_LINES:
+            told += found
+            continue
+        ordered = sorted(found, key=_order)
+        numbers = ", ".join(str(_order(finding)[0]) for finding in ordered)
+        first = ordered[0]
+        words = Words(f"{first.rule.en} (in lines {numbers})", f"{first.rule.ko} ({numbers}번째 줄)")
+        told.append(replace(first, rule=words))
+    return told
 
 
 def _order(finding: Finding) -> tuple[int, str]:

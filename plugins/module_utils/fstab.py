@@ -5,12 +5,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from .findings import NOT_SHOWN, Finding, Words
 from .lines import lines as lines_of
 from .lines import words
 
 PATH = "/etc/fstab"
+# All that getmntent unescapes, by which systemd makes its units of mounts and swap: the boot knows no other.
+UNESCAPED = {"\\040": " ", "\\011": "\t", "\\012": "\n", "\\134": "\\", "\\\\": "\\"}
+ESCAPE = re.compile(r"\\(?:040|011|012|134|\\)")
 # What would end a field, in the order in which it is replaced.
 ESCAPED = {"\\": "\\134", " ": "\\040", "\t": "\\011", "\n": "\\012"}
 
@@ -66,6 +71,31 @@ def with_source(text: str, source: str, wanted: Entry | None) -> str:
     return text if lines == lines_of(text) else "".join(f"{line}\n" for line in lines)
 
 
+def lines_of_no_utf8(text: str) -> list[int]:
+    """The numbers of the lines in another encoding, of a text that was read with surrogates for their bytes."""
+    surrogates = re.compile("[\ud800-\udfff]")
+    return [number for number, line in enumerate(lines_of(text), start=1) if surrogates.search(line)]
+
+
+def encoding_findings(numbers: Sequence[int]) -> list[Finding]:
+    """What the module that mounts cannot read: its Python stops there without naming the file."""
+    if not numbers:
+        return []
+    shown = ", ".join(map(str, numbers))
+    return [
+        Finding(
+            "fstab_encoding",
+            PATH,
+            NOT_SHOWN,
+            Words(f"must be UTF-8, and is not in line {shown}", f"UTF-8이어야 하는데 {shown}번째 줄이 아닙니다"),
+            Words(
+                "Rewrite these lines, mostly comments, on the host; of a Korean Windows: iconv -f CP949 -t UTF-8.",
+                "호스트에서 그 줄(대개 주석)을 다시 쓰십시오. 한국어 Windows의 파일이면 iconv -f CP949 -t UTF-8.",
+            ),
+        )
+    ]
+
+
 def parse_mountinfo(text: str) -> tuple[Mount, ...]:
     """/proc/self/mountinfo, in the order in which things were mounted: the last one at a place is what is seen."""
     mounts = []
@@ -93,11 +123,12 @@ def escape(field: str) -> str:
 
 
 def unescape(field: str) -> str:
+    """A field of one of the kernel's tables."""
     return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), field)
 
 
 def _entry(line: str) -> Entry | None:
-    fields = [unescape(field) for field in words(line)]
+    fields = [ESCAPE.sub(lambda found: UNESCAPED[found[0]], field) for field in words(line)]
     if len(fields) < 3 or fields[0].startswith("#"):
         return None
     # A number ends where its digits do, also at the carriage return of a file that Windows wrote.

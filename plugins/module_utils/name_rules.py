@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from .findings import Finding, Words
 
@@ -110,6 +110,22 @@ def subnet_group_name_findings(name: str) -> list[Finding]:
             _RENAME,
         )
     ]
+
+
+def region_broken(region: str) -> Iterator[tuple[Words, Words]]:
+    """What is wrong with a region's name, and what to do."""
+    if REGION.fullmatch(region):
+        return
+    if REGION.fullmatch(region[:-1]) and region[-1:].islower():
+        yield (
+            Words("must be a region, and is one of its availability zones", "리전이어야 하는데 가용 영역입니다"),
+            Words(f"Leave the last letter out: {region[:-1]}.", f"마지막 글자를 빼십시오: {region[:-1]}."),
+        )
+    else:
+        yield (
+            Words("must be a region's name", "리전 이름이어야 합니다"),
+            Words("Write it as AWS does, such as ap-northeast-2.", "ap-northeast-2처럼 쓰십시오."),
+        )
 
 
 def account_findings(account_id: str, region: str, expected_region: str) -> list[Finding]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from .application_environment import gets, own_findings, table_findings, value_findings
+from .application_environment import JUDGED_AS_INPUTS, gets, judged_findings, own_findings, table_findings
 from .ecr import EcrError, validate_tag
 from .findings import NOT_SHOWN, Finding, Words, of_hosts
 from .instances import JUDGED_BY_AWS, launch_findings, memory_findings
@@ -25,6 +25,7 @@ from .name_rules import (
     tag_findings,
 )
 from .network import KOREAN
+from .placeholders import unfilled
 from .plan import Rule
 from .plan.queues import LONGEST_WAIT_SECONDS
 from .plan.roles import ROLES
@@ -199,7 +200,7 @@ def environment_findings(
     unresolved: Mapping[str, str],
     own: Mapping[str, Mapping[str, Mapping[str, Any]]],
 ) -> list[Finding]:
-    """The application's values that some service here gets. Master user and password have rules of their own.
+    """The application's values that some service here gets. What are inputs of roles too is judged as such.
 
     `own` is what services are given beside the table, by host and service: of all that have a host.
     """
@@ -207,15 +208,16 @@ def environment_findings(
     if malformed:
         return malformed
     known = rows(services)
-    elsewhere = {name for name, row in table.items() if row.get("type") in {"username", "password"}}
+    elsewhere = {name for name, row in table.items() if row.get("type") in JUDGED_AS_INPUTS}
     findings = unresolved_findings({name: why for name, why in unresolved.items() if name not in elsewhere})
     for name, row in table.items():
-        judged = name in elsewhere or name not in values
+        # What nobody has filled in is told by its variable.
+        judged = name in elsewhere or name not in values or unfilled({name: values[name]})
         # What AWS gives may not be there yet. A load balancer's name is what somebody chose.
         chosen = row.get("type") == "api_url" and row.get("stage") == "open"
         pending = row.get("source") == "aws" and values.get(name) == "" and not chosen
         if not judged and not pending and any(gets(row, service, known) for given in own.values() for service in given):
-            findings += value_findings(name, row, values[name])
+            findings += judged_findings(name, row, values[name])
     return findings + own_findings(table, own, known)
 
 
@@ -373,11 +375,11 @@ def judge(
             by_host[host] += kind_findings(own[KIND], kinds)
         if all(name in own for name in JUDGED_BY_AWS):
             complete.append(own)
-    unfilled = set(placeholders)
+    left_open = set(placeholders)
     findings = [
-        *placeholder_findings(sorted(unfilled)),
+        *placeholder_findings(sorted(left_open)),
         *judged.findings,
-        *control_findings({**{name: value for name, value in values.items() if name not in unfilled}, **inventory}),
+        *control_findings({**{name: value for name, value in values.items() if name not in left_open}, **inventory}),
         *of_hosts(by_host),
     ]
     return once(findings), values, complete

@@ -8,11 +8,12 @@ No message says anything of the value itself: neither a character of it nor its 
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
+
+from .placeholders import is_published, is_unfilled_secret
 
 USERNAME_LENGTHS = range(1, 17)
 PASSWORD_LENGTHS = range(8, 129)
@@ -33,8 +34,6 @@ TEMPLATE = re.compile(r"\{[{%#]")
 SPECIAL_IN_SHELLS = frozenset("#%!")
 
 CLASSES = tuple(map(re.compile, ("[a-z]", "[A-Z]", "[0-9]", "[^A-Za-z0-9]")))
-# The example that the guide prints, which whoever reads it knows.
-PUBLISHED_PASSWORD_SHA256 = "effad6146725ff6e36194bb27abf92340dfb06bd6c6c59475f6aa0a9db80c846"
 
 # Kept by RDS for itself (facts 1.5), and the words that PostgreSQL 16 does not take as a name (its documentation,
 # appendix C; catcode R and T of pg_get_keywords()).
@@ -83,6 +82,7 @@ KOREAN = {
     "password_template": "{{, {%, {# 은 Ansible이 템플릿으로 읽으므로 쓸 수 없습니다",
     "password_leading_hash": "#로 시작하면 env 파일에서 주석으로 읽힙니다",
     "password_published": "가이드에 인쇄된 예시 비밀번호이므로 누구나 알고 있습니다",
+    "password_placeholder": "자리 표시자이거나 누구나 먼저 시도하는 단어로 된 비밀번호입니다",
     "password_contains_username": "마스터 사용자 이름을 포함할 수 없습니다",
     "password_few_classes": "소문자, 대문자, 숫자, 기호 중 3종류를 섞거나 20자 이상이어야 합니다",
     "password_few_different": "서로 다른 글자가 5개 이상이어야 합니다",
@@ -173,8 +173,13 @@ def _rules(username: str, password: str) -> Rules:
     )
     yield (
         "password_published",
-        hashlib.sha256(password.encode("utf-8", "surrogateescape")).hexdigest() != PUBLISHED_PASSWORD_SHA256,
+        not is_published(password),
         "is the example that the guide prints, which everybody knows; choose one of your own",
+    )
+    yield (
+        "password_placeholder",
+        is_published(password) or not is_unfilled_secret(password),
+        "is a placeholder, or made of words that everybody tries first; choose one of your own",
     )
     yield (
         "password_contains_username",

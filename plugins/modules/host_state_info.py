@@ -177,6 +177,11 @@ fstab:
   type: list
   elements: dict
   returned: success
+fstab_not_utf8:
+  description: The numbers of the lines of C(/etc/fstab) that are in another encoding, also of comments.
+  type: list
+  elements: int
+  returned: success
 packages:
   description: The version of each package that was asked for, V(null) for one that is not installed.
   type: dict
@@ -299,7 +304,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.fstab import PATH as FSTAB
-from ..module_utils.fstab import parse_fstab
+from ..module_utils.fstab import lines_of_no_utf8, parse_fstab
 from ..module_utils.host_state import (
     BYTES_PER_MIB,
     UNIT_PROPERTIES,
@@ -529,6 +534,7 @@ def main() -> None:
             "mounts": [asdict(mount) for mount in read_mounts()],
             "swaps": [asdict(swap) for swap in parse_swaps(read_text("/proc/swaps"))],
             "fstab": [asdict(entry) for entry in parse_fstab(read_text(FSTAB))],
+            "fstab_not_utf8": lines_of_no_utf8(read_text(FSTAB)),
             "packages": read_packages(module, asked["packages"]),
             "paths": {path: read_path(path, path in asked["contents"]) for path in asked["paths"]},
             "units": read_units(module, asked["units"]),

@@ -131,7 +131,7 @@ def in_slot(inputs: Values, slot: str) -> Values:
         **inputs,
         "container_name": slot_name(inputs["container_name"], slot),
         "container_published_ports": [f"127.0.0.1:{port}:{found['container']}" for found in given if found],
-        "container_health_url": urlsplit(url)._replace(netloc=f"localhost:{port}").geturl() if url else "",
+        "container_health_url": urlsplit(url)._replace(netloc=f"127.0.0.1:{port}").geturl() if url else "",
     }
 
 

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from ..findings import NOT_SHOWN, Finding, Words
-from ..fstab import Entry, Mount, render
+from ..fstab import Entry, Mount, encoding_findings, render
 from ..role_inputs import path_findings
 from ..volume import Disk, describe, describe_planned, mounted_at, plan_volume, volume_of
 from . import Change, Plan, Role, Rule, Values, compare
@@ -63,6 +63,11 @@ def decide(inputs: Values, found: Values) -> Plan:
         return Plan(refusals=plan.refusals)
     disk = volume.disk
     filesystem = {"filesystems": {"volume_id": volume.volume_id}}
+    mounts = mount_changes(inputs["transcode_volume_mount_point"], disk, plan.filesystem_uuid, found)
+    # Before the disk is formatted, and only where the file is to be changed.
+    unreadable = encoding_findings(found["fstab_not_utf8"]) if mounts else []
+    if unreadable:
+        return Plan(refusals=unreadable)
     return Plan(
         changes=[
             *compare(
@@ -72,7 +77,7 @@ def decide(inputs: Values, found: Values) -> Plan:
                 WHY,
                 lambda _: filesystem,
             ),
-            *mount_changes(inputs["transcode_volume_mount_point"], disk, plan.filesystem_uuid, found),
+            *mounts,
         ]
     )
 

@@ -290,11 +290,11 @@ def test_a_refusal_later_names_the_document_too(account: Account) -> None:
 # --- a team's own .env ----------------------------------------------------------------------------------------------
 
 GOOD = {
-    "SECRET_KEY": "abcdefghijklmnop.qrstuv",
+    "SECRET_KEY": "u8Kq2vTnXw5Lr9Zc.4Bm7Hd1J",
     "DB_PASSWORD": "AcaDmY.x~y-z_12",
-    "INTERNAL_WORKER_TOKEN": "token-0123456789",
-    "R2_ACCESS_KEY": "abcdef0123456789",
-    "R2_SECRET_KEY": "abcdef0123456789-too",
+    "INTERNAL_WORKER_TOKEN": "Wk3tQ9mZp7Vx2Lb8Rd5Hf1Nc6Js4Ga0Y",
+    "R2_ACCESS_KEY": "5d2f7a90c1e34b68a7f05cb9e8d1723a",
+    "R2_SECRET_KEY": "9c41e7b6a05f2d83c7e94a1b60f8d253",
     "R2_ENDPOINT": "https://acc.r2.example.com",
     "R2_PUBLIC_BASE_URL": "https://media.example.com",
 }
@@ -377,12 +377,12 @@ def test_what_the_vault_holds_is_replaced_with_consent_alone(desk: Desk) -> None
     desk.write(GOOD)
     desk.env("-e", "env_import=true").expect()
     before = desk.vault.read_bytes()
-    desk.write({**GOOD, "SECRET_KEY": "another-0123456789"})
+    desk.write({**GOOD, "SECRET_KEY": "Zt6mP1xQ8vKe4RbW9nLs"})
     run = desk.env("-e", "env_import=true").expect(2)
     assert "vault_secret_key differ from what the vault holds" in " ".join(run.output.split())
     assert desk.vault.read_bytes() == before
     desk.env("-e", "env_import=true", "-e", "env_overwrite=vault_secret_key").expect()
-    assert "another-0123456789" in desk.imported()
+    assert "Zt6mP1xQ8vKe4RbW9nLs" in desk.imported()
     assert GOOD["DB_PASSWORD"] in desk.imported()
 
 

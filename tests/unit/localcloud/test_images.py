@@ -236,6 +236,21 @@ def test_the_generator_writes_units_and_asks_for_them(tmp_path: Path, monkeypatc
     assert not (directory / "local-fs.target.wants/mnt-later.mount").exists()
 
 
+def test_the_generator_reads_an_fstab_in_any_encoding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fstab = tmp_path / "fstab"
+    fstab.write_bytes("# 스왑\nUUID=9a7f /mnt/작업 xfs ro 0 2\n".encode("cp949"))
+    monkeypatch.setattr(fstab_generator, "FSTAB", fstab)
+    fstab_generator.main(tmp_path)
+    (unit,) = tmp_path.glob("*.mount")
+    assert unit.name == "mnt-" + "".join(f"\\x{byte:02x}" for byte in "작업".encode("cp949")) + ".mount"
+    assert b"Where=/mnt/" + "작업".encode("cp949") + b"\n" in unit.read_bytes()
+
+
+def test_the_generator_unescapes_no_more_than_the_boot_does() -> None:
+    [mount] = fstab_generator.parse_fstab("UUID=9a7f /mnt/a\\040b\\134\\146 xfs ro 0 2")
+    assert mount.where == "/mnt/a b\\\\146"
+
+
 def test_key_indices() -> None:
     assert authorize_keys.key_indices("0=academy\n1=second=key\n") == ["0", "1"]
 

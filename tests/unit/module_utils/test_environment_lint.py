@@ -13,7 +13,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plugins.module_utils import environment_lint
+from plugins.module_utils import placeholders
 from plugins.module_utils.environment_file import names_told
 from plugins.module_utils.environment_lint import (
     decode,
@@ -24,6 +24,7 @@ from plugins.module_utils.environment_lint import (
     vault_values,
 )
 from plugins.module_utils.findings import Finding, errors
+from tests.unit.module_utils import chance
 
 TABLE: dict[str, dict[str, Any]] = {
     "SECRET_KEY": {"secret": True, "variable": "vault_secret_key"},
@@ -37,7 +38,7 @@ TABLE: dict[str, dict[str, Any]] = {
     "EXTRA": {"required": False},
 }
 GOOD = """# The team's
-SECRET_KEY=abcdefghijklmnop.qrstuv
+SECRET_KEY=u8Kq2vTnXw5Lr9Zc.4Bm7Hd1J
 DB_USER=academy_user
 DB_PASSWORD=AcaDmY.x~y-z_12
 DB_NAME=academy
@@ -155,7 +156,7 @@ def test_no_line_is_empty_for_what_only_looks_so(line: str) -> None:
 
 def test_what_is_missing_is_missing_unless_the_inventory_has_it() -> None:
     assert found("") == {("missing", name) for name in TABLE if name not in {"DB_HOST", "EXTRA"}}
-    _, findings = lint(b"", TABLE, known=list(TABLE))
+    _, findings = lint(b"", TABLE, current=dict.fromkeys(TABLE))
     assert findings == []
 
 
@@ -167,12 +168,121 @@ def test_what_the_deployment_gives_itself_is_not_judged() -> None:
 def test_the_guides_example_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found(GOOD) == set()
     sha256 = hashlib.sha256(b"AcaDmY.x~y-z_12").hexdigest()
-    monkeypatch.setattr(environment_lint, "PUBLISHED_PASSWORD_SHA256", sha256)
+    monkeypatch.setattr(placeholders, "PUBLISHED_PASSWORD_SHA256", sha256)
     assert found(GOOD) == {("placeholder", "line 4: DB_PASSWORD")}
 
 
+@given(st.integers(min_value=0, max_value=10), st.sampled_from("\u200b\u00a0\ufeff\u2060\u00ad\u3164"))
+def test_a_name_with_what_nobody_sees_is_still_the_name(place: int, character: str) -> None:
+    name = "SECRET_KEY"[:place] + character + "SECRET_KEY"[place:]
+    rest = [line for line in GOOD.splitlines() if not line.startswith("SECRET_KEY")]
+    text = "\n".join([*rest, f"{name}=u8Kq2vTnXw5Lr9Zc.4Bm7Hd1J"])
+    expected = "byte_order_mark" if (place, character) == (0, "\ufeff") else "foreign_character"
+    assert {rule for rule, _ in found(text)} == {expected}
+    told = [finding.text_en for finding in lint(text.encode(), TABLE)[1] if finding.id == "foreign_character"]
+    assert all(f"U+{ord(character):04X}" in each for each in told)
+
+
+MIXED = (GOOD.encode(), "EXTRA=value\r\n".encode("utf-16-le"))
+
+
+@pytest.mark.parametrize(
+    ("data", "rule", "where"),
+    [
+        (GOOD.encode("utf-16-be"), "utf16", "the file"),
+        (GOOD.replace("\n", "\r\n").encode("utf-16-be"), "utf16", "the file"),
+        (b"".join(MIXED), "mixed_encodings", "line 10"),
+        (GOOD.encode() + "EXTRA=value\n".encode("utf-16-be"), "mixed_encodings", "line 10"),
+        ((GOOD + "\ufeffEXTRA=value\n").encode(), "byte_order_mark", "line 10"),
+        (GOOD.replace("\n", "\r").encode(), "carriage_return", "line 1"),
+        ((GOOD + "EXTRA=한글\n").encode() + "# 팀\n".encode("cp949"), "not_utf8", "line 11"),
+        (
+            "".join(line.replace("=", " = ") + "\n" for line in GOOD.splitlines()).encode(),
+            "blank_before_equals",
+            "line 2: SECRET_KEY",
+        ),
+        (
+            "".join("export " * ("=" in line) + line + "\n" for line in GOOD.splitlines()).encode(),
+            "export",
+            "line 2: SECRET_KEY",
+        ),
+        (GOOD.replace("SECRET_KEY", "DJANGO_SECRET_KEY").encode(), "renamed", "line 2: DJANGO_SECRET_KEY"),
+        (GOOD.replace("DB_NAME", "POSTGRES_DB").encode(), "renamed", "line 5: POSTGRES_DB"),
+        (GOOD.replace("SECRET_KEY=", "SECRET_KEY=\u200b").encode(), "foreign_character", "line 2: SECRET_KEY"),
+        (GOOD.replace("DB_PASSWORD=", "DB_PASSWORD=“").encode(), "foreign_character", "line 4: DB_PASSWORD"),
+        (
+            GOOD.replace("DB_PASSWORD=AcaDmY.x~y-z_12", "DB_PASSWORD=YourSecurePassword123").encode(),
+            "placeholder",
+            "line 4: DB_PASSWORD",
+        ),
+    ],
+)
+def test_one_cause_is_told_once(data: bytes, rule: str, where: str) -> None:
+    assert found(data) == {(rule, where)}
+
+
+@given(
+    st.sampled_from(["utf-16-le", "utf-16-be"]), st.booleans(), st.lists(st.sampled_from("abcXYZ019가나"), max_size=40)
+)
+def test_a_file_of_powershell_is_known_with_and_without_its_mark(encoding: str, mark: bool, value: list[str]) -> None:
+    text = f"EXTRA={''.join(value)}\n"
+    read, findings = decode(("\ufeff" * mark + text).encode(encoding))
+    assert [finding.id for finding in findings] == ["utf16"]
+    assert read == text
+
+
+@given(st.text(alphabet="abcXYZ019=_", min_size=1, max_size=30), st.sampled_from(["utf-16-le", "utf-16-be"]))
+def test_what_powershell_appended_is_read(value: str, encoding: str) -> None:
+    read, findings = decode(GOOD.encode() + f"EXTRA={value}\n".encode(encoding))
+    assert [finding.id for finding in findings] == ["mixed_encodings"]
+    assert read == f"{GOOD}EXTRA={value}\n"
+
+
+def test_a_setting_that_is_deployed_as_another_is_warned_of() -> None:
+    table = {**TABLE, "DB_CONN_MAX_AGE": {"type": "integer"}}
+    current = {"DB_CONN_MAX_AGE": 60, "VIDEO_SQS_QUEUE_NAME": "other-jobs", "DEBUG": "false", "DB_NAME": "other"}
+    _, findings = lint(f"{GOOD}DB_CONN_MAX_AGE=0\n".encode(), table, current)
+    assert [(finding.id, finding.severity, finding.subject) for finding in findings] == [
+        ("not_deployed", "warning", "line 9: VIDEO_SQS_QUEUE_NAME"),
+        ("not_deployed", "warning", "line 10: DB_CONN_MAX_AGE"),
+    ]
+    assert "is deployed as 60" in findings[1].text_en
+    assert "60(으)로 배포됩니다" in findings[1].text_ko
+    assert (
+        lint(f"{GOOD}DB_CONN_MAX_AGE=60\n".encode(), table, {**current, "VIDEO_SQS_QUEUE_NAME": "academy-video-jobs"})[
+            1
+        ]
+        == []
+    )
+
+
+def test_a_key_of_django_may_hold_a_dollar() -> None:
+    key = "k)w&r2z!q#c$9v@h3^j=p5(x+t8m*n_b4d6f1g0s7"
+    values, findings = lint(GOOD.replace("u8Kq2vTnXw5Lr9Zc.4Bm7Hd1J", key).encode(), TABLE)
+    assert [(finding.id, finding.severity) for finding in findings] == [("dollar", "warning")]
+    assert "openssl rand -hex 32" in findings[0].text_en
+    assert values["SECRET_KEY"] == key
+    for reference in ("$HAKWON_ROTATED", "${HAKWON_ROTATED}", f"a${{B}}{key}"):
+        assert {rule for rule, _ in found(GOOD.replace("u8Kq2vTnXw5Lr9Zc.4Bm7Hd1J", reference))} == {
+            "environment_value"
+        }
+
+
+@settings(max_examples=300)
+@given(
+    chance.secrets(),
+    st.sampled_from(["SECRET_KEY", "OTHER_TOKEN"]),
+)
+def test_what_a_generator_made_is_imported(secret: str, name: str) -> None:
+    table = {**TABLE, "OTHER_TOKEN": {"secret": True, "required": False, "variable": "vault_other"}}
+    rest = [line for line in GOOD.splitlines() if not line.startswith(f"{name}=")]
+    values, findings = lint("\n".join([*rest, f"{name}={secret}"]).encode(), table)
+    assert [finding.id for finding in findings if finding.id != "dollar"] == []
+    assert values[name] == secret
+
+
 def test_findings_stand_in_the_order_of_the_lines() -> None:
-    _, findings = lint(b"B\nEXTRA='a'\nA\n", TABLE, known=list(TABLE))
+    _, findings = lint(b"B\nEXTRA='a'\nA\n", TABLE, current=dict.fromkeys(TABLE))
     assert [finding.subject for finding in findings] == ["line 1", "line 2: EXTRA", "line 3"]
 
 
@@ -275,7 +385,7 @@ def test_no_name_is_made_of_a_value_that_may_go_on(begin: str, parts: list[str])
 )
 def test_what_passes_is_read_as_it_stands(values: dict[str, str]) -> None:
     data = "".join(f"{name}={value}\n" for name, value in values.items()).encode()
-    meant, findings = lint(data, TABLE, known=list(TABLE))
+    meant, findings = lint(data, TABLE, current=dict.fromkeys(TABLE))
     if not errors(findings):
         assert meant == values
 
@@ -288,7 +398,7 @@ def test_decoding_goes_on() -> None:
 def test_what_goes_where() -> None:
     values, _ = lint(GOOD.encode(), TABLE)
     assert vault_values(values, TABLE) == {
-        "vault_secret_key": "abcdefghijklmnop.qrstuv",
+        "vault_secret_key": "u8Kq2vTnXw5Lr9Zc.4Bm7Hd1J",
         "vault_database_password": "AcaDmY.x~y-z_12",
     }
     current = {"DB_NAME": "academy", "DB_USER": "other"}

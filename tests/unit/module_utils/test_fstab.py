@@ -5,8 +5,21 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from plugins.module_utils.fstab import Entry, Mount, escape, parse_fstab, parse_mountinfo, render, unescape, with_source
+from plugins.module_utils.fstab import (
+    Entry,
+    Mount,
+    encoding_findings,
+    escape,
+    lines_of_no_utf8,
+    parse_fstab,
+    parse_mountinfo,
+    render,
+    unescape,
+    with_source,
+)
 
 DISK = Entry("UUID=1", "/mnt/a b", "xfs", "defaults,nofail")
 SWAP = Entry("/swapfile", "none", "swap", "sw")
@@ -50,6 +63,40 @@ def test_a_carriage_return_ends_a_number_and_belongs_to_everything_else(line: st
     text = f"# kept\r\n{line}\n"
     after = text if options == "sw" else "# kept\r\n/swapfile none swap sw 0 0\n"
     assert with_source(text, "/swapfile", SWAP) == after
+
+
+@pytest.mark.parametrize("line", ["/swap\\146ile none swap sw 0 0", "/swapfile none sw\\141p sw 0 0"])
+def test_no_more_is_unescaped_than_the_boot_does(line: str) -> None:
+    """getmntent, by which systemd makes its units, knows four escapes; to it this is another file."""
+    assert with_source(f"{line}\n", "/swapfile", SWAP).endswith("/swapfile none swap sw 0 0\n")
+    assert SWAP not in parse_fstab(line)
+
+
+@given(st.characters(exclude_characters=" \t\n\\", exclude_categories=["Cs"]))
+def test_a_character_that_is_no_blank_parts_nothing(character: str) -> None:
+    text = f"/swapfile{character} none swap sw 0 0\n"
+    assert SWAP not in parse_fstab(text)
+    assert SWAP in parse_fstab(with_source(text, "/swapfile", SWAP))
+
+
+@given(st.binary(max_size=60))
+def test_other_lines_stay_as_they_are_in_any_encoding(comment: bytes) -> None:
+    before = b"# " + comment.replace(b"\n", b"") + b"\n"
+    text = with_source(before.decode("utf-8", "surrogateescape"), "/swapfile", SWAP)
+    assert text.encode("utf-8", "surrogateescape") == before + b"/swapfile none swap sw 0 0\n"
+
+
+@given(st.text(alphabet=st.characters(codec="utf-8")), st.integers(min_value=1, max_value=3))
+def test_a_line_that_is_no_utf8_is_named(text: str, lines: int) -> None:
+    before = "# kept\n" * lines
+    assert encoding_findings(lines_of_no_utf8(before + text)) == []
+    broken = (before.encode() + "# 스왑\n".encode("cp949")).decode("utf-8", "surrogateescape")
+    (finding,) = encoding_findings(lines_of_no_utf8(broken))
+    assert finding.subject == "/etc/fstab"
+    assert f"line {lines + 1}" in finding.text_en
+    assert f"{lines + 1}번째 줄" in finding.text_ko
+    assert "iconv" in finding.remedy.en
+    assert "iconv" in finding.remedy.ko
 
 
 @pytest.mark.parametrize("entry", [DISK, SWAP, Entry("/dev/a", "/mnt/x\\y\tz", "ext4", "ro", "1", "2")])

@@ -39,6 +39,7 @@ from tests.unit.wrong_inputs import API, VIDEO, WRONG, tables
 SERVICES = collected()[0].values["services"]
 VIDEO_ROW = ROWS["video_worker"]
 HANGUL = re.compile("[가-힣]")
+SECRET = "u8Kq2vTnXw5Lr9Zc4Bm7Hd1J"
 
 
 def check(finding: Finding) -> None:
@@ -329,18 +330,22 @@ def test_once_open_the_apis_address_is_not_awaited() -> None:
 def test_the_applications_values() -> None:
     _, _, rows, values = collected()
     own: dict[str, Any] = {API: {"api": {}}, VIDEO: {"video_worker": {}}}
-    assert errors(environment_findings(rows, SERVICES, {**values, "SECRET_KEY": "x"}, {}, own)) == []
+    assert errors(environment_findings(rows, SERVICES, {**values, "SECRET_KEY": SECRET}, {}, own)) == []
     for name, value in {
-        "SECRET_KEY": "a$b", "R2_SECRET_KEY": "", "R2_ENDPOINT": "acc.r2.example.com", "DEBUG": "true",
+        "SECRET_KEY": "${b}", "R2_SECRET_KEY": "", "R2_ACCESS_KEY": "여기에_액세스키를",
+        "R2_ENDPOINT": "acc.r2.example.com", "DEBUG": "true",
         "R2_AI_BUCKET": "A B",
         "API_BASE_URL": "http://52.78.10.20:8000", "DB_SSLMODE": "disable", "INTERNAL_WORKER_TOKEN": "a #b",
-        "DB_CONN_MAX_AGE": "-1", "AWS_REGION": "", "R2_PUBLIC_BASE_URL": "ftp://x",
+        "DB_CONN_MAX_AGE": "-1", "R2_PUBLIC_BASE_URL": "ftp://x",
         "VIDEO_SQS_QUEUE_NAME": "https://sqs/q",
     }.items():  # fmt: skip
         (finding,) = environment_findings(rows, SERVICES, {name: value}, {}, own)
         check(finding)
         assert finding.subject.startswith(name)
         assert value == "" or len(value) < 5 or not rows[name].get("secret") or value not in finding.text_en
+    # An input of roles too, and what nobody has filled in, are told once.
+    told_elsewhere = {"AWS_REGION": "ap-northeast-2a", "DB_NAME": "a-b", "R2_ENDPOINT": "https://CHANGE-ME.example.com"}
+    assert environment_findings(rows, SERVICES, told_elsewhere, {}, own) == []
     (finding,) = environment_findings(rows, SERVICES, {}, {"SECRET_KEY": "vault_secret_key"}, own)
     assert finding.subject == "vault_secret_key"
 

@@ -16,7 +16,7 @@ from dotenv import dotenv_values
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from plugins.module_utils import rds_password
+from plugins.module_utils import placeholders, rds_password
 from plugins.module_utils.environment_file import value_problems
 from plugins.module_utils.rds_password import RESERVED_BY_POSTGRESQL, RESERVED_BY_RDS, check
 
@@ -38,6 +38,7 @@ PASSWORDS = {
     "password_read_differently": [f"AcaDmY{character}x~y-z_12" for character in "$\\`"],
     "password_template": ["AcaDmY{{x~y-z_12", "AcaDmY{%x~y-z_12", "AcaDmY{#x~y-z_12"],
     "password_leading_hash": ["#caDmY.x~y-z_12"],
+    "password_placeholder": ["YourSecurePassword123", "P@ssw0rd-2024", "팀_공유_비밀번호로_변경", "<DB_PASSWORD>"],
     "password_contains_username": ["x1.academy_user.Y", "ACADEMY_USER.x~y-1"],
     "password_few_classes": ["abcdefghijkl", "abcdefgh1234", "ABCDEFGH!.~_"],
     "password_few_different": ["Aa1.Aa1.Aa1.", "Aaaaaaaaaaaa1111"],
@@ -88,7 +89,7 @@ def test_every_rule_has_a_row() -> None:
 
 def test_the_published_password_is_known_by_its_hash(monkeypatch: pytest.MonkeyPatch) -> None:
     assert ("password_published", "master_password") not in rules(GOOD_NAME, GOOD)
-    monkeypatch.setattr(rds_password, "PUBLISHED_PASSWORD_SHA256", sha256(GOOD.encode()).hexdigest())
+    monkeypatch.setattr(placeholders, "PUBLISHED_PASSWORD_SHA256", sha256(GOOD.encode()).hexdigest())
     assert rules(GOOD_NAME, GOOD) == {("password_published", "master_password")}
 
 

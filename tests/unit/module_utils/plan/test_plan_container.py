@@ -624,7 +624,7 @@ def slotted(*changes: Callable[[dict[str, Any]], None], record: str = "a", used_
     containers = parse_containers(inspected, {"sha256:1": IMAGE}, NOW, lambda _: 1)
     return {
         **found,
-        "answering": [f"http://localhost:{port}/health" for port in (8001, 8002)],
+        "answering": [f"http://127.0.0.1:{port}/health" for port in (8001, 8002)],
         "containers": {
             name: {**container, "memory_used_bytes": used_mib * MIB} for name, container in containers.items()
         },
@@ -648,7 +648,7 @@ def test_the_container_that_serves_as_wanted_needs_nothing() -> None:
     plan = decided(slotted(in_slot("a")), **SLOTS)
     assert needed(plan) == {}
     assert (plan.known["container"], plan.known["slot"]) == ("academy-api-a", "a")
-    assert plan.known["health_url"] == "http://localhost:8001/health"
+    assert plan.known["health_url"] == "http://127.0.0.1:8001/health"
 
 
 def test_a_release_comes_up_in_the_other_slot_before_the_one_that_serves_goes() -> None:
@@ -757,8 +757,8 @@ def test_the_limits_of_two_slots_count_once_for_their_neighbours() -> None:
 def test_both_slots_are_asked_for_their_answer_and_their_memory() -> None:
     asked = ROLE.reads({**INPUTS, **SLOTS})
     assert [address["url"] for address in asked["addresses"]] == [
-        "http://localhost:8001/health",
-        "http://localhost:8002/health",
+        "http://127.0.0.1:8001/health",
+        "http://127.0.0.1:8002/health",
     ]
     assert asked["memory_of"] == ["academy-api", "academy-api-a", NEXT]
     assert [command["container"] for command in asked["commands"]] == ["academy-api-a", NEXT]

@@ -62,6 +62,7 @@ def state(
         "volumes": {VOLUME: asdict(Volume(VOLUME, place, 60, disk, record or Record()))},
         "mounts": [asdict(mount) for mount in mounts],
         "fstab": [asdict(entry) for entry in entries],
+        "fstab_not_utf8": [],
         "paths": {PLACE: directory or DIRECTORY},
         "units": {PLACE: {**UNIT, **(unit or {})}},
     }
@@ -72,6 +73,13 @@ NEW = state(EMPTY, entries=(BOOT,), directory={"kind": "absent"}, unit=NO_UNIT, 
 
 def decided(found: dict[str, Any], **others: Any) -> Plan:
     return ROLE.decide({**INPUTS, **others}, found)
+
+
+def test_an_fstab_that_the_module_cannot_read_is_refused_before_anything_is_changed() -> None:
+    assert decided({**state(), "fstab_not_utf8": [1]}).refusals == ()
+    plan = decided({**NEW, "fstab_not_utf8": [1, 3]})
+    assert not plan.changes
+    assert "/etc/fstab: must be UTF-8, and is not in line 1, 3" in texts(plan.refusals)[0]
 
 
 def told(found: dict[str, Any]) -> list[str]:

@@ -16,6 +16,9 @@ from typing import NamedTuple
 
 FSTAB = Path("/etc/fstab")
 DEVICE_PREFIXES = ("UUID=", "LABEL=", "/dev/")
+UNESCAPED = {"040": " ", "011": "\t", "012": "\n", "134": "\\", "\\": "\\"}
+# Paths are bytes to the kernel, whatever they mean to people.
+BYTES = "surrogateescape"
 WANTING_TARGET = "local-fs.target"
 
 
@@ -60,7 +63,7 @@ def escape_path(path: str) -> str:
     words = [word for word in path.split("/") if word]
     if not words:
         return "-"
-    escaped = ["".join(_escape_byte(byte) for byte in word.encode()) for word in words]
+    escaped = ["".join(_escape_byte(byte) for byte in word.encode(errors=BYTES)) for word in words]
     if words[0].startswith("."):
         escaped[0] = f"\\x2e{escaped[0][1:]}"
     return "-".join(escaped)
@@ -77,8 +80,8 @@ def escape_value(value: str) -> str:
 
 
 def unescape_field(field: str) -> str:
-    """A field of fstab, where a space is written as \\040."""
-    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), field)
+    """A field of fstab, where a space is written as \\040. As getmntent does: it knows these alone."""
+    return re.sub(r"\\(040|011|012|134|\\)", lambda match: UNESCAPED[match[1]], field)
 
 
 def parse_fstab(text: str) -> list[Mount]:
@@ -96,8 +99,8 @@ def parse_fstab(text: str) -> list[Mount]:
 
 
 def main(directory: Path) -> None:
-    for mount in parse_fstab(FSTAB.read_bytes().decode()):
-        (directory / mount.unit_name).write_text(mount.unit)
+    for mount in parse_fstab(FSTAB.read_bytes().decode(errors=BYTES)):
+        (directory / mount.unit_name).write_bytes(mount.unit.encode(errors=BYTES))
         if mount.dependency_directory:
             link = directory / mount.dependency_directory / mount.unit_name
             link.parent.mkdir(exist_ok=True)
