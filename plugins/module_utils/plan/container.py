@@ -584,7 +584,7 @@ class Place:
     def findings(self, inputs: Values) -> list[Finding]:
         """What needs the consent to be without the service for a while."""
         name, on = inputs["container_name"], inputs["inventory_hostname"]
-        if on in inputs["deploy_allow_downtime"]:
+        if on in inputs["container_allow_downtime"]:
             return []
         return [
             *(takeover_findings(name, on) if self.has_port else []),

@@ -75,5 +75,9 @@ def test_both_fit_where_the_new_one_may_use_what_the_old_one_uses(overlap: Overl
 
 
 def test_what_containers_use_is_what_was_measured() -> None:
-    found: dict[str, dict[str, Any]] = {"x-a": {"memory_used_bytes": 100 * MIB + 1}, "x-b": {"memory_used_bytes": None}, "y": {}}
+    found: dict[str, dict[str, Any]] = {
+        "x-a": {"memory_used_bytes": 100 * MIB + 1},
+        "x-b": {"memory_used_bytes": None},
+        "y": {},
+    }
     assert used_mib(found, ["x-a", "x-b", "gone"]) == 101

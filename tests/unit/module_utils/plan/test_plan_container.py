@@ -55,7 +55,7 @@ INPUTS: dict[str, Any] = {
     "container_idle_stop_threshold": 0,
     "container_stopping_neighbours": {},
     "container_slots": {},
-    "deploy_allow_downtime": [],
+    "container_allow_downtime": [],
     "container_run_tags": ["all"],
     "container_skip_tags": [],
     "container_heartbeat": True,
@@ -705,7 +705,7 @@ def test_a_host_without_room_for_both_needs_consent_and_then_is_without_any_for_
     (refused,) = decided(found, **SLOTS).refusals
     assert refused.subject == "deploy_allow_downtime"
     assert "760 MiB" in refused.rule.en
-    plan = decided(found, **SLOTS, deploy_allow_downtime=["academy-api-1"])
+    plan = decided(found, **SLOTS, container_allow_downtime=["academy-api-1"])
     assert needed(plan) == {
         "displaced": ["academy-api-a"],
         "containers": [NEXT],
@@ -720,8 +720,8 @@ def test_a_container_of_the_time_before_the_proxy_gives_up_its_port_by_consent()
     (refused,) = decided(found, **SLOTS).refusals
     assert "academy-api on academy-api-1 holds the API's port itself" in refused.rule.en
     # Somebody else's consent is none.
-    assert decided(found, **SLOTS, deploy_allow_downtime=["academy-api-2"]).refusals == [refused]
-    plan = decided(found, **SLOTS, deploy_allow_downtime=["academy-api-1"])
+    assert decided(found, **SLOTS, container_allow_downtime=["academy-api-2"]).refusals == [refused]
+    plan = decided(found, **SLOTS, container_allow_downtime=["academy-api-1"])
     assert needed(plan) == {
         "containers": ["academy-api-a"],
         "answers": ["academy-api-a"],
