@@ -143,7 +143,8 @@ def test_the_preflight_judges_the_inputs_of_every_role_where_it_runs() -> None:
 
 @pytest.mark.parametrize("groups", [["api"], ["api", "messaging_worker"], ["video_worker"], ["ai_worker", "new"]])
 def test_the_roles_that_are_judged_and_compared_on_a_host_are_those_that_run_there(groups: list[str]) -> None:
-    services = {**GUIDE, "new": row(receives_from=["jobs"], stops_itself=True)}
+    slots = {"slots": {"a": 8001, "b": 8002}}
+    services = {**GUIDE, "api": {**GUIDE["api"], **slots}, "new": row(receives_from=["jobs"], stops_itself=True)}
     variables = {"transcode_volume_size_gib": 100} if "video_worker" in groups else {}
     here = on_host(services, groups)
     known = {
