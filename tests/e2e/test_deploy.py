@@ -14,8 +14,8 @@ import time
 
 from localcloud import demo, settings
 from plugins.module_utils.hold import hold_end
-from tests import policies, support
-from tests.e2e.test_story import API_HOST, HOSTS, MESSAGING_HOST, STOPPED_WORKER, stop
+from tests import load, policies, support
+from tests.e2e.test_story import API_HOST, HOSTS, MESSAGING_HOST, STOPPED_WORKER, api_container, stop
 from tests.policies import Host
 
 WORKERS = HOSTS - {API_HOST, MESSAGING_HOST}
@@ -35,7 +35,13 @@ def test_a_plain_run_leaves_who_sleeps_and_says_who_is_behind() -> None:
     for name in WORKERS:
         sleep(name)
     old = tags(STOPPED_WORKER)["Release"]
-    run = support.playbook("site.yml", "--tags=images,api", *THIS_RELEASE, name="deploy-plain").expect()
+    before = demo.api_summary(support.instance(API_HOST)["address"])["health"]["release"]
+    with load.constant(support.instance(API_HOST)["address"], 8000, "/health") as requests:
+        run = support.playbook("site.yml", "--tags=images,api", *THIS_RELEASE, name="deploy-plain").expect()
+    assert requests.lost == []
+    # It was asked all the while, and both have answered.
+    assert set(requests.releases) == {before, RELEASE}
+    assert min(requests.releases.values()) > 20
     said = " ".join(run.output.split())
     assert f"left as they are: {', '.join(sorted(WORKERS))}" in said
     assert f"Behind release {RELEASE}: " in said
@@ -45,6 +51,22 @@ def test_a_plain_run_leaves_who_sleeps_and_says_who_is_behind() -> None:
     # Who runs has it, and says so where the next run looks.
     assert tags(API_HOST)["Release"] == RELEASE
     assert demo.api_summary(support.instance(API_HOST)["address"])["health"]["release"] == RELEASE
+
+
+def test_a_release_that_does_not_come_up_changes_nothing_but_the_exit_status() -> None:
+    host = instance_id(API_HOST)
+    before = api_container(host)
+    bad = {"container_command": ["sh", "-c", "echo no release; exit 3"], "container_health_timeout_seconds": 10}
+    with load.constant(support.instance(API_HOST)["address"], 8000, "/health") as requests:
+        run = support.playbook(
+            "playbooks/configure.yml", "--tags=api", *THIS_RELEASE, "--extra-vars", json.dumps(bad), name="deploy-bad"
+        ).expect(2)
+    said = " ".join(run.output.split())
+    assert "no release" in said
+    assert "The release before serves on, untouched." in said
+    assert requests.lost == []
+    assert set(requests.releases) == {RELEASE}
+    assert api_container(host) == before
 
 
 def test_nobody_is_started_for_a_release_without_images() -> None:
