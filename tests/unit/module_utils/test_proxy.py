@@ -27,7 +27,7 @@ def test_the_order_in_which_servers_are_given_does_not_matter() -> None:
     assert configuration(8000, dict(reversed(SERVERS.items())), "green") == TEXT
 
 
-@pytest.mark.skipif(not shutil.which("haproxy"), reason="asks HAProxy itself")
+@pytest.mark.skipif(not shutil.which("haproxy"), reason="HAProxy is not installed: the embedded cloud installs it")
 def test_haproxy_takes_it_without_a_warning(tmp_path: Path) -> None:
     path = tmp_path / "haproxy.cfg"
     path.write_text(TEXT)

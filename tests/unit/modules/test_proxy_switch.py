@@ -28,7 +28,9 @@ from plugins.module_utils.proxy import configuration, serving
 from plugins.module_utils.proxy_socket import ask, read_servers
 from plugins.modules import proxy_switch
 
-pytestmark = pytest.mark.skipif(not shutil.which("haproxy"), reason="needs HAProxy")
+pytestmark = pytest.mark.skipif(
+    not shutil.which("haproxy"), reason="HAProxy is not installed: the embedded cloud installs it"
+)
 
 START_SECONDS = 10
 STUCK_SECONDS = 20
