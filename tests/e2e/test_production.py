@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -85,14 +87,11 @@ def connect(seconds):
 
 def ask(connection):
     try:
-        connection.request("GET", "/api/lectures")
+        connection.request("GET", "/health")
         answer = connection.getresponse()
-        answer.read()
-        return answer.status
-    except OSError as error:
-        connection.close()
-        return str(error)
-    except http.client.HTTPException as error:
+        text = answer.read()
+        return f"release {json.loads(text)['release']}" if answer.status == 200 else f"status {answer.status}"
+    except (OSError, ValueError, http.client.HTTPException) as error:
         connection.close()
         return repr(error)
 
@@ -100,7 +99,7 @@ kept, said, refused = connect(30), collections.Counter(), 0
 while not pathlib.Path(stop).exists():
     if not said:
         answer = ask(connect(1))
-        if answer == 200:
+        if answer.startswith("release "):
             said[answer] += 1
         else:
             refused += 1
@@ -110,8 +109,10 @@ while not pathlib.Path(stop).exists():
     said[ask(with_new)] += 1
     with_new.close()
     time.sleep(0.05)
-print(json.dumps({"refused": refused, "said": {str(answer): count for answer, count in said.items()}}))
+print(json.dumps({"refused": refused, "said": said}))
 """
+SECOND_API_HOST = "academy-api-2"
+SECOND_API_HOST_FILE = support.ROOT / "tests" / "integration" / "provision" / "second_api_host.yml"
 # What an openssl that takes everything says of a server that does not.
 TLS = (
     "openssl s_client -connect {name}:443 -servername {name} -{version} -cipher DEFAULT:@SECLEVEL=0"
@@ -364,15 +365,6 @@ def test_the_groups_let_in_whom_the_inventory_names_and_nobody_else(desk: Desk) 
     assert reached(desk) == [f"api 22 {operator}", f"api 8000 {operator}", f"worker 22 {operator}"]
 
 
-def test_a_new_commit_is_deployed(desk: Desk, shell: list[str]) -> None:
-    desk.commit("Another release")
-    release = desk.shell("production-release", *shell, "echo $RELEASE").expect().output.strip()
-    desk.shell("production-deploy", *shell, SITE.replace("site.yml", "playbooks/deploy.yml")).expect()
-    tags = [{tag["Key"]: tag["Value"] for tag in instance["Tags"]} for instance in demo.instances()]
-    assert {tag["Release"] for tag in tags} == {release}
-    assert api_status(desk) == 200
-
-
 def test_the_drill_ends_with_a_stopped_host(desk: Desk, shell: list[str]) -> None:
     desk.shell("production-drill", *shell, SITE.replace("site.yml", "playbooks/drill.yml")).expect()
     drill = json.loads((desk.checkout / "build" / "drill.json").read_text(encoding="utf-8"))
@@ -385,13 +377,9 @@ def test_a_public_name_waits_for_its_record_and_tells_which(desk: Desk, shell: l
     record = re.search(rf"(\S+\.{re.escape(PUBLIC_NAME)}) CNAME (\S+\.acm-validations\.aws)", told)
     assert record, told[-3000:]
     assert demo.client("elbv2").describe_load_balancers()["LoadBalancers"] == []
-    # Whoever administers the domain writes what was told.
-    route53 = demo.client("route53")
-    parent = PUBLIC_NAME.partition(".")[2]
-    zone = route53.create_hosted_zone(Name=parent, CallerReference=parent)["HostedZone"]["Id"]
-    written = {"Name": record[1], "Type": "CNAME", "TTL": 300, "ResourceRecords": [{"Value": record[2]}]}
-    changes = [{"Action": "CREATE", "ResourceRecordSet": written}]
-    route53.change_resource_record_sets(HostedZoneId=zone, ChangeBatch={"Changes": changes})
+    route53, parent = demo.client("route53"), PUBLIC_NAME.partition(".")[2]
+    route53.create_hosted_zone(Name=parent, CallerReference=parent)
+    write_record({"Name": record[1], "Type": "CNAME", "Value": record[2]})
 
 
 def test_before_opening_operators_alone_try_it(desk: Desk, shell: list[str]) -> None:
@@ -406,18 +394,18 @@ def test_before_opening_operators_alone_try_it(desk: Desk, shell: list[str]) -> 
 
 def test_opening_loses_no_request_from_the_first_answer_on(desk: Desk, shell: list[str]) -> None:
     desk.fill_in({"environment.yml": {"stage": "open"}})
-    visitor, stop = desk.directory / "visitor.py", desk.directory / "stop"
-    visitor.write_text(VISITOR, encoding="utf-8")
-    asked = f"python3 {visitor} {PUBLIC_NAME} {settings.STRANGER_ADDRESS} {stop}"
-    with desk.background("production-visitor", asked) as visits:
+    # In the same run, before anybody is let in.
+    shutil.copy(SECOND_API_HOST_FILE, desk.inventory)
+    with visitors(desk, "production-visitor") as visited:
         desk.shell("production-open", *FRESH, *shell, f"{SITE} {AWAKE}").expect()
-        stop.touch()
-        visited = json.loads(visits.finish().expect().output)
     assert visited["refused"] > 0
-    assert visited["said"].keys() == {"200"}
-    assert visited["said"]["200"] > 50
+    assert visited["said"].keys() == {f"release {release_of(desk, shell)}"}
+    assert sum(visited["said"].values()) > 50
     # Who slept as well: it would wake up with the address of before.
-    assert {host: api_base_url(host) for host in HOSTS} == dict.fromkeys(HOSTS, f"https://{PUBLIC_NAME}")
+    everybody = HOSTS | {SECOND_API_HOST}
+    assert {host: api_base_url(host) for host in everybody} == dict.fromkeys(everybody, f"https://{PUBLIC_NAME}")
+    both = [instance_id(API_HOST), instance_id(SECOND_API_HOST)]
+    support.wait_until(lambda: target_states() == dict.fromkeys(both, "healthy"), "both API hosts are healthy")
 
 
 def test_once_open_everybody_reaches_https_and_nobody_the_api_itself(desk: Desk) -> None:
@@ -443,8 +431,46 @@ def test_once_open_everybody_reaches_https_and_nobody_the_api_itself(desk: Desk)
     assert modern.strip() == "200 2"
 
 
+def test_a_new_commit_reaches_one_api_host_after_the_other_and_no_request_is_lost(desk: Desk, shell: list[str]) -> None:
+    before = release_of(desk, shell)
+    desk.commit("Another release")
+    release = release_of(desk, shell)
+    with visitors(desk, "production-visitor-deploy") as visited:
+        run = desk.shell("production-deploy", *shell, SITE.replace("site.yml", "playbooks/deploy.yml")).expect()
+    assert visited["said"].keys() == {f"release {before}", f"release {release}"}
+    moved = support.task("Move the traffic to the container that is to serve") + r".*\n^changed: \[([^\]]*)\]"
+    assert re.findall(moved, run.output, re.MULTILINE) == [API_HOST, SECOND_API_HOST]
+    tags = [{tag["Key"]: tag["Value"] for tag in instance["Tags"]} for instance in demo.instances()]
+    assert {tag["Release"] for tag in tags} == {release}
+
+
+def test_a_host_that_leaves_and_another_certificate_lose_no_request(desk: Desk, shell: list[str]) -> None:
+    acm = demo.client("acm")
+    arn = acm.request_certificate(DomainName=PUBLIC_NAME, ValidationMethod="DNS")["CertificateArn"]
+
+    def asked() -> dict[str, Any]:
+        (option,) = acm.describe_certificate(CertificateArn=arn)["Certificate"]["DomainValidationOptions"]
+        return dict(option)
+
+    support.wait_until(lambda: "ResourceRecord" in asked(), "the record is named")
+    write_record(asked()["ResourceRecord"])
+    support.wait_until(lambda: asked()["ValidationStatus"] == "SUCCESS", "the certificate is issued")
+
+    (desk.inventory / SECOND_API_HOST_FILE.name).unlink()
+    desk.fill_in({"environment.yml": {"certificate_arn": arn}})
+    served = fingerprint(desk)
+    with visitors(desk, "production-visitor-change") as visited:
+        doors(desk, shell, "doors-changed").expect()
+        support.wait_until(lambda: target_states() == {instance_id(API_HOST): "healthy"}, "the other host has left")
+        assert fingerprint(desk) != served
+    assert visited["said"].keys() == {f"release {release_of(desk, shell)}"}
+    # The teardown takes it along: it has the deployment's tag.
+    assert SECOND_API_HOST in {host["name"] for host in hosts()}
+
+
 def test_back_to_test_operators_alone_are_let_in_again(desk: Desk, shell: list[str]) -> None:
-    desk.fill_in({"environment.yml": {"stage": "test"}})
+    # With the certificate of its own again, which the teardown keeps.
+    desk.fill_in({"environment.yml": {"stage": "test", "certificate_arn": ""}})
     desk.shell("production-closed", *FRESH, *shell, f"{SITE} --tags network,api").expect()
     operator = settings.OPERATOR_ADDRESS
     assert reached(desk) == [f"api 22 {operator}", f"api 8000 {operator}", f"worker 22 {operator}"]
@@ -507,6 +533,43 @@ def doors(desk: Desk, shell: list[str], name: str) -> support.Run:
     return desk.shell(
         f"production-{name}", *shell, f"{SITE} --tags network,certificate,load_balancer --limit localhost"
     )
+
+
+@contextmanager
+def visitors(desk: Desk, name: str) -> Iterator[dict[str, Any]]:
+    """Somebody in the world asks by the public name within the block; how often what was answered is known after it."""
+    program, stop = desk.directory / "visitor.py", desk.directory / "stop"
+    program.write_text(VISITOR, encoding="utf-8")
+    stop.unlink(missing_ok=True)
+    asked = f"python3 {program} {PUBLIC_NAME} {settings.STRANGER_ADDRESS} {stop}"
+    visited: dict[str, Any] = {}
+    with desk.background(name, asked) as visits:
+        try:
+            yield visited
+        finally:
+            stop.touch()
+        visited.update(json.loads(visits.finish().expect().output))
+
+
+def fingerprint(desk: Desk) -> str:
+    """Of the certificate that answers by the public name."""
+    shown = f"openssl s_client -connect {PUBLIC_NAME}:443 -servername {PUBLIC_NAME} </dev/null 2>/dev/null"
+    run = desk.shell("production-fingerprint", f"{shown} | openssl x509 -noout -fingerprint -sha256")
+    return run.expect().output.strip()
+
+
+def release_of(desk: Desk, shell: list[str]) -> str:
+    return desk.shell("production-release", *shell, "echo $RELEASE").expect().output.strip()
+
+
+def write_record(record: Mapping[str, str]) -> None:
+    """As whoever administers the domain does with what was told."""
+    route53 = demo.client("route53")
+    (zone,) = route53.list_hosted_zones()["HostedZones"]
+    value = {"ResourceRecords": [{"Value": record["Value"]}]}
+    written = {"Name": record["Name"], "Type": record["Type"], "TTL": 300, **value}
+    changes = [{"Action": "UPSERT", "ResourceRecordSet": written}]
+    route53.change_resource_record_sets(HostedZoneId=zone["Id"], ChangeBatch={"Changes": changes})
 
 
 def target_states() -> dict[str, str]:
