@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from bench import sleeping_hosts
+from bench import shipping, sleeping_hosts
 from localcloud import demo, direct, settings
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -96,8 +96,8 @@ def measure(name: str, command: Sequence[str]) -> Measurement:
     return Measurement(round(seconds, 2), round(peak_memory_mib, 1), own_calls)
 
 
-def run(name: str, command: Sequence[str]) -> tuple[float, float]:
-    """A command's seconds and peak memory in MiB; one that fails is no measurement."""
+def run(name: str, command: Sequence[str], expected_status: int = 0) -> tuple[float, float]:
+    """A command's seconds and peak memory in MiB; one that ends otherwise than expected is no measurement."""
     log = WORK / f"{name}.log"
     started = time.monotonic()
     with log.open("w", encoding="utf-8") as sink:
@@ -115,10 +115,9 @@ def run(name: str, command: Sequence[str]) -> tuple[float, float]:
             watcher.join()
             process.kill()
     seconds = time.monotonic() - started
-    if status:
-        raise SystemExit(
-            f"{' '.join(command)} failed (exit status {status}):\n{log.read_text(encoding='utf-8')[-3000:]}"
-        )
+    if status != expected_status:
+        said = log.read_text(encoding="utf-8")[-3000:]
+        raise SystemExit(f"{' '.join(command)} ended with {status}, expected {expected_status}:\n{said}")
     return seconds, peak[0]
 
 
@@ -262,6 +261,7 @@ def render(summary: dict[str, Any]) -> list[str]:
         f"a job waits {trip['message_to_work_seconds']:.1f} s for a host that sleeps",
         f"the host stops {trip['last_message_to_stopped_seconds']:.1f} s after its last job, "
         f"{trip['chosen_waiting_share']:.0%} of it by choice",
+        *shipping.render(summary["shipping"]),
     ]
 
 
@@ -291,9 +291,11 @@ def main() -> None:
         print("one job through a worker that sleeps, again and again …", flush=True)
         trips = [measure_round_trip() for _ in range(ROUNDS)]
         starter_calls = measure_starter()
+        print("releases, good and bad, under constant requests …", flush=True)
+        shipped = shipping.measure(run, playbook)
     finally:
         localcloud("down")
-    summary = summarize(first, rounds, trips, starter_calls, sleeping)
+    summary = summarize(first, rounds, trips, starter_calls, sleeping) | {"shipping": shipped}
     OUTPUT.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     print("\n".join(render(summary)))
 

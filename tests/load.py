@@ -10,48 +10,86 @@ import json
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-CLIENTS = 6
+from tests.leaks import SECRETS_DIR
+
+READERS = 6
 PAUSE_SECONDS = 0.02
+# How long a slow client keeps half of its request back.
+SLOW_SECONDS = 1
 # Whoever waits longer has gone away.
 LATE_SECONDS = 5
+LECTURE = json.dumps({"title": "written while a release was replaced"}).encode()
 
 
 @dataclass
 class Load:
-    """What was answered, by release, and what was lost: refused, reset, cut short, late or not 200."""
+    """What was answered, by release and to whom, and what was lost: refused, reset, cut short, late or an error."""
 
     releases: Counter[str] = field(default_factory=Counter)
+    answered: Counter[str] = field(default_factory=Counter)
     lost: list[str] = field(default_factory=list)
+
+    @property
+    def count(self) -> int:
+        return self.answered.total() + len(self.lost)
+
+
+def worker_token() -> str:
+    """With which the embedded cloud's API lets write."""
+    return (SECRETS_DIR / "worker_token").read_text(encoding="utf-8").strip()
+
+
+def read(connection: http.client.HTTPConnection) -> None:
+    connection.request("GET", "/health")
+
+
+def post(connection: http.client.HTTPConnection, token: str, seconds: float) -> None:
+    """Create a lecture; half of it comes so much later."""
+    connection.putrequest("POST", "/api/lectures")
+    for name, value in (("Authorization", f"Bearer {token}"), ("Content-Length", str(len(LECTURE)))):
+        connection.putheader(name, value)
+    connection.endheaders(LECTURE[:10])
+    time.sleep(seconds)
+    connection.send(LECTURE[10:])
 
 
 @contextlib.contextmanager
-def constant(host: str, port: int, path: str) -> Iterator[Load]:
-    """Ask over connections that are kept, within the block."""
-    load, over = Load(), threading.Event()
+def constant(host: str, port: int) -> Iterator[Load]:
+    """Read from and write to the API over connections that are kept, within the block."""
+    load, over, token = Load(), threading.Event(), worker_token()
 
-    def ask() -> None:
+    def ask(kind: str, send: Callable[[http.client.HTTPConnection], None], allowance_seconds: float) -> None:
         connection = http.client.HTTPConnection(host, port, timeout=LATE_SECONDS)
         with contextlib.closing(connection):
             while not over.wait(PAUSE_SECONDS):
                 began = time.monotonic()
                 try:
-                    connection.request("GET", path)
+                    send(connection)
                     answer = connection.getresponse()
                     body = answer.read()
-                    if answer.status != http.client.OK:
-                        load.lost.append(f"status {answer.status}")
-                    else:
+                    if answer.status >= http.client.BAD_REQUEST:
+                        load.lost.append(f"{kind}: status {answer.status}")
+                        continue
+                    load.answered[kind] += 1
+                    if kind == "read":
                         load.releases[json.loads(body)["release"]] += 1
-                    if time.monotonic() - began > LATE_SECONDS:
-                        load.lost.append("late")
+                    if time.monotonic() - began > LATE_SECONDS + allowance_seconds:
+                        load.lost.append(f"{kind}: late")
                 except (OSError, http.client.HTTPException) as error:
-                    load.lost.append(repr(error))
+                    load.lost.append(f"{kind}: {error!r}")
                     connection.close()
 
-    clients = [threading.Thread(target=ask) for _ in range(CLIENTS)]
+    def write(seconds: float) -> Callable[[http.client.HTTPConnection], None]:
+        return lambda connection: post(connection, token, seconds)
+
+    asked = [("read", read, 0.0)] * READERS + [
+        ("write", write(0), 0.0),
+        ("slow write", write(SLOW_SECONDS), SLOW_SECONDS),
+    ]
+    clients = [threading.Thread(target=ask, args=one) for one in asked]
     for client in clients:
         client.start()
     try:

@@ -36,7 +36,7 @@ def test_a_plain_run_leaves_who_sleeps_and_says_who_is_behind() -> None:
         sleep(name)
     old = tags(STOPPED_WORKER)["Release"]
     before = demo.api_summary(support.instance(API_HOST)["address"])["health"]["release"]
-    with load.constant(support.instance(API_HOST)["address"], 8000, "/health") as requests:
+    with load.constant(support.instance(API_HOST)["address"], 8000) as requests:
         run = support.playbook("site.yml", "--tags=images,api", *THIS_RELEASE, name="deploy-plain").expect()
     assert requests.lost == []
     # It was asked all the while, and both have answered.
@@ -57,7 +57,7 @@ def test_a_release_that_does_not_come_up_changes_nothing_but_the_exit_status() -
     host = instance_id(API_HOST)
     before = api_container(host)
     bad = {"container_command": ["sh", "-c", "echo no release; exit 3"], "container_health_timeout_seconds": 10}
-    with load.constant(support.instance(API_HOST)["address"], 8000, "/health") as requests:
+    with load.constant(support.instance(API_HOST)["address"], 8000) as requests:
         run = support.playbook(
             "playbooks/configure.yml", "--tags=api", *THIS_RELEASE, "--extra-vars", json.dumps(bad), name="deploy-bad"
         ).expect(2)

@@ -21,8 +21,7 @@ from typing import Any
 import pytest
 
 from localcloud import databases, demo, direct
-from tests import support
-from tests.leaks import SECRETS_DIR
+from tests import load, support
 from tests.trap import Trap
 
 API_HOST = "academy-api-1"
@@ -48,7 +47,6 @@ MESSAGING_QUEUE = "academy-messaging-jobs"
 CANARY = f"canary{secrets.token_hex(16)}"
 CANARY_FILE = support.ROOT / "build" / "canary.json"
 ROW = "written before the stop"
-TOKEN_FILE = SECRETS_DIR / "worker_token"
 PLAN_OUTPUT = support.ROOT / "build" / "plan.json"
 ENVIRONMENT_FILE = f"/etc/academy/{CONTAINER}.env"
 
@@ -345,7 +343,7 @@ def ask_api(path: str, document: dict[str, Any] | None = None) -> dict[str, Any]
     request = urllib.request.Request(
         f"{api_url()}{path}",
         data=None if document is None else json.dumps(document).encode(),
-        headers={"Authorization": f"Bearer {TOKEN_FILE.read_text(encoding='utf-8').strip()}"},
+        headers={"Authorization": f"Bearer {load.worker_token()}"},
     )
     with direct.urlopen(request, timeout=10) as answer:
         return dict(json.load(answer))

@@ -1,0 +1,106 @@
+# Copyright: academy.deploy contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a release costs whoever uses the API meanwhile: requests lost, and seconds.
+
+One load from the first to the last of it: a new release, the same one again, releases that are bad in every way that an
+image can be, and back to the release before. A restart of the proxy is counted on its own: nothing stands before it.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from localcloud import demo
+from tests import load
+
+API_HOST = "academy-api-1"
+API_PORT = 8000
+FIRST, SECOND = "bench-a", "bench-b"
+LEAST_REQUESTS = 10_000
+UNHEALTHY = """
+import http.server
+class Unhealthy(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_error(503)
+http.server.HTTPServer(("", 8000), Unhealthy).serve_forever()
+"""
+# In place of the image's own command.
+BAD_COMMANDS = {
+    "answers 503": ["python", "-c", UNHEALTHY],
+    "ends at once": ["sh", "-c", "exit 3"],
+    "cannot be started": ["/no-such-program"],
+    "never listens": ["sleep", "600"],
+    "is killed for memory": ["python", "-c", "kept = [b'x' * 2**20 for _ in range(2**14)]"],
+}
+FAILING_MIGRATION = [{"name": "migrate the database", "check": ["false"], "apply": ["false"]}]
+# A release that is not healthy by then is none.
+IMPATIENT = {"container_health_timeout_seconds": 20}
+
+
+def bad_releases() -> dict[str, dict[str, Any]]:
+    """The variables that make a release bad, by what is bad about it."""
+    bad: dict[str, dict[str, Any]] = {kind: {"container_command": command} for kind, command in BAD_COMMANDS.items()}
+    return bad | {"cannot migrate": {"container_preparations": FAILING_MIGRATION}}
+
+
+def measure(
+    run: Callable[[str, Sequence[str], int], tuple[float, float]], playbook: Callable[..., list[str]]
+) -> dict[str, Any]:
+    """Ship under load; run(name, command, expected status) tells first the seconds that a command took.
+
+    :raises SystemExit: a release ended otherwise than it must, or there were too few requests to say anything
+    """
+
+    def ship(release: str, name: str = "site.yml", *arguments: str, status: int = 0) -> float:
+        command = playbook(name, "--tags=images,api", "-e", f"release={release}", *arguments)
+        return round(run("ship", command, status)[0], 1)
+
+    ship(FIRST)
+    address = next(host for host in map(demo.host_summary, demo.instances()) if host["name"] == API_HOST)
+    with load.constant(address["address"], API_PORT) as requests:
+        seconds = {"changed": ship(SECOND), "unchanged": ship(SECOND)}
+        bad = {
+            kind: ship(SECOND, "playbooks/configure.yml", "-e", json.dumps(variables | IMPATIENT), status=2)
+            for kind, variables in bad_releases().items()
+        }
+        seconds["rolled_back"] = ship(FIRST, "playbooks/rollback.yml")
+        while requests.count < LEAST_REQUESTS:
+            time.sleep(1)
+    if set(requests.releases) != {FIRST, SECOND}:
+        raise SystemExit(f"not both releases have answered: {dict(requests.releases)}")
+    with load.constant(address["address"], API_PORT) as restarted:
+        time.sleep(1)
+        began = time.monotonic()
+        restart = ("docker", "exec", address["instance_id"], "systemctl", "restart", "haproxy")
+        subprocess.run(restart, check=True)
+        restart_seconds = time.monotonic() - began
+        time.sleep(1)
+    return {
+        "requests": requests.count,
+        "lost": requests.lost,
+        "answered": dict(requests.answered),
+        "releases": dict(requests.releases),
+        "seconds": seconds,
+        "seconds_until_refused": bad,
+        "proxy_restart": {
+            "requests": restarted.count,
+            "lost": len(restarted.lost),
+            "seconds": round(restart_seconds, 2),
+        },
+    }
+
+
+def render(shipped: dict[str, Any]) -> list[str]:
+    seconds, restart = shipped["seconds"], shipped["proxy_restart"]
+    refused = ", ".join(f"{kind} {after:.0f} s" for kind, after in shipped["seconds_until_refused"].items())
+    return [
+        f"of {shipped['requests']} requests while releases came, failed and went back {len(shipped['lost'])} were lost",
+        f"a release takes {seconds['changed']:.0f} s, the same once more {seconds['unchanged']:.0f} s, "
+        f"the one before {seconds['rolled_back']:.0f} s",
+        f"a bad release is refused after: {refused}",
+        f"a restart of the proxy loses {restart['lost']} of {restart['requests']} requests in {restart['seconds']} s",
+    ]
