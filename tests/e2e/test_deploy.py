@@ -8,6 +8,7 @@ Each test builds on what the ones before it left.
 from __future__ import annotations
 
 import json
+import re
 import secrets
 import signal
 import time
@@ -15,7 +16,7 @@ import time
 from localcloud import demo, settings
 from plugins.module_utils.hold import hold_end
 from tests import load, policies, support
-from tests.e2e.test_story import API_HOST, HOSTS, MESSAGING_HOST, STOPPED_WORKER, api_container, stop
+from tests.e2e.test_story import API_HOST, HOSTS, MESSAGING_HOST, STOPPED_WORKER, api_container, api_status, stop
 from tests.policies import Host
 
 WORKERS = HOSTS - {API_HOST, MESSAGING_HOST}
@@ -131,6 +132,34 @@ def test_a_worker_that_stops_just_before_it_is_held_is_left() -> None:
     assert set(done.changed().values()) == {0}
     assert states()[STOPPED_WORKER] == "stopped"
     assert "HoldUntil" not in tags(STOPPED_WORKER)
+
+
+def test_the_first_proxy_of_a_host_takes_the_port_by_consent_alone_and_tells_the_seconds() -> None:
+    host = instance_id(API_HOST)
+    name, container = api_container(host).split()
+    # As the releases before the proxy left it: one container, which has the port itself.
+    script = """
+        image=$(docker inspect --format '{{.Config.Image}}' "$1")
+        dnf --assumeyes --quiet remove haproxy
+        rm --recursive --force /etc/haproxy /etc/systemd/system/haproxy.service.d
+        docker rm --force "$1"
+        docker run --detach --name academy-api --publish 8000:8000 --env-file /etc/academy/academy-api.env \\
+          --restart unless-stopped "$image"
+    """
+    before = support.on_host(host, "sh", "-euc", script, "sh", name).stdout.strip().rpartition("\n")[2]
+    support.wait_until(lambda: api_status() == 200, "the API of before answers")
+    repair = ("playbooks/configure.yml", "--tags=proxy,api", f"--limit={API_HOST}", *THIS_RELEASE)
+    refused = support.playbook(*repair, name="deploy-takeover-refused").expect(2)
+    assert f"-e deploy_allow_downtime={API_HOST}" in refused.output
+    assert api_status() == 200
+    running = ("docker", "ps", "--no-trunc", "--format={{.ID}}")
+    assert support.on_host(host, *running).stdout.strip() == before
+    consent = ("--extra-vars", f"deploy_allow_downtime={API_HOST}")
+    run = support.playbook(*repair, *consent, name="deploy-takeover").expect()
+    assert re.search(rf"{API_HOST} was without academy-api for \d+ seconds", " ".join(run.output.split()))
+    assert api_status() == 200
+    assert api_container(host).split()[1] not in {container, before}
+    assert set(support.playbook(*repair, name="deploy-taken-over").expect().changed().values()) == {0}
 
 
 def say_busy(name: str) -> None:
