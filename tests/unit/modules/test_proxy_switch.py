@@ -252,6 +252,56 @@ def test_a_run_that_was_killed_is_made_up_for(place: Place, switch: Switch) -> N
         assert done["diff"]["before"] == done["diff"]["after"]
 
 
+class Killed(BaseException):
+    """As by a signal that nobody can catch."""
+
+
+@pytest.mark.parametrize("reboots", [False, True], ids=["", "and the host rebooted"])
+@pytest.mark.parametrize("call", range(6))
+def test_a_run_that_was_killed_at_any_step_leaves_the_recorded_one_serving(
+    place: Place, switch: Switch, monkeypatch: pytest.MonkeyPatch, call: int, reboots: bool
+) -> None:
+    """Before the configuration is there, after it, and before and after each time that HAProxy was told something."""
+    with ExitStack() as proxy:
+        proxy.enter_context(place.running())
+        seen: list[str] = []
+        with monkeypatch.context() as patch:
+            for at, name in ((proxy_switch, "write"), (proxy_switch.Runtime, "order")):
+                patch.setattr(at, name, killing(getattr(at, name), seen, call))
+            with pytest.raises(Killed):
+                switch("green")
+        recorded = serving(place.path.read_text())
+        assert recorded == ("green" if call else "blue")
+        if reboots:
+            proxy.close()
+            proxy.enter_context(place.running())
+            assert place.get() == recorded
+        # Whatever it leads to meanwhile, somebody answers.
+        assert place.get() in place.servers
+        assert recorded is not None
+        switch(recorded)
+        others = dict.fromkeys(place.servers, "maint")
+        assert place.states() == {**others, recorded: "ready"}
+        assert place.get() == recorded
+
+
+def killing(function: Callable[..., object], seen: list[str], call: int) -> Callable[..., object]:
+    """The same, until so many of the moments before and after a call of one like it have passed."""
+
+    def moment() -> None:
+        seen.append("")
+        if len(seen) > call:
+            raise Killed
+
+    def run(*arguments: Any, **named: Any) -> object:
+        moment()
+        found = function(*arguments, **named)
+        moment()
+        return found
+
+    return run
+
+
 def test_check_mode_only_says_what_would_change(place: Place, switch: Switch) -> None:
     with place.running():
         done = switch("green", check=True)
