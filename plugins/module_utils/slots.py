@@ -92,7 +92,7 @@ class Overlap:
     @property
     def start_mib(self) -> int:
         """What the new one may use until the old one is gone."""
-        return min(self.limit_mib, self.free_mib) if self.limit_mib else 0
+        return min(self.limit_mib, self.free_mib)
 
 
 def used_mib(containers: Mapping[str, Mapping[str, Any]], names: Collection[str]) -> int:
