@@ -826,6 +826,24 @@ def test_a_release_comes_up_in_the_other_slot_before_the_one_that_serves_goes() 
     assert new.apply["grown"]["memory_bytes"] == 1400 * MIB
 
 
+def test_where_there_is_room_for_both_the_new_one_has_all_of_its_memory_at_once() -> None:
+    plan = decided({**slotted(OLD), "memory_total_mib": 3800}, **SLOTS)
+    assert "grown" not in needed(plan)
+    assert next(change for change in plan.changes if change.resource == NEXT).apply["containers"]["memory_bytes"] == (
+        1400 * MIB
+    )
+
+
+def test_what_serves_tells_what_is_a_release_and_not_what_is_left_of_the_time_before_slots() -> None:
+    def left_over(inspected: dict[str, Any]) -> None:
+        legacy(inspected)
+        inspected["State"].update(Status="exited", Running=False)
+
+    found = slotted(OLD, left_over)
+    found["repositories"][REPOSITORY].append(image("sha256:5", "old@5"))
+    assert needed(decided(found, **SLOTS))["outdated"] == ["sha256:5"]
+
+
 def test_what_docker_changes_of_a_running_container_moves_nobody() -> None:
     def smaller(inspected: dict[str, Any]) -> None:
         in_slot("a")(inspected)
