@@ -262,7 +262,9 @@ def test_a_run_that_was_killed_is_made_up_for(place: Place, switch: Switch) -> N
             ask(str(place.socket), "set server api/blue state ready; set server api/green state maint")
     with place.running():
         # What it was started with says so already.
+        written = place.path.stat()
         done = switch("green")
+        assert place.path.stat() == written
         assert (done["changed"], done["drained"], done["drain_seconds_taken"]) == (False, [], 0.0)
         assert done["diff"]["before"] == done["diff"]["after"]
 
