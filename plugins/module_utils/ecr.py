@@ -11,6 +11,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from .first_process import passes_signals
+
 INDEX_MEDIA_TYPES = (
     "application/vnd.oci.image.index.v1+json",
     "application/vnd.docker.distribution.manifest.list.v2+json",
@@ -38,6 +40,15 @@ class Manifest:
 
     platforms: tuple[str, ...] = ()
     config_digest: str | None = None
+    digest: str | None = None  # of an index: its first image
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """What an image says of itself."""
+
+    platform: str
+    passes_signals: bool  # whether its first process passes the signal to end on
 
 
 @dataclass(frozen=True)
@@ -97,7 +108,9 @@ def parse_manifest(text: str, media_type: str) -> Manifest:
     """Read the manifest that ECR returned with this media type."""
     document = _json_object(text, "manifest")
     if media_type in INDEX_MEDIA_TYPES:
-        return Manifest(platforms=_platforms_of_index(document))
+        images = _images_of_index(document)
+        platforms = tuple(platform_name(image.get("platform", {})) for image in images)
+        return Manifest(platforms=platforms, digest=images[0].get("digest") if images else None)
     if media_type in IMAGE_MEDIA_TYPES:
         digest = document.get("config", {}).get("digest", "")
         validate_digest(digest)
@@ -108,12 +121,15 @@ def parse_manifest(text: str, media_type: str) -> Manifest:
     )
 
 
-def platform_of_config(blob: bytes, digest: str) -> str:
-    """Return the platform in a configuration blob, after making sure that it is the one that was asked for."""
+def parse_configuration(blob: bytes, digest: str) -> Configuration:
+    """Read a configuration blob, after making sure that it is the one that was asked for."""
     found = f"sha256:{hashlib.sha256(blob).hexdigest()}"
     if found != digest:
         raise EcrError(f"the configuration blob is damaged: {digest} was asked for and {found} arrived; try again")
-    return platform_name(_json_object(blob, "configuration blob"))
+    document = _json_object(blob, "configuration blob")
+    process = document.get("config") or {}
+    argv = [*(process.get("Entrypoint") or []), *(process.get("Cmd") or [])]
+    return Configuration(platform_name(document), passes_signals(argv))
 
 
 def parse_authorization(token: str, endpoint: str) -> Authorization:
@@ -128,10 +144,9 @@ def parse_authorization(token: str, endpoint: str) -> Authorization:
     return Authorization(username=username, password=password, registry=registry)
 
 
-def _platforms_of_index(document: dict[str, Any]) -> tuple[str, ...]:
-    platforms = [entry.get("platform", {}) for entry in document.get("manifests", [])]
+def _images_of_index(document: dict[str, Any]) -> list[dict[str, Any]]:
     # BuildKit adds attestations as entries of an unknown platform: nobody can run those.
-    return tuple(platform_name(platform) for platform in platforms if platform.get("os") != "unknown")
+    return [entry for entry in document.get("manifests", []) if entry.get("platform", {}).get("os") != "unknown"]
 
 
 def _json_object(text: str | bytes, what: str) -> dict[str, Any]:

@@ -13,9 +13,11 @@ from ansible.module_utils.urls import open_url
 from .aws_calls import Client, ReadError, Record, ask
 from .ecr import (
     ACCEPTED_MEDIA_TYPES,
+    Configuration,
     EcrError,
+    Manifest,
+    parse_configuration,
     parse_manifest,
-    platform_of_config,
     registry_host,
     reject_failures,
     validate_digest,
@@ -56,14 +58,7 @@ def _find(ecr: Client, region: str, options: Mapping[str, Any]) -> Record:
     repository = {"repositoryName": options["repository_name"]}
     if options.get("registry_id"):
         repository["registryId"] = options["registry_id"]
-    answer = ask(
-        ecr,
-        "batch_get_image",
-        NO_REPOSITORY,
-        **repository,
-        imageIds=[_image_id(options)],
-        acceptedMediaTypes=list(ACCEPTED_MEDIA_TYPES),
-    )
+    answer = _ask_images(ecr, repository, _image_id(options))
     if answer is None:
         return {"found": False, "repository_found": False}
     if not answer["images"]:
@@ -75,9 +70,9 @@ def _find(ecr: Client, region: str, options: Mapping[str, Any]) -> Record:
     registry = registry_host(image["registryId"], region)
     manifest = parse_manifest(image["imageManifest"], image["imageManifestMediaType"])
     platforms = list(manifest.platforms)
-    if manifest.config_digest is not None:
-        layer = ask(ecr, "get_download_url_for_layer", **repository, layerDigest=manifest.config_digest)
-        platforms = [platform_of_config(_download(layer["downloadUrl"], options), manifest.config_digest)]
+    configuration = _configuration(ecr, repository, manifest, options)
+    if configuration and not platforms:
+        platforms = [configuration.platform]
     details = ask(ecr, "describe_images", **repository, imageIds=[{"imageDigest": digest}])["imageDetails"][0]
     return {
         "found": True,
@@ -88,7 +83,29 @@ def _find(ecr: Client, region: str, options: Mapping[str, Any]) -> Record:
         "platforms": platforms,
         "tags": sorted(details.get("imageTags", [])),
         "pushed_at": details["imagePushedAt"].isoformat(),
+        "size_bytes": details.get("imageSizeInBytes", 0),
+        "passes_signals": configuration.passes_signals if configuration else None,
     }
+
+
+def _ask_images(ecr: Client, repository: Mapping[str, str], image_id: Mapping[str, str]) -> Record | None:
+    asked = {**repository, "imageIds": [image_id], "acceptedMediaTypes": list(ACCEPTED_MEDIA_TYPES)}
+    answer: Record | None = ask(ecr, "batch_get_image", NO_REPOSITORY, **asked)
+    return answer
+
+
+def _configuration(
+    ecr: Client, repository: Mapping[str, str], manifest: Manifest, options: Mapping[str, Any]
+) -> Configuration | None:
+    """Of an index that of its first image, which is built from the same Dockerfile as the others."""
+    if manifest.digest is not None:
+        answer = _ask_images(ecr, repository, {"imageDigest": manifest.digest}) or {"images": []}
+        for image in answer["images"]:
+            manifest = parse_manifest(image["imageManifest"], image["imageManifestMediaType"])
+    if manifest.config_digest is None:
+        return None
+    layer = ask(ecr, "get_download_url_for_layer", **repository, layerDigest=manifest.config_digest)
+    return parse_configuration(_download(layer["downloadUrl"], options), manifest.config_digest)
 
 
 def _image_id(options: Mapping[str, Any]) -> dict[str, str]:

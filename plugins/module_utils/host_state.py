@@ -95,7 +95,7 @@ def parse_repository(listed: Iterable[Mapping[str, Any]], repository: str) -> li
     """The images of one repository, from the engine's list."""
     images = ((image, [*(image.get("RepoTags") or []), *(image.get("RepoDigests") or [])]) for image in listed)
     return [
-        {"id": str(image["Id"]), "references": references, "created_seconds": int(image["Created"])}
+        {"id": str(image["Id"]), "references": references}
         for image, references in images
         if any(re.match(f"{re.escape(repository)}[@:]", reference) for reference in references)
     ]
@@ -104,14 +104,9 @@ def parse_repository(listed: Iterable[Mapping[str, Any]], repository: str) -> li
 def outdated_images(
     images: Iterable[Mapping[str, Any]], current: str, containers: Iterable[Mapping[str, Any]]
 ) -> list[str]:
-    """Ids of a repository's images that nobody needs beside the current one.
-
-    Not the newest other one, to which somebody may go back, and none of which a container was made.
-    """
+    """Ids of a repository's images that nobody needs beside the current one: of which there is no container."""
     used = {container["image_id"] for container in containers}
-    others = [image for image in images if current not in image["references"]]
-    others.sort(key=lambda image: (image["created_seconds"], image["id"]))
-    return [image["id"] for image in others[:-1] if image["id"] not in used]
+    return [image["id"] for image in images if current not in image["references"] and image["id"] not in used]
 
 
 def sha256_of(value: object) -> str:

@@ -19,6 +19,7 @@ from .lines import lines, words
 PATH = "/etc/haproxy/haproxy.cfg"
 SOCKET = "/var/lib/haproxy/stats"
 BACKEND = "api"
+MARK = "# managed by academy.deploy\n"
 PORT_MAX = 65535
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 SERVER = re.compile(r"server ([A-Za-z0-9][A-Za-z0-9_-]*) 127\.0\.0\.1:(\d+)( disabled)?")
@@ -28,8 +29,9 @@ SECTIONS = {"backend", "defaults", "frontend", "global", "listen"}
 # A load balancer keeps idle connections for 60 seconds, and must be the one that closes them: a request that is sent
 # while this side closes is lost. For the same reason no connection to a server is kept (http-server-close), which
 # also makes the number of a server's sessions that of its requests.
-CONFIGURATION = """\
-# managed by academy.deploy
+CONFIGURATION = (
+    MARK
+    + """\
 global
     log stderr format raw local0 notice
     user haproxy
@@ -61,6 +63,7 @@ frontend {backend}
 
 backend {backend}
 """
+)
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,31 @@ def runs(containers: Mapping[str, Mapping[str, Any]], name: str) -> bool:
     return found.get("running_seconds") is not None and found.get("status") != "restarting"
 
 
+def holds_port(containers: Mapping[str, Mapping[str, Any]], name: str, port: int) -> bool:
+    """Whether a container runs there on a port of the host."""
+    return runs(containers, name) and any(f":{port}:" in at for at in containers[name]["published_ports"])
+
+
+def holder_findings(
+    containers: Mapping[str, Mapping[str, Any]], port: int, own: Collection[str], subject: str, owner: str
+) -> list[Finding]:
+    """The containers that run on a port that is another one's."""
+    return [
+        Finding(
+            "port_holder",
+            subject,
+            NOT_SHOWN,
+            Words(
+                f"the container {name} holds port {port}, which {owner} needs",
+                f"컨테이너 {name}이(가) {owner}에 필요한 포트 {port}을(를) 쓰고 있습니다",
+            ),
+            Words(f"Remove it (docker rm --force {name}).", f"제거하십시오(docker rm --force {name})."),
+        )
+        for name in containers
+        if name not in own and holds_port(containers, name, port)
+    ]
+
+
 def serving_slot(name: str, slots: Collection[str], record: str, containers: Mapping[str, Mapping[str, Any]]) -> str:
     """The slot that serves; empty where none does. Without a record it is the only one that runs."""
     known = recorded(record)
@@ -67,7 +92,7 @@ class Overlap:
     @property
     def start_mib(self) -> int:
         """What the new one may use until the old one is gone."""
-        return min(self.limit_mib, self.free_mib) if self.limit_mib else 0
+        return min(self.limit_mib, self.free_mib)
 
 
 def used_mib(containers: Mapping[str, Mapping[str, Any]], names: Collection[str]) -> int:

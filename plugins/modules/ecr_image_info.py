@@ -105,4 +105,17 @@ pushed_at:
   returned: when RV(found=true)
   type: str
   sample: "2026-01-31T09:30:00+00:00"
+size_bytes:
+  description: How much of it is downloaded at most, with compressed layers. Of an index, that of its largest image.
+  returned: when RV(found=true)
+  type: int
+  sample: 210763776
+passes_signals:
+  description:
+    - Whether the first process of its containers passes the signal to end on to the application. It does not where a
+      shell runs a command given to it, as by C(CMD python worker.py), and does not become that command.
+    - Of an index that of its first image; V(null) where that cannot be found. A script in a file is not looked at.
+  returned: when RV(found=true)
+  type: bool
+  sample: true
 """

@@ -263,9 +263,13 @@ containers:
   returned: success
 repositories:
   description:
-    - The images of each repository that was asked for, each with its C(id), its C(references) (names, with tag or
-      digest) and C(created_seconds) (when it was built, since the epoch).
+    - The images of each repository that was asked for, each with its C(id) and its C(references) (names, with tag or
+      digest).
   type: dict
+  returned: success
+image_room_bytes:
+  description: Free space where Docker keeps its images; V(null) where it does not run, or no repository was asked for.
+  type: int
   returned: success
 proxies:
   description:
@@ -437,7 +441,13 @@ def read_docker(asked: dict[str, Any]) -> dict[str, Any]:
             inspected, of_containers, datetime.now(timezone.utc), identity, asked["variables"], statistics=statistics
         ),
         "repositories": {name: parse_repository(images, name) for name in asked["repositories"]},
+        "image_room_bytes": free_bytes(docker.get("/info")["DockerRootDir"]) if asked["repositories"] else None,
     }
+
+
+def free_bytes(path: str) -> int:
+    found = os.statvfs(path)
+    return found.f_bavail * found.f_frsize
 
 
 def read_proxy(path: str) -> dict[str, Any]:
@@ -521,9 +531,13 @@ def main() -> None:
         return str(module.run_command(command, check_rc=True)[1])
 
     running = docker_runs()
-    docker: dict[str, Any] = {"containers": {}, "repositories": {name: [] for name in asked["repositories"]}}
+    docker: dict[str, Any] = {
+        "containers": {},
+        "repositories": {name: [] for name in asked["repositories"]},
+        "image_room_bytes": None,
+    }
     try:
-        if running and any(asked[name] for name in docker):
+        if running and (asked["containers"] or asked["repositories"]):
             docker = read_docker(asked)
         state = {
             # Before what is mounted: a disk that is waited for may be mounted when it appears.

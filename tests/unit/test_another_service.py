@@ -127,12 +127,14 @@ def test_the_starter_starts_it_and_the_watchdog_of_its_host_knows_it(product: Pr
     assert [*told["heartbeat_files"]] == [another.CONTAINER]
 
 
-def watchdog_times() -> dict[str, float]:
+def watchdog_times() -> dict[str, float | str]:
     minutes = dict.fromkeys(("broken", "boot_grace", "restart_window"), 1.0)
     return {
         **{f"watchdog_{name}_minutes": value for name, value in minutes.items()},
         "watchdog_heartbeat_seconds": 180,
         "watchdog_release_seconds": 90,
+        "watchdog_scratch_directory": "",
+        "watchdog_leftover_hours": 24,
     }
 
 

@@ -34,6 +34,8 @@ def settings(count: int = 1, **changes: Any) -> Settings:
         "restart_window_seconds": 5 * 60,
         "idle_polls": 5,
         "release_seconds": 90,
+        "scratch_directory": "",
+        "leftover_seconds": 3600,
     }
     return Settings(**{**values, **changes})
 
@@ -220,6 +222,112 @@ def test_it_says_that_a_single_worker_has_not_stopped_its_host() -> None:
     waits, _ = watchdog.decide(wanted, looks[2], memory)
     assert waits.text == "powers off in 14 minutes: worker-0 waits for work and has not stopped this host"
     assert not idle.broken
+
+
+# --- what jobs have left ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("courses", "silent", "jobless"),
+    [
+        ([IDLE], False, True),
+        ([WAITING], False, True),
+        ([EXITED], False, True),
+        ([course(None)], False, True),
+        ([IDLE, EXITED], False, True),
+        ([BUSY], False, False),
+        ([IDLE, BUSY], False, False),
+        # It may have one, for all that is known.
+        ([RUNNING], False, False),
+        ([course(beats="busy", hangs_after=0)], False, False),
+        ([course(beats="idle", hangs_after=0)], False, False),
+        ([course("restarting")], False, False),
+        ([course("paused")], False, False),
+        ([EXITED], True, False),
+    ],
+)
+def test_who_has_no_job_is_known_or_has_one(courses: list[Course], silent: bool, jobless: bool) -> None:
+    wanted = settings(len(courses))
+    memory: Memory | None = None
+    decision = watchdog.Decision(False, False, "")
+    for minute in range(10):
+        shown = dict(zip(wanted.heartbeat_files, [show(minute) for show in courses], strict=True))
+        seen = Seen(
+            now=minute * 60.0,
+            hold="",
+            docker="Docker does not answer" if silent else "",
+            containers={name: found for name, (found, _) in shown.items() if found and not silent},
+            beats={name: beat for name, (_, beat) in shown.items() if beat},
+        )
+        decision, memory = watchdog.decide(wanted, seen, memory)
+    assert decision.jobless is jobless
+
+
+NOW, OLD = 1_000_000, 10_000
+
+
+def leave(path: Path, at: int, *, directory: bool = False) -> Path:
+    if directory:
+        path.mkdir()
+    else:
+        path.write_text("x", encoding="utf-8")
+    os.utime(path, (at, at))
+    return path
+
+
+def test_what_nobody_has_written_to_for_long_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    elsewhere = leave(tmp_path / "elsewhere", OLD)
+    place = tmp_path / "transcode"
+    place.mkdir()
+    leave(place / "old", OLD)
+    leave(place / "new", NOW)
+    job = leave(place / "job", OLD, directory=True)
+    (job / "link").symlink_to(elsewhere)
+    leave(job / "part", OLD)
+    running = leave(place / "running", OLD, directory=True)
+    leave(running / "below", NOW, directory=True)
+    (place / "link").symlink_to(elsewhere)
+    os.mkfifo(place / "pipe")
+    for path in (place / "link", job / "link", place / "pipe"):
+        os.utime(path, (OLD, OLD), follow_symlinks=False)
+    for path in (job, running):
+        os.utime(path, (OLD, OLD))
+    watchdog.remove_leftovers(str(place), NOW - 1)
+    # The root disk's, where the data disk is not mounted.
+    assert (place / "old").exists()
+    monkeypatch.setattr(os.path, "ismount", lambda path: path == str(place))
+    watchdog.remove_leftovers(str(place), NOW - 1)
+    assert {path.name for path in place.iterdir()} == {"new", "running", "pipe"}
+    assert elsewhere.exists()
+    assert "removed 3 files and directories" in capsys.readouterr().out
+    watchdog.remove_leftovers(str(place), NOW - 1)
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(("worker", "removed"), [(IDLE, True), (BUSY, False)])
+def test_a_look_removes_them_while_nobody_has_a_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, worker: Course, removed: bool
+) -> None:
+    left = leave(tmp_path / "left", OLD)
+    monkeypatch.setattr(os.path, "ismount", lambda _: True)
+    monkeypatch.setattr(watchdog, "read_settings", lambda: settings(scratch_directory=str(tmp_path)))
+    monkeypatch.setattr(watchdog, "write_memory", lambda _: None)
+    name = "worker-0"
+    before = watchdog.decide(settings(), Seen(0, "", "", {}, {}), None)[1]
+    monkeypatch.setattr(watchdog, "parse_memory", lambda _: before)
+    container, beat = worker(1)
+    assert container is not None
+    assert beat is not None
+    seen = Seen(60, "", "", {name: container}, {name: beat})
+    before = watchdog.decide(settings(), seen, before)[1]
+    container, beat = worker(2)
+    assert container is not None
+    assert beat is not None
+    monkeypatch.setattr(watchdog, "read_host", lambda _: Seen(120, "", "", {name: container}, {name: beat}))
+    watchdog.look()
+    assert left.exists() is not removed
 
 
 # --- what it reads ----------------------------------------------------------------------------------------------------

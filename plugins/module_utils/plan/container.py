@@ -18,6 +18,7 @@ from ..application_environment import value_findings
 from ..ecr import registry_host
 from ..environment_file import NAME, environment, render, sha256, wanted_path
 from ..findings import NOT_SHOWN, Finding, Words, errors
+from ..first_process import passes_signals
 from ..hold import is_brought_up
 from ..host_paths import CONFIGURATION_DIRECTORY, HEARTBEAT, RUN_DIRECTORY, WATCHDOG_SETTINGS, heartbeat_directory
 from ..host_state import BYTES_PER_MIB, environment_hashes, environment_sha256, outdated_images, sha256_of
@@ -25,8 +26,17 @@ from ..memory import container_findings, running_limits_mib
 from ..placement import THRESHOLD, SharedHost, stop_findings, watchdog_findings
 from ..proxy import PATH as PROXY_CONFIGURATION
 from ..services import ROWS, on_host, owners, rows, slot_name, stopping_containers, tag_of
-from ..slots import Overlap, next_slot, overlap_findings, runs, serving_slot, takeover_findings, used_mib
-from . import Change, Difference, Plan, Role, Rule, Values, compare, host
+from ..slots import (
+    Overlap,
+    holder_findings,
+    next_slot,
+    overlap_findings,
+    runs,
+    serving_slot,
+    takeover_findings,
+    used_mib,
+)
+from . import Change, Difference, Plan, Role, Rule, Values, compare, host, proxy
 
 WHY = "guide §6.3"
 # Ansible's names of architectures in Docker's words.
@@ -37,6 +47,10 @@ PORT = re.compile(
 VOLUME = re.compile(r"(?P<source>[^:]+):(?P<target>/[^:]*)(?::(?P<mode>[A-Za-z,]+))?")
 # What the database's address is in check mode, in which it may not exist yet.
 NO_ADDRESS = "not-created-yet"
+# An image's layers come compressed to about a third, and lie beside what is unpacked of them until all have come.
+UNPACKED = 4
+# Of the disk, for logs and whatever else is written meanwhile.
+ROOM_RESERVE_MIB = 512
 HEALTH_COMMAND, COMMAND = "health_command_sha256", "command_sha256"
 
 
@@ -112,6 +126,8 @@ def completed(inputs: Values) -> Values:
             name for name, owner in owners(services).items() if owner not in {found.name for found in here.values()}
         ],
         "container_slots": row.slots if row else {},
+        # It may have been a host of a service with slots before.
+        "container_leaves_proxy": bool(services) and not any(found.slots for found in here.values()),
         # A worker counts its own empty polls only while no other one may have work there. Beside another one it tells
         # how it is doing, and the host decides.
         "container_idle_stop_threshold": inputs["worker_idle_stop_threshold"] if [*stopping] == [service] else 0,
@@ -281,11 +297,17 @@ def _comparable(now: Values, names: Collection[str]) -> dict[str, Any]:
 
 def reads(inputs: Values) -> Values:
     slots = inputs["container_slots"]
+    leaves = inputs["container_leaves_proxy"]
     others = [
         *([WATCHDOG_SETTINGS] if inputs["container_stopping_neighbours"] else []),
-        *([PROXY_CONFIGURATION] if slots else []),
+        *([PROXY_CONFIGURATION] if slots or leaves else []),
     ]
-    asked = host.reads(paths(inputs), environment_file(inputs["container_name"]), *others)
+    asked = host.reads(
+        [*paths(inputs), *(proxy.leaving_paths() if leaves else [])],
+        environment_file(inputs["container_name"]),
+        *others,
+        units=[proxy.UNIT] if leaves else [],
+    )
     each = each_slot(inputs)
     return {
         **asked,
@@ -294,7 +316,7 @@ def reads(inputs: Values) -> Values:
         "memory_of": own_containers(inputs) if slots else [],
         "repositories": [_repository(inputs)],
         "addresses": [_address(one) for one in each] if inputs["container_health_url"] else [],
-        "commands": [_check(one, preparation) for one in each for preparation in inputs["container_preparations"]],
+        "commands": [_check(one, preparation) for one in each for preparation in needed_preparations(inputs)],
     }
 
 
@@ -302,6 +324,11 @@ def own_containers(inputs: Values) -> list[str]:
     """All that may run of the service; the first one is of the time before it had slots, or its only one."""
     name = inputs["container_name"]
     return [name, *(slot_name(name, slot) for slot in inputs["container_slots"])]
+
+
+def needed_preparations(inputs: Values) -> list[Values]:
+    """Those without which the container may not run."""
+    return [preparation for preparation in inputs["container_preparations"] if not preparation.get("only_warns")]
 
 
 def _address(inputs: Values) -> dict[str, Any]:
@@ -401,6 +428,58 @@ def platform_findings(image: str, platforms: Collection[str], on: str, architect
                 f"Set image_platform to {platform} and build it under a new release, or choose another instance_type.",
                 f"image_platform을 {platform}으로 하여 새 릴리스로 빌드하거나 다른 instance_type을 고르십시오.",
             ),
+        )
+    ]
+
+
+def room_findings(inputs: Values, image: Values, found: Values) -> list[Finding]:
+    """Whether an image that is to be pulled has room, before half of it fills the disk that all of the host shares."""
+    room, name, on = found["image_room_bytes"], image_name(inputs), inputs["inventory_hostname"]
+    needed_mib = UNPACKED * image["size_bytes"] // BYTES_PER_MIB + ROOM_RESERVE_MIB
+    if room is None or room // BYTES_PER_MIB >= needed_mib or is_here(inputs, image["reference"], found):
+        return []
+    return [
+        Finding(
+            "container_room",
+            "instance_root_volume_size_gib",
+            f"{room // BYTES_PER_MIB} MiB",
+            Words(
+                f"to pull {name} {on} needs {needed_mib} MiB free where Docker keeps its images ({UNPACKED} times the "
+                f"{image['size_bytes'] // BYTES_PER_MIB} MiB of the download, and {ROOM_RESERVE_MIB} MiB)",
+                f"{on}에서 {name}을(를) 받으려면 Docker가 이미지를 두는 곳에 {needed_mib} MiB가 비어 있어야 "
+                f"합니다(다운로드 {image['size_bytes'] // BYTES_PER_MIB} MiB의 {UNPACKED}배와 {ROOM_RESERVE_MIB} MiB)",
+            ),
+            Words(
+                "See what fills it (docker system df, df -h) and remove that, or give the host a larger root volume.",
+                "그곳에서 무엇이 차지하는지 보고(docker system df, df -h) 지우거나 더 큰 루트 볼륨을 쓰십시오.",
+            ),
+        )
+    ]
+
+
+def signal_findings(inputs: Values, image: Values) -> list[Finding]:
+    """Whether a worker hears that it has to end: else its job stays hidden in the queue."""
+    row = rows(inputs["services"]).get(inputs["container_service"])
+    command = inputs["container_command"]
+    passes = passes_signals(command) if command else image["passes_signals"]
+    if not row or not row.receives_from or passes is not False:
+        return []
+    return [
+        Finding(
+            "container_signals",
+            row.dockerfile,
+            NOT_SHOWN,
+            Words(
+                f"the first process of {image_name(inputs)} is a shell that passes no signal on: at a stop or a Spot "
+                "notice its job is not given back, and stays hidden in its queue for the whole visibility timeout",
+                f"{image_name(inputs)}의 첫 프로세스는 신호를 전달하지 않는 셸입니다. 중지나 스팟 알림 때 작업을 "
+                "돌려주지 못해 큐에서 가시성 제한 시간 내내 숨겨집니다",
+            ),
+            Words(
+                'Write CMD ["python", "…"] with brackets, or exec in front of its last command.',
+                'CMD ["python", "…"]처럼 대괄호로 쓰거나 마지막 명령 앞에 exec를 붙이십시오.',
+            ),
+            "warning",
         )
     ]
 
@@ -518,24 +597,26 @@ def preparation_changes(inputs: Values, found: Values) -> list[Change]:
             WHY,
             {"preparations": {"preparation": preparation["name"]}},
         )
-        for preparation in inputs["container_preparations"]
+        for preparation in needed_preparations(inputs)
         if {**_check(inputs, preparation), "exit_code": None} in failed
     ]
 
 
-def image_changes(inputs: Values, reference: str, found: Values) -> list[Change]:
-    """The image that is not there yet, unless it is in no registry either, and those that nobody needs any more.
+def image_changes(inputs: Values, reference: str, serving: str, found: Values) -> list[Change]:
+    """The image that is not there yet, and those that nobody needs any more when another one has taken over.
 
-    Its own one before stays for whoever goes back: the root disk has room for a few generations.
+    The one of the container that serves until then stays for whoever goes back. A release that fails removes nothing.
     """
-    gone = {*inputs["container_unwanted"], *own_containers(inputs)}
-    others = [container for name, container in found["containers"].items() if name not in gone]
+    stay = {name: one for name, one in found["containers"].items() if name not in inputs["container_unwanted"]}
+    name = inputs["container_name"]
+    before = [stay[each]["image"] for each in (slot_name(name, serving), name) if each in stay]
     pulled = (Difference("image", None, reference),)
     return [
         *([] if is_here(inputs, reference, found) else [Change(reference, "create", pulled, WHY, {"pulled": {}})]),
         *(
             Change(image, "remove", (Difference("image", image, None),), WHY, {"outdated": {}})
-            for image in outdated_images(found["repositories"][_repository(inputs)], reference, others)
+            for image in outdated_images(found["repositories"][_repository(inputs)], reference, stay.values())
+            if before and before[0] != reference
         ),
     ]
 
@@ -625,7 +706,15 @@ def decide(inputs: Values, found: Values) -> Plan:
     on = inputs["inventory_hostname"]
     refusals = [
         *environment_findings(settings, secrets),
-        *(platform_findings(image_name(inputs), image["platforms"], on, found["architecture"]) if image else []),
+        *(
+            [
+                *platform_findings(image_name(inputs), image["platforms"], on, found["architecture"]),
+                *room_findings(inputs, image, found),
+                *signal_findings(inputs, image),
+            ]
+            if image
+            else []
+        ),
         *memory_findings(inputs, found),
         *stop_findings(shared, name, settings),
     ]
@@ -640,13 +729,23 @@ def decide(inputs: Values, found: Values) -> Plan:
         replace(change, apply={**change.apply, **place.grown(inputs)})
         for change in container_changes(there, reference, values, found, place.start_mib)
     ]
+    ports = [int(port["host"]) for port in map(PORT.fullmatch, there["container_published_ports"]) if port]
+    own_or_leaving = [*own_containers(inputs), *inputs["container_unwanted"]]
+    missing += [
+        finding
+        for port in ports
+        for finding in holder_findings(
+            found["containers"], port, own_or_leaving, "container_published_ports", there["container_name"]
+        )
+    ]
     return Plan(
-        place.findings(inputs),
+        [*refusals, *place.findings(inputs)],
         changes=[
             *unwanted_changes(inputs, found),
+            *(proxy.leaving_changes(found) if inputs["container_leaves_proxy"] else []),
             *host.path_changes(found, paths(inputs), WHY),
             *environment_changes(name, render(values), found),
-            *image_changes(inputs, reference, found),
+            *image_changes(inputs, reference, place.serving, found),
             *(containers or preparation_changes(there, found)),
             *place.changes(inputs, found),
         ],

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..findings import NOT_SHOWN, Finding, Words
-from ..proxy import PATH, SOCKET, configuration, serving
+from ..proxy import MARK, PATH, SOCKET, configuration, serving
 from ..services import ROWS, rows
-from ..slots import runs, serving_slot
+from ..slots import holder_findings, holds_port, serving_slot
 from . import Change, Difference, Plan, Role, Values, host
 
 WHY = "guide §6.3"
@@ -50,6 +49,28 @@ def paths(inputs: Values, content: str) -> list[dict[str, Any]]:
     ]
 
 
+def leaving_paths() -> list[dict[str, Any]]:
+    """What the role keeps, of a host that is no longer the service's."""
+    return [{"path": f"{DROP_IN_DIRECTORY}/restart.conf", "kind": "absent"}, {"path": PATH, "kind": "absent"}]
+
+
+def leaving_changes(found: Values) -> list[Change]:
+    """Nobody asks a proxy any more whose host has left. One that somebody else has configured is left alone."""
+    files, unit = found["paths"], found["units"][UNIT]
+    if not files[PATH].get("content", "").startswith(MARK):
+        return []
+    stopped = tuple(
+        Difference(name, unit[name], value)
+        for name, value in {"active_state": "inactive", "unit_file_state": "disabled"}.items()
+        if unit["load_state"] != "not-found" and unit[name] != value
+    )
+    # The configuration goes last: by it a run that was killed is known.
+    return [
+        *([Change(UNIT, "remove", stopped, WHY, {"stopped": {}})] if stopped else []),
+        *host.path_changes(found, leaving_paths(), WHY),
+    ]
+
+
 def reads(inputs: Values) -> Values:
     return {
         **host.reads(paths(inputs, ""), packages=[PACKAGE], units=[UNIT]),
@@ -68,33 +89,6 @@ def wanted_slot(inputs: Values, found: Values) -> str:
     if len(ready) == 1:
         return str(ready[0])
     return serving_slot(name_of(inputs), slots, "", found["containers"]) or next(iter(slots))
-
-
-def holders(inputs: Values, found: Values) -> list[str]:
-    """The containers that run on the proxy's port."""
-    at = f":{inputs['api_port']}:"
-    return [
-        name
-        for name, container in found["containers"].items()
-        if runs(found["containers"], name) and any(at in port for port in container["published_ports"])
-    ]
-
-
-def holder_findings(inputs: Values, names: list[str]) -> list[Finding]:
-    port = inputs["api_port"]
-    return [
-        Finding(
-            "proxy_port",
-            "api_port",
-            NOT_SHOWN,
-            Words(
-                f"the container {name} holds port {port}, which is the proxy's",
-                f"컨테이너 {name}이(가) 프록시의 포트 {port}을(를) 쓰고 있습니다",
-            ),
-            Words(f"Remove it (docker rm --force {name}).", f"제거하십시오(docker rm --force {name})."),
-        )
-        for name in names
-    ]
 
 
 def switch_changes(inputs: Values, slot: str, found: Values) -> list[Change]:
@@ -121,9 +115,11 @@ def decide(inputs: Values, found: Values) -> Plan:
     if packages:
         found = {**found, "units": {UNIT: {**found["units"][UNIT], "unit_file_state": "unknown"}}}
     outdated = is_running and host.is_rewritten(files, PATH)
-    own, holding = name_of(inputs), holders(inputs, found)
+    own = name_of(inputs)
+    # The container of the time before the proxy, which the role that replaces it stops.
+    has_port = holds_port(found["containers"], own, inputs["api_port"])
     reload = (Difference("configuration", "older", PATH),)
-    unit = [] if own in holding else host.unit_changes(UNIT, found, WHY, wanted=True, outdated="")
+    unit = [] if has_port else host.unit_changes(UNIT, found, WHY, wanted=True, outdated="")
     return Plan(
         changes=[
             *packages,
@@ -132,7 +128,7 @@ def decide(inputs: Values, found: Values) -> Plan:
             *([Change(UNIT, "update", reload, WHY, {"reread": {}})] if outdated else []),
             *(switch_changes(inputs, slot, found) if is_running else []),
         ],
-        missing=holder_findings(inputs, [name for name in holding if name != own]),
+        missing=holder_findings(found["containers"], inputs["api_port"], [own], "api_port", "HAProxy"),
         known={"slots": slots_of(inputs), "slot": slot},
     )
 

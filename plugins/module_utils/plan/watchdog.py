@@ -19,6 +19,7 @@ LOOK_SECONDS_MAX = 120
 # Of the two minutes that a Spot instance has after its notice, some pass until it is seen.
 RELEASE_SECONDS_MAX = 110
 IDLE_POLLS_MAX = 1000
+LEFTOVER_HOURS_MAX = 24 * 365
 
 PROGRAM_DIRECTORY = "/usr/local/lib/academy"
 PROGRAM_FILE = "academy_watchdog.py"
@@ -47,6 +48,8 @@ def settings(inputs: Values) -> dict[str, Any]:
         "heartbeat_seconds": inputs["watchdog_heartbeat_seconds"],
         "idle_polls": inputs["worker_idle_stop_threshold"],
         "release_seconds": inputs["watchdog_release_seconds"],
+        "scratch_directory": inputs["watchdog_scratch_directory"],
+        "leftover_seconds": inputs["watchdog_leftover_hours"] * 3600,
     }
 
 
@@ -84,6 +87,10 @@ def release_findings(seconds: int) -> list[Finding]:
 
 def threshold_findings(polls: int) -> list[Finding]:
     return range_findings("worker_idle_stop_threshold", polls, 1, IDLE_POLLS_MAX)
+
+
+def leftover_findings(hours: int) -> list[Finding]:
+    return range_findings("watchdog_leftover_hours", hours, 1, LEFTOVER_HOURS_MAX)
 
 
 def _unit_path(name: str) -> str:
@@ -160,6 +167,7 @@ ROLE = Role(
         Rule(window_findings, ("watchdog_broken_minutes", "watchdog_restart_window_minutes")),
         Rule(look_findings, ("watchdog_look_seconds",)),
         Rule(release_findings, ("watchdog_release_seconds",)),
+        Rule(leftover_findings, ("watchdog_leftover_hours",)),
     ),
     on_host=True,
     texts=(f"files/{PROGRAM_FILE}", *(f"templates/{name}.j2" for name in (RELEASE, LOOK, TIMER, NOTICE))),

@@ -3,7 +3,7 @@
 """What a worker host does by itself when its application cannot.
 
 look     powers the host off when its workers are broken for long, when all of several are idle, or when a single one is
-         idle for long and has not stopped it; a timer calls it
+         idle for long and has not stopped it, and removes what jobs have left on the data disk; a timer calls it
 notice   waits for EC2's notice that a Spot instance is taken away, and has the workers give back their jobs
 release  has the workers give back their jobs; systemd calls it at every shutdown
 
@@ -16,6 +16,7 @@ import http.client
 import json
 import math
 import os
+import shutil
 import signal
 import socket
 import stat
@@ -51,6 +52,9 @@ class Settings:
     restart_window_seconds: float
     idle_polls: int
     release_seconds: float
+    # Where jobs have their files; empty where there is no such disk.
+    scratch_directory: str
+    leftover_seconds: float
 
 
 @dataclass(frozen=True)
@@ -115,6 +119,8 @@ class Decision:
     power_off: bool
     broken: bool
     text: str
+    # Whether it is known of every worker that it has no job.
+    jobless: bool = False
 
 
 # One that is waiting has found its queues empty, but not often enough in a row to be idle.
@@ -158,7 +164,16 @@ def decide(settings: Settings, seen: Seen, memory: Memory | None) -> tuple[Decis
         decision = Decision(False, broken, f"powers off in {math.ceil(left / 60)} minutes: {said}")
     else:
         decision = Decision(True, broken, f"powers off: {said}")
+    jobless = all(_has_no_job(seen, name, kind) for name, (kind, _) in found.items())
+    decision = replace(decision, jobless=jobless)
     return decision, Memory(began, seen.now, broken_since, idle_since, workers, decision.text)
+
+
+def _has_no_job(seen: Seen, name: str, kind: str) -> bool:
+    """A worker that gives no sign of life may have one still, and one that is restarted may take one at any time."""
+    container = seen.containers.get(name)
+    has_ended = container is None or container.status in ("created", "exited", "dead")
+    return kind in (IDLE, WAITING) or (has_ended and not seen.docker)
 
 
 def _since(holds: bool, seen: Seen, before: float | None) -> float | None:
@@ -383,8 +398,38 @@ def look() -> None:
     if decision.broken or decision.power_off or known is None or known.said != decision.text:
         say(WARNING if decision.broken or decision.power_off else NOTICE, decision.text)
     write_memory(memory)
+    if decision.jobless and settings.scratch_directory:
+        remove_leftovers(settings.scratch_directory, time.time() - settings.leftover_seconds)
     if decision.power_off:
         subprocess.run(["systemctl", "poweroff"], check=True)
+
+
+def remove_leftovers(directory: str, before: float) -> None:
+    """Remove what jobs have left on the disk that is mounted there and nobody has changed since, whoever owns it."""
+    if not os.path.ismount(directory):
+        return
+    removed = 0
+    for entry in os.scandir(directory):
+        is_directory = entry.is_dir(follow_symlinks=False)
+        # Sockets and the like are those of a process that runs, however old they are.
+        if not (is_directory or entry.is_symlink() or entry.is_file()):
+            continue
+        try:
+            if last_change(entry.path) < before:
+                shutil.rmtree(entry.path) if is_directory else os.unlink(entry.path)
+                removed += 1
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            say(WARNING, f"cannot remove {entry.path}, which a job has left: {error}")
+    if removed:
+        say(NOTICE, f"removed {removed} files and directories that jobs have left in {directory}")
+
+
+def last_change(path: str) -> float:
+    """When anything in it was last written, in seconds since the epoch. No link is followed."""
+    below = (os.path.join(at, name) for at, *names in os.walk(path) for group in names for name in group)
+    return max(os.lstat(each).st_mtime for each in (path, *below))
 
 
 # --- the end of the host --------------------------------------------------------------------------------------------

@@ -12,12 +12,13 @@ from ansible_collections.academy.deploy.plugins.module_utils.ecr import (
     IMAGE_MEDIA_TYPES,
     INDEX_MEDIA_TYPES,
     Authorization,
+    Configuration,
     EcrError,
     Manifest,
     parse_authorization,
+    parse_configuration,
     parse_manifest,
     platform_name,
-    platform_of_config,
     registry_host,
     reject_failures,
     validate_digest,
@@ -92,11 +93,12 @@ def test_a_single_image_points_to_its_configuration(media_type: str) -> None:
 @pytest.mark.parametrize("media_type", INDEX_MEDIA_TYPES)
 def test_an_index_names_its_platforms_without_attestations(media_type: str) -> None:
     entries = [
+        {"digest": "sha256:0", "platform": {"os": "unknown", "architecture": "unknown"}},
         {"digest": DIGEST, "platform": {"os": "linux", "architecture": "arm64", "variant": "v8"}},
-        {"digest": DIGEST, "platform": {"os": "linux", "architecture": "amd64"}},
-        {"digest": DIGEST, "platform": {"os": "unknown", "architecture": "unknown"}},
+        {"digest": "sha256:2", "platform": {"os": "linux", "architecture": "amd64"}},
     ]
-    assert parse_manifest(json.dumps({"manifests": entries}), media_type) == Manifest(("linux/arm64", "linux/amd64"))
+    expected = Manifest(("linux/arm64", "linux/amd64"), digest=DIGEST)
+    assert parse_manifest(json.dumps({"manifests": entries}), media_type) == expected
 
 
 @pytest.mark.parametrize(
@@ -115,14 +117,25 @@ def test_a_manifest_that_cannot_be_used(text: str, media_type: str, error: str) 
         parse_manifest(text, media_type)
 
 
-def test_the_configuration_names_the_platform() -> None:
-    blob = json.dumps({"os": "linux", "architecture": "arm64", "variant": "v8", "rootfs": {}}).encode()
-    assert platform_of_config(blob, f"sha256:{hashlib.sha256(blob).hexdigest()}") == "linux/arm64"
+@pytest.mark.parametrize(
+    ("process", "passes"),
+    [
+        ({}, True),
+        ({"config": None}, True),
+        ({"config": {"Entrypoint": None, "Cmd": ["python", "-m", "worker"]}}, True),
+        ({"config": {"Cmd": ["/bin/sh", "-c", "python -m worker"]}}, False),
+        ({"config": {"Entrypoint": ["/bin/sh", "-c"], "Cmd": ["python -m worker"]}}, False),
+    ],
+)
+def test_the_configuration_names_platform_and_first_process(process: dict[str, Any], passes: bool) -> None:
+    blob = json.dumps({"os": "linux", "architecture": "arm64", "variant": "v8", "rootfs": {}, **process}).encode()
+    found = parse_configuration(blob, f"sha256:{hashlib.sha256(blob).hexdigest()}")
+    assert found == Configuration("linux/arm64", passes)
 
 
 def test_a_damaged_configuration_is_refused() -> None:
     with pytest.raises(EcrError, match=f"is damaged: {DIGEST} was asked for"):
-        platform_of_config(b'{"os": "linux", "architecture": "arm64"}', DIGEST)
+        parse_configuration(b'{"os": "linux", "architecture": "arm64"}', DIGEST)
 
 
 def test_a_missing_image_is_no_failure() -> None:

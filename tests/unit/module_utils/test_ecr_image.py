@@ -27,11 +27,14 @@ from tests.unit import aws_clients
 TAG = {"imageTag": "4f1c2d9"}
 DIGEST = "sha256:" + "ab" * 32
 REGISTRY = "123456789012.dkr.ecr.ap-northeast-2.amazonaws.com"
-CONFIG = json.dumps({"os": "linux", "architecture": "arm64"}).encode()
+CONFIG = json.dumps(
+    {"os": "linux", "architecture": "arm64", "config": {"Cmd": ["/bin/sh", "-c", "python worker.py"]}}
+).encode()
 CONFIG_DIGEST = f"sha256:{hashlib.sha256(CONFIG).hexdigest()}"
 URL = "https://storage.example.com/blob"
 SINGLE = {"schemaVersion": 2, "config": {"digest": CONFIG_DIGEST}}
-INDEX = {"schemaVersion": 2, "manifests": [{"platform": {"os": "linux", "architecture": "amd64"}}]}
+FIRST = "sha256:" + "cd" * 32
+INDEX = {"schemaVersion": 2, "manifests": [{"digest": FIRST, "platform": {"os": "linux", "architecture": "amd64"}}]}
 FOUND = {
     "found": True,
     "repository_found": True,
@@ -40,6 +43,7 @@ FOUND = {
     "reference": f"{REGISTRY}/academy-api@{DIGEST}",
     "tags": ["4f1c2d9", "stable"],
     "pushed_at": "2026-01-31T09:30:00+00:00",
+    "size_bytes": 210763776,
 }
 
 
@@ -66,11 +70,16 @@ def find(client: Any, **more: str) -> dict[str, Any]:
 
 
 def answer(
-    ecr: Stubber, *, images: list[dict[str, Any]], failures: list[dict[str, Any]], registry_id: str = ""
+    ecr: Stubber,
+    *,
+    images: list[dict[str, Any]],
+    failures: list[dict[str, Any]],
+    registry_id: str = "",
+    image_id: dict[str, str] = TAG,
 ) -> None:
     expected: dict[str, Any] = {
         "repositoryName": "academy-api",
-        "imageIds": [TAG],
+        "imageIds": [image_id],
         "acceptedMediaTypes": list(ACCEPTED_MEDIA_TYPES),
     }
     if registry_id:
@@ -93,6 +102,7 @@ def answer_details(ecr: Stubber) -> None:
         "imageDigest": DIGEST,
         "imageTags": ["stable", "4f1c2d9"],
         "imagePushedAt": datetime(2026, 1, 31, 9, 30, tzinfo=UTC),
+        "imageSizeInBytes": 210763776,
     }
     ecr.add_response(
         "describe_images",
@@ -111,8 +121,8 @@ def serve(monkeypatch: pytest.MonkeyPatch, blob: bytes | OSError) -> None:
     monkeypatch.setattr(ecr_image, "open_url", open_url)
 
 
-def answer_single(ecr: Stubber) -> None:
-    answer(ecr, images=[image(SINGLE, IMAGE_MEDIA_TYPES[0])], failures=[])
+def answer_single(ecr: Stubber, image_id: dict[str, str] = TAG) -> None:
+    answer(ecr, images=[image(SINGLE, IMAGE_MEDIA_TYPES[0])], failures=[], image_id=image_id)
     ecr.add_response(
         "get_download_url_for_layer",
         {"downloadUrl": URL, "layerDigest": CONFIG_DIGEST},
@@ -124,13 +134,22 @@ def test_a_single_image(ecr: Stubber, client: Any, monkeypatch: pytest.MonkeyPat
     answer_single(ecr)
     answer_details(ecr)
     serve(monkeypatch, CONFIG)
-    assert find(client) == FOUND | {"platforms": ["linux/arm64"]}
+    assert find(client) == FOUND | {"platforms": ["linux/arm64"], "passes_signals": False}
 
 
-def test_an_index_needs_no_download(ecr: Stubber, client: Any) -> None:
+def test_an_index_is_started_as_its_first_image(ecr: Stubber, client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     answer(ecr, images=[image(INDEX, INDEX_MEDIA_TYPES[0])], failures=[])
+    answer_single(ecr, {"imageDigest": FIRST})
     answer_details(ecr)
-    assert find(client) == FOUND | {"platforms": ["linux/amd64"]}
+    serve(monkeypatch, CONFIG)
+    assert find(client) == FOUND | {"platforms": ["linux/amd64"], "passes_signals": False}
+
+
+def test_an_index_whose_image_is_gone_does_not_tell_how_it_is_started(ecr: Stubber, client: Any) -> None:
+    answer(ecr, images=[image(INDEX, INDEX_MEDIA_TYPES[0])], failures=[])
+    answer(ecr, images=[], failures=[{"failureCode": "ImageNotFound"}], image_id={"imageDigest": FIRST})
+    answer_details(ecr)
+    assert find(client) == FOUND | {"platforms": ["linux/amd64"], "passes_signals": None}
 
 
 def test_no_such_image(ecr: Stubber, client: Any) -> None:
@@ -161,13 +180,16 @@ def test_a_tag_that_names_whatever_was_last_is_refused(ecr: Stubber, client: Any
         find(client, image_tag="latest")
 
 
-def test_an_image_by_its_digest(ecr: Stubber, client: Any) -> None:
-    wanted = {"imageIds": [{"imageDigest": DIGEST}], "acceptedMediaTypes": list(ACCEPTED_MEDIA_TYPES)}
-    found = {"images": [image(INDEX, INDEX_MEDIA_TYPES[0])], "failures": []}
-    ecr.add_response("batch_get_image", found, {"repositoryName": "academy-api", **wanted})
+def test_an_image_by_its_digest(ecr: Stubber, client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    answer_single(ecr, {"imageDigest": DIGEST})
     answer_details(ecr)
+    serve(monkeypatch, CONFIG)
     options = {"repository_name": "academy-api", "image_digest": DIGEST}
-    assert ecr_image.find_image(client, "ap-northeast-2", options) == FOUND | {"platforms": ["linux/amd64"]}
+    found = FOUND | {"platforms": ["linux/arm64"], "passes_signals": False}
+    assert (
+        ecr_image.find_image(client, "ap-northeast-2", {**options, "validate_certs": True, "aws_ca_bundle": None})
+        == found
+    )
 
 
 NAME = "academy-api:4f1c2d9"
@@ -187,7 +209,7 @@ def test_the_one_pass_over_aws_downloads_as_its_connection_says(
     monkeypatch.setattr(ecr_image, "open_url", open_url)
     connection = {"validate_certs": False, "aws_ca_bundle": "/ca"}
     found = observe({"container_images": [NAME], **connection}, lambda _: client)
-    assert found == {"container_images": {NAME: FOUND | {"platforms": ["linux/arm64"]}}}
+    assert found == {"container_images": {NAME: FOUND | {"platforms": ["linux/arm64"], "passes_signals": False}}}
     assert downloads == [(URL, False, "/ca")]
 
 

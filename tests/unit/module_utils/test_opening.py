@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from plugins.module_utils.findings import Finding
 from plugins.module_utils.opening import (
@@ -22,6 +23,7 @@ from plugins.module_utils.opening import (
     opening_reads,
     stage_findings,
 )
+from tests.support import ROOT
 
 NAME, ARN = "api.example.com", "arn:aws:acm:ap-northeast-2:123456789012:certificate/1"
 INPUTS: dict[str, Any] = {
@@ -230,6 +232,23 @@ def test_a_trial_asks_django_as_a_load_balancer_will(
     last = (done.stderr.splitlines() or [""])[-1]
     assert words in health_told(last)
     assert bool(health_told(last)) == bool(words)
+
+
+@pytest.mark.parametrize("has_linter", [True, False])
+def test_migrations_are_linted_where_the_application_has_the_linter(tmp_path: Path, has_linter: bool) -> None:
+    commands = tmp_path / "linter" / "management" / "commands"
+    commands.mkdir(parents=True)
+    (commands / "lintmigrations.py").touch()
+    options = {"INSTALLED_APPS": ["linter"] if has_linter else []}
+    (tmp_path / "manage.py").write_text(DJANGO.format(options=options, path="health", status=200), encoding="utf-8")
+    (run,) = yaml.safe_load((ROOT / "roles" / "api" / "tasks" / "main.yml").read_text(encoding="utf-8"))
+    linted, migrated = run["vars"]["container_preparations"]
+    # Of the migrations that are not applied yet.
+    assert (linted["only_warns"], migrated["name"]) == (True, "migrate the database")
+    assert linted["apply"][2:4] == ["lintmigrations", "--unapplied-migrations"]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run([sys.executable, *linted["check"][1:]], cwd=tmp_path, env=environment, check=False)
+    assert done.returncode == has_linter
 
 
 def test_what_else_a_command_says_is_not_explained() -> None:

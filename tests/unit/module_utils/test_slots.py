@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from plugins.module_utils.proxy import configuration
-from plugins.module_utils.slots import Overlap, next_slot, overlap_findings, serving_slot, used_mib
+from plugins.module_utils.slots import Overlap, holder_findings, next_slot, overlap_findings, serving_slot, used_mib
 
 SLOTS = {"a": 8001, "b": 8002}
 MIB = 1024**2
@@ -44,6 +44,8 @@ def test_the_record_says_who_serves_and_else_the_only_one_that_runs(
         ("a", ("image",), True, "b"),
         ("b", ("environment",), True, "a"),
         ("b", ("memory_bytes", "restart_policy"), True, "b"),
+        # Paused.
+        ("b", ("state",), True, "b"),
         ("b", ("memory_bytes", "image"), True, "a"),
         # Nobody is served by it, so it need not wait for another one.
         ("b", ("image", "state"), False, "b"),
@@ -74,10 +76,27 @@ def test_both_fit_where_the_new_one_may_use_what_the_old_one_uses(overlap: Overl
     assert all("deploy_allow_downtime=h" in finding.remedy.en for finding in found)
 
 
+def test_less_than_nothing_is_not_free() -> None:
+    (found,) = overlap_findings("x", Overlap("h", 1904, 1400, 200, 1400))
+    assert found.found == "0 MiB"
+
+
+def test_a_port_is_held_by_those_that_run_there_and_are_not_its_own() -> None:
+    at = {
+        "x-a": {**UP, "published_ports": ["127.0.0.1:8001:8000/tcp"]},
+        "web": {**UP, "published_ports": ["0.0.0.0:18001:80/tcp", "[::]:8001:80/tcp"]},
+        "near": {**UP, "published_ports": ["0.0.0.0:18001:8001/tcp"]},
+        "down": {**DOWN, "published_ports": ["0.0.0.0:8001:80/tcp"]},
+    }
+    assert [holder.rule.en for holder in holder_findings(at, 8001, ["x-a"], "subject", "x-a")] == [
+        "the container web holds port 8001, which x-a needs"
+    ]
+
+
 def test_what_containers_use_is_what_was_measured() -> None:
     found: dict[str, dict[str, Any]] = {
         "x-a": {"memory_used_bytes": 100 * MIB + 1},
         "x-b": {"memory_used_bytes": None},
-        "y": {},
+        "y": {"memory_used_bytes": 50 * MIB},
     }
     assert used_mib(found, ["x-a", "x-b", "gone"]) == 101

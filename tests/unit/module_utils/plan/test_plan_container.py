@@ -22,6 +22,7 @@ from plugins.module_utils.plan import Plan, applied, diff, lines
 from plugins.module_utils.plan.container import ROLE, paths
 from plugins.module_utils.proxy import PATH as PROXY
 from plugins.module_utils.proxy import configuration
+from tests.unit.rows import ROWS
 
 NOW = datetime(2026, 11, 23, 12, 0, 30, tzinfo=UTC)
 MIB = 1024**2
@@ -128,8 +129,8 @@ def as_wanted(want: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def image(name: str, made: int, reference: str) -> dict[str, Any]:
-    return {"id": name, "references": [reference], "created_seconds": made}
+def image(name: str, reference: str) -> dict[str, Any]:
+    return {"id": name, "references": [reference]}
 
 
 def state(
@@ -149,11 +150,19 @@ def state(
         "memory_total_mib": 1904,
         "mounts": [{"target": "/mnt/transcode"}],
         "docker_running": True,
+        "image_room_bytes": 9000 * MIB,
         "paths": {want["path"]: as_wanted(want) for want in [*paths(INPUTS), file]},
         "containers": parse_containers([inspected], {"sha256:1": IMAGE}, NOW, identity),
-        "repositories": {REPOSITORY: [image("sha256:1", 9, REFERENCE)]},
+        "repositories": {REPOSITORY: [image("sha256:1", REFERENCE)]},
         "aws": {
-            "container_images": {"academy-api:1a2b3c4": {"reference": REFERENCE, "platforms": ["linux/arm64"]}},
+            "container_images": {
+                "academy-api:1a2b3c4": {
+                    "reference": REFERENCE,
+                    "platforms": ["linux/arm64"],
+                    "size_bytes": 200 * MIB,
+                    "passes_signals": True,
+                }
+            },
             "db_instance": {"endpoint": {"address": "db.local"}},
         },
         **others,
@@ -413,11 +422,23 @@ def test_what_a_container_is_asked() -> None:
     assert asked["commands"] == [{"container": "academy-api", "argv": ["manage.py", "--check"]}]
 
 
+def test_a_preparation_that_only_warns_is_run_for_a_new_container_alone() -> None:
+    warns = {"name": "lint", "check": ["lint", "--is-there"], "apply": ["lint"], "only_warns": True}
+    preparations = [warns, *INPUTS["container_preparations"]]
+    assert [each["argv"] for each in ROLE.reads({**INPUTS, "container_preparations": preparations})["commands"]] == [
+        ["manage.py", "--check"]
+    ]
+    ran = {"container": "academy-api", "argv": ["lint", "--is-there"], "exit_code": 1}
+    assert needed(decided(state(commands=[ran]), container_preparations=preparations)) == {}
+    new = decided(state(older), container_preparations=preparations)
+    assert new.known["preparations"] == ["lint", "migrate"]
+
+
 def test_what_the_host_no_longer_runs_goes_with_all_that_is_left_of_it() -> None:
     found = state()
     own = found["containers"]["academy-api"]
     # It counts no more in the memory of the host.
-    found["containers"] |= {"academy-video-worker": own, "other": {**own, "memory_bytes": 0}}
+    found["containers"] |= {"academy-video-worker": own, "other": {**own, "memory_bytes": 0, "published_ports": []}}
     for path in ("/etc/academy/academy-video-worker.env", "/run/academy/academy-video-worker"):
         found["paths"][path] = {**LINUX, "sha256": "0"}
     plan = decided(found)
@@ -428,15 +449,151 @@ def test_what_the_host_no_longer_runs_goes_with_all_that_is_left_of_it() -> None
     assert lines(plan.changes, plan.tag)[0] == "- academy-video-worker: remove (guide §6.3; --tags api)"
 
 
-def test_images_that_nobody_needs_are_removed() -> None:
+def older(inspected: dict[str, Any]) -> None:
+    """Made of the image of the release before."""
+    inspected["Config"]["Image"] = f"{REPOSITORY}@sha256:old"
+    inspected["Image"] = "sha256:7"
+
+
+def test_with_a_release_the_images_go_that_nobody_needs_but_never_the_one_of_before() -> None:
+    found = state(older)
+    found["repositories"][REPOSITORY] += [image(f"sha256:{name}", f"old@{name}") for name in (5, 6, 7, 8)]
+    another = {**found["containers"]["academy-api"], "memory_bytes": 0, "published_ports": []}
+    found["containers"]["other"] = {**another, "image_id": "sha256:6"}
+    found["containers"]["academy-video-worker"] = {**another, "image_id": "sha256:8"}
+    assert needed(decided(found))["outdated"] == ["sha256:5", "sha256:8"]
+
+
+@pytest.mark.parametrize("change", [lambda _: None, lambda inspected: inspected["HostConfig"].update(Memory=1)])
+def test_without_a_release_nobody_knows_which_image_is_that_of_before(change: Callable[[dict[str, Any]], None]) -> None:
+    found = state(change)
+    found["repositories"][REPOSITORY] += [image(f"sha256:{name}", f"old@{name}") for name in (5, 6)]
+    assert "outdated" not in needed(decided(found))
+    assert "outdated" not in needed(decided({**found, "containers": {}}))
+
+
+# --- what is said before anything is pulled -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("room_mib", "is_here", "refused"),
+    [(1312, False, False), (1311, False, True), (1, True, False), (None, False, False)],
+)
+def test_an_image_without_room_is_refused_before_it_is_pulled(
+    room_mib: int | None, is_here: bool, refused: bool
+) -> None:
+    there = state(older, image_room_bytes=None if room_mib is None else room_mib * MIB + 1)
+    found = there if is_here else {**there, "repositories": {REPOSITORY: []}}
+    plan = decided(found)
+    assert [finding.id for finding in plan.refusals] == ["container_room"] * refused
+    for finding in plan.refusals:
+        assert "on academy-api-1" not in finding.rule.en
+        assert "academy-api-1 needs 1312 MiB" in finding.rule.en
+        assert finding.found == "1311 MiB"
+        assert "docker system df" in finding.remedy.en
+    assert bool(plan.changes) is not refused
+
+
+WORKER_ROW = {
+    "video_worker": {**ROWS["video_worker"], "dockerfile": "docker/video/Dockerfile"},
+    "api": {**ROWS["api"], "slots": {"a": 8001, "b": 8002}},
+}
+
+
+@pytest.mark.parametrize(
+    ("service", "command", "passes", "warned"),
+    [
+        ("video_worker", [], False, True),
+        ("video_worker", [], True, False),
+        ("video_worker", [], None, False),
+        ("video_worker", ["sh", "-c", "python worker.py"], True, True),
+        ("video_worker", ["python", "worker.py"], False, False),
+        # Nobody's job is hidden, and the proxy has taken its requests away.
+        ("api", [], False, False),
+    ],
+)
+def test_a_worker_that_hears_no_signal_is_named_and_runs(
+    service: str, command: list[str], passes: bool | None, warned: bool
+) -> None:
     found = state()
-    found["repositories"][REPOSITORY] += [image(f"sha256:{made}", made, f"old@{made}") for made in (7, 6, 5)]
-    found["containers"]["other"] = {**found["containers"]["academy-api"], "memory_bytes": 0, "image_id": "sha256:6"}
-    assert needed(decided(found)) == {"outdated": ["sha256:5"]}
+    found["aws"]["container_images"]["academy-api:1a2b3c4"]["passes_signals"] = passes
+    inputs = {"services": WORKER_ROW, "container_service": service, "container_command": command}
+    plan = decided(found, **inputs, container_leaves_proxy=False)
+    assert [(finding.id, finding.severity) for finding in plan.refusals] == [("container_signals", "warning")] * warned
+    for finding in plan.refusals:
+        assert finding.subject == "docker/video/Dockerfile"
+        assert "academy-api:1a2b3c4" in finding.rule.en
+        assert "exec" in finding.remedy.en
+    assert plan.changes
+
+
+def test_another_container_on_the_port_is_named() -> None:
+    other = {**state()["containers"]["academy-api"], "memory_bytes": 0}
+    found = slotted(OLD)
+    at = {"published_ports": ["0.0.0.0:8002:80/tcp"]}
+    found["containers"] |= {"web": {**other, **at}, "ended": {**other, **at, "running_seconds": None}}
+    found["containers"]["academy-video-worker"] = {**other, **at}
+    (named,) = decided(found, **SLOTS).missing
+    assert "the container web holds port 8002, which academy-api-b needs" in named.rule.en
+    assert "docker rm --force web" in named.remedy.en
+    # It is not in the way where that one serves.
+    assert not decided(
+        slotted(in_slot("a")) | {"containers": {**slotted(in_slot("a"))["containers"], "web": {**other, **at}}},
+        **SLOTS,
+    ).missing
+
+
+# --- a host that served the API before ------------------------------------------------------------------------------
+
+UNIT, DROP_IN = "haproxy.service", "/etc/systemd/system/haproxy.service.d/restart.conf"
+LEFT: dict[str, Any] = {"services": WORKER_ROW, "group_names": ["video_worker"], "container_service": "video_worker"}
+
+
+def left(content: str = configuration(8000, {"a": 8001, "b": 8002}, "a"), **unit: str) -> dict[str, Any]:
+    found = state()
+    found["paths"] |= {
+        PROXY: {**LINUX, "content": content, "sha256": "1"} if content else {"kind": "absent"},
+        DROP_IN: {**LINUX, "sha256": "2"} if content else {"kind": "absent"},
+    }
+    up = {"load_state": "loaded", "active_state": "active", "unit_file_state": "enabled", "need_daemon_reload": False}
+    return {**found, "units": {UNIT: {**up, **unit}}}
+
+
+def test_a_host_that_left_the_api_loses_its_proxy() -> None:
+    plan = decided(left(), **LEFT)
+    assert needed(plan) == {"stopped": [UNIT], "absent": [DROP_IN, PROXY], "reloaded": [DROP_IN]}
+    # Stopped by a run that was killed.
+    stopped = left(active_state="inactive", unit_file_state="disabled")
+    assert needed(decided(stopped, **LEFT)) == {"absent": [DROP_IN, PROXY], "reloaded": [DROP_IN]}
+    removed = left(load_state="not-found", active_state="inactive", unit_file_state="")
+    assert needed(decided(removed, **LEFT)) == {"absent": [DROP_IN, PROXY], "reloaded": [DROP_IN]}
+
+
+@pytest.mark.parametrize(
+    ("found", "inputs"),
+    [
+        (left(""), {}),
+        (left("global\n# managed by somebody else\n"), {}),
+        (left(), {"group_names": ["video_worker", "api"]}),
+        (left(), {"services": {}}),
+    ],
+)
+def test_the_proxy_of_somebody_else_or_of_the_host_s_own_api_stays(
+    found: dict[str, Any], inputs: dict[str, Any]
+) -> None:
+    assert not {"stopped", "absent"} & set(needed(decided(found, **{**LEFT, **inputs})))
+
+
+def test_of_a_proxy_that_may_be_left_the_configuration_is_read() -> None:
+    asked = ROLE.reads({**INPUTS, **LEFT})
+    assert PROXY in asked["contents"]
+    assert {PROXY, DROP_IN} <= {*asked["paths"]}
+    assert asked["units"] == [UNIT]
+    assert ROLE.reads({**INPUTS, **LEFT, "group_names": ["api"]})["units"] == []
 
 
 def test_an_image_that_is_not_there_is_pulled_and_in_check_mode_preparations_wait_for_it() -> None:
-    found = state(repositories={REPOSITORY: [image("sha256:0", 1, f"{REPOSITORY}@sha256:old")]})
+    found = state(repositories={REPOSITORY: [image("sha256:0", f"{REPOSITORY}@sha256:old")]})
     plan = decided(found)
     assert needed(plan) == {"pulled": [REFERENCE]}
     assert (plan.known["is_here"], decided(state()).known["is_here"]) == (False, True)
@@ -453,6 +610,7 @@ def shared_host(*known: str, names: tuple[str, ...] = ()) -> dict[str, Any]:
     found["paths"][WATCHDOG] = {"kind": "file", "content": json.dumps({"heartbeat_files": dict.fromkeys(known)})}
     found["containers"]["academy-video-worker"] = {
         **found["containers"]["academy-api"],
+        "published_ports": [],
         "memory_bytes": 0,
         "environment_names": [*names],
     }
@@ -666,6 +824,24 @@ def test_a_release_comes_up_in_the_other_slot_before_the_one_that_serves_goes() 
     # What the old one uses, and the reserve, are not the new one's yet.
     assert new.apply["containers"]["memory_bytes"] == (1904 - 400 - 200) * MIB
     assert new.apply["grown"]["memory_bytes"] == 1400 * MIB
+
+
+def test_where_there_is_room_for_both_the_new_one_has_all_of_its_memory_at_once() -> None:
+    plan = decided({**slotted(OLD), "memory_total_mib": 3800}, **SLOTS)
+    assert "grown" not in needed(plan)
+    assert next(change for change in plan.changes if change.resource == NEXT).apply["containers"]["memory_bytes"] == (
+        1400 * MIB
+    )
+
+
+def test_what_serves_tells_what_is_a_release_and_not_what_is_left_of_the_time_before_slots() -> None:
+    def left_over(inspected: dict[str, Any]) -> None:
+        legacy(inspected)
+        inspected["State"].update(Status="exited", Running=False)
+
+    found = slotted(OLD, left_over)
+    found["repositories"][REPOSITORY].append(image("sha256:5", "old@5"))
+    assert needed(decided(found, **SLOTS))["outdated"] == ["sha256:5"]
 
 
 def test_what_docker_changes_of_a_running_container_moves_nobody() -> None:

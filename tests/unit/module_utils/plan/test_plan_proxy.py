@@ -106,6 +106,22 @@ def test_another_container_takes_over_without_a_new_start() -> None:
     assert (needed(plan), plan.known["slot"]) == ({"switched": [UNIT]}, "b")
 
 
+def test_a_proxy_that_is_down_is_started_with_another_one_and_told_nothing() -> None:
+    plan = decided(state("a", units={UNIT: DOWN}, proxies={SOCKET: {}}), proxy_serving="b")
+    assert needed(plan) == {"files": [PATH], "started": [UNIT]}
+
+
+def test_a_package_that_was_removed_below_a_proxy_that_runs_has_it_started_and_enabled_again() -> None:
+    plan = decided(state(packages={PACKAGE: None}))
+    assert needed(plan) == {"packages": [PACKAGE], "reloaded": [PACKAGE], "started": [UNIT]}
+
+
+def test_a_proxy_that_says_nothing_yet_is_told_what_is_recorded_anew_alone() -> None:
+    silent = state("a", proxies={SOCKET: {}})
+    assert needed(decided(silent)) == {}
+    assert needed(decided(silent, proxy_serving="b")) == {"switched": [UNIT]}
+
+
 @pytest.mark.parametrize(
     ("found", "slot"),
     [
@@ -129,6 +145,29 @@ def test_a_damaged_file_is_written_for_whom_serves_and_read_again(content: str) 
 def test_a_damaged_file_of_a_proxy_that_is_down_is_written_for_the_container_that_runs() -> None:
     plan = decided(with_record("", serving="b", units={UNIT: DOWN}, proxies={SOCKET: {}}))
     assert (needed(plan), plan.known["slot"]) == ({"files": [PATH], "started": [UNIT]}, "b")
+
+
+BOTH_RUN = {name: {**RUNNING, "published_ports": []} for name in ("academy-api-a", "academy-api-b")}
+
+
+@pytest.mark.parametrize(
+    ("others", "inputs", "slot"),
+    [
+        # Who serves at this moment is known better than who could.
+        ({"containers": BOTH_RUN}, {}, "b"),
+        ({"containers": BOTH_RUN}, {"proxy_serving": "a"}, "a"),
+        ({"proxies": {SOCKET: {**servers("b"), "a": {"state": "ready", "sessions": 0}}}}, {}, "b"),
+        (
+            {"proxies": {SOCKET: {**servers("b"), "a": {"state": "drain", "sessions": 3}}}, "containers": BOTH_RUN},
+            {},
+            "b",
+        ),
+        ({"proxies": {SOCKET: {}}}, {}, "b"),
+        ({"proxies": {SOCKET: {}}, "containers": {}}, {}, "a"),
+    ],
+)
+def test_without_a_record_who_serves_is_found_out(others: dict[str, Any], inputs: dict[str, Any], slot: str) -> None:
+    assert decided(with_record("", serving="b", **others), **inputs).known["slot"] == slot
 
 
 def test_a_file_of_other_timeouts_is_written_and_read_again() -> None:

@@ -25,6 +25,8 @@ INPUTS: dict[str, Any] = {
     "watchdog_heartbeat_seconds": 180,
     "watchdog_look_seconds": 60,
     "watchdog_release_seconds": 90,
+    "watchdog_scratch_directory": "/mnt/transcode",
+    "watchdog_leftover_hours": 24,
     "watchdog_spot_notice": True,
     "worker_idle_stop_threshold": 5,
     "texts": dict.fromkeys(ROLE.texts, "x"),
@@ -129,6 +131,7 @@ def test_the_program_gets_seconds_and_the_files_of_its_workers() -> None:
     told = json.loads(WANTED[WATCHDOG_SETTINGS]["content"])
     assert told["heartbeat_files"] == {"video": "/run/academy/video/heartbeat.json"}
     assert (told["broken_seconds"], told["grace_seconds"], told["restart_window_seconds"]) == (900, 600, 300)
+    assert (told["scratch_directory"], told["leftover_seconds"]) == ("/mnt/transcode", 86400)
 
 
 @pytest.mark.parametrize(
@@ -140,6 +143,7 @@ def test_the_program_gets_seconds_and_the_files_of_its_workers() -> None:
             {"watchdog_broken_minutes": 5.0},
             ["watchdog_broken_minutes: must be more than watchdog_restart_window_minutes"],
         ),
+        ({"watchdog_leftover_hours": 0}, ["watchdog_leftover_hours: must be 1 to 8760, found 0"]),
         ({"watchdog_look_seconds": 121}, ["watchdog_look_seconds: must be 1 to 120"]),
         (
             {"watchdog_look_seconds": 0, "watchdog_release_seconds": 111},
