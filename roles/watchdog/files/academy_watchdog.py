@@ -221,9 +221,12 @@ def judge(settings: Settings, seen: Seen, name: str, known: Remembered) -> tuple
         return BROKEN, f"gives no sign of life for {settings.heartbeat_seconds:g} seconds"
     if beating and beating.state == IDLE:
         return (IDLE, "is idle") if beating.empty_polls >= settings.idle_polls else (WAITING, "waits for work")
-    if known.restarted_at is not None and not beating:
-        return UNPROVEN, "is running, without a sign of life since Docker restarted it"
-    return RUNNING, "is running"
+    unproven = known.restarted_at is not None and not beating
+    return (
+        (UNPROVEN, "is running, with no sign of life since Docker restarted it")
+        if unproven
+        else (RUNNING, "is running")
+    )
 
 
 def _trouble(container: Container | None) -> str:
