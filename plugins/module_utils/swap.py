@@ -191,11 +191,11 @@ def _deleted_findings(found: SwapFile) -> list[Finding]:
             NOT_SHOWN,
             Words(
                 f"{found.path} was deleted while it was in use: the kernel goes on with it as swap "
-                f"({_whole_mib(swap.used_bytes)} of {_whole_mib(swap.size_bytes)} in use, and its room on the disk is not "
-                "free), and no command turns off a file without a name",
+                f"({_whole_mib(swap.used_bytes)} of {_whole_mib(swap.size_bytes)} in use, and its room on the disk is "
+                "not free), and no command turns off a file without a name",
                 f"{found.path}이(가) 사용 중에 삭제되었습니다. 커널은 계속 스왑으로 쓰고 있으며"
-                f"({_whole_mib(swap.size_bytes)} 중 {_whole_mib(swap.used_bytes)} 사용, 디스크 공간도 비지 않음) 이름이 없는 "
-                "파일은 끌 수 없습니다",
+                f"({_whole_mib(swap.size_bytes)} 중 {_whole_mib(swap.used_bytes)} 사용, 디스크 공간도 비지 않음) "
+                "이름이 없는 파일은 끌 수 없습니다",
             ),
             Words(
                 "Only a boot ends that: reboot the host when its services can be spared, then run again, which makes a "

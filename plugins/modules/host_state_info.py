@@ -214,8 +214,8 @@ swap_files:
     - C(private) says whether it is root's, with mode 0600; C(size_bytes) and C(allocated_bytes) its size and how much
       of it lies on the disk, which is less where it has holes; C(content) is V(swap), V(blank) where its first page is
       zeros, or V(other); C(signed_bytes) how much of it its swap signature covers; C(active) and C(used_bytes) whether
-      it is on, and how much of it is in use; C(deleted) the files, as in C(swaps), that lay there and were deleted while
-      they were on.
+      it is on, and how much of it is in use; C(deleted) the files, as in C(swaps), that lay there and were deleted
+      while they were on.
     - C(disk_free_bytes) is free space where it lies, V(null) where its directory does not exist;
       C(memory_available_bytes) memory that can be had without swapping.
   type: dict

@@ -117,8 +117,8 @@ def test_entry(fstab: str, gib: int, steps: tuple[str, ...]) -> None:
         (
             replace(ABSENT, deleted=(Swap("/swapfile (deleted)", "file", 2 * GIB, 50 * MIB),)),
             2,
-            "swap_file_path: /swapfile was deleted while it was in use: the kernel goes on with it as swap (50 MiB of 2048 "
-            "MiB in use",
+            "swap_file_path: /swapfile was deleted while it was in use: the kernel goes on with it as swap (50 MiB of "
+            "2048 MiB in use",
         ),
         (replace(ON, deleted=(Swap("/swapfile (deleted)", "file", GIB, 0),)), 2, "(0 MiB of 1024 MiB in use"),
         (replace(ABSENT, deleted=(Swap("/swapfile (deleted)", "file", GIB, 0),)), 0, "reboot the host"),
