@@ -165,6 +165,15 @@ def read_log_groups(logs: Client, prefix: str) -> Record:
     return groups
 
 
+def read_log_stream(logs: Client, name: str) -> bool | None:
+    """Whether a group has the stream, both named as <group>:<stream>; None where there is no group."""
+    group, _, stream = name.partition(":")
+    asked = {"logGroupName": group, "logStreamNamePrefix": stream}
+    answer = ask(logs, "describe_log_streams", "ResourceNotFoundException", **asked)
+    # In the order of their names, so that it is the first of those that begin like it.
+    return None if answer is None else any(found["logStreamName"] == stream for found in answer["logStreams"])
+
+
 # --- CloudWatch alarms and SNS ---------------------------------------------------------------------------------------
 
 
@@ -602,6 +611,7 @@ SECTIONS = (
     Section("queues", "queue_names", "sqs", read_queue, each=True),
     Section("repositories", "repository_names", "ecr", read_repository, each=True),
     Section("log_groups", "log_group_prefix", "logs", read_log_groups),
+    Section("log_streams", "log_streams", "logs", read_log_stream, each=True),
     Section("alarms", "alarm_prefix", "cloudwatch", read_alarms),
     Section("topics", "topic_arns", "sns", read_topic, each=True),
     Section("functions", "function_names", "lambda", read_function, each=True),

@@ -226,6 +226,17 @@ def test_log_groups_of_every_page(aws: Aws) -> None:
     }
 
 
+def test_whether_a_group_has_a_stream(aws: Aws) -> None:
+    logs, group = aws["logs"], "/academy/a"
+    for host, names in (("worker-1", ["worker-1", "worker-10"]), ("worker-2", ["worker-20"])):
+        answer = {"logStreams": [{"logStreamName": name} for name in names]}
+        logs.add_response("describe_log_streams", answer, {"logGroupName": group, "logStreamNamePrefix": host})
+        found = observe({"log_streams": [f"{group}:{host}"]}, aws.client)
+        assert found == {"log_streams": {f"{group}:{host}": host in names}}
+    logs.add_client_error("describe_log_streams", "ResourceNotFoundException")
+    assert observe({"log_streams": [f"{group}:worker-3"]}, aws.client) == {"log_streams": {}}
+
+
 def test_the_database_as_rds_instance_info_tells_it(aws: Aws) -> None:
     instance = {
         "DBInstanceIdentifier": "academy-db",
