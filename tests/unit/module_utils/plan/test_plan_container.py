@@ -544,8 +544,8 @@ BOTH = ("academy-api", "academy-video-worker")
             [
                 "release: ECR has no image academy-api:1a2b3c4. Build and push it",
                 "RDS has no instance academy-db with an endpoint",
-                "container_log_group: CloudWatch has no log group /academy/academy-api, so what academy-api logs is lost. "
-                "Create it: playbooks/provision.yml --tags logs.",
+                "container_log_group: CloudWatch has no log group /academy/academy-api, so what academy-api logs is "
+                "lost. Create it: playbooks/provision.yml --tags logs.",
                 "academy-api-1: Docker does not run. Run playbooks/configure.yml --limit academy-api-1 --tags docker",
                 "/mnt/transcode: academy-api keeps its files there, but no disk is mounted on academy-api-1",
             ],
