@@ -531,6 +531,12 @@ def _read_volumes(ec2: Client, instance_ids: Sequence[str]) -> list[Record]:
     return [_tagged(volume) for volume in ask_all(ec2, "describe_volumes", "Volumes", Filters=filters)]
 
 
+def read_free_volumes(ec2: Client, names: Sequence[str]) -> list[Record]:
+    """Those that are attached to nothing and carry one of these Name tags."""
+    filters = filters_of({"tag:Name": names, "status": ["available"]})
+    return [_tagged(volume) for volume in ask_all(ec2, "describe_volumes", "Volumes", Filters=filters)] if names else []
+
+
 def _requests_behind(ec2: Client, instances: Sequence[Record]) -> dict[str, Record]:
     """The requests of those that are Spot instances."""
     ids = [instance["spot_instance_request_id"] for instance in instances if "spot_instance_request_id" in instance]
@@ -621,6 +627,7 @@ SECTIONS = (
     Section("subnets", "subnet_filters", "ec2", read_subnets),
     Section("security_groups", "security_group_names", "ec2", read_security_groups),
     Section("instances", "instance_filters", "ec2", read_instances),
+    Section("free_volumes", "free_volume_names", "ec2", read_free_volumes),
     Section("instance_types", "instance_types", "ec2", read_instance_types),
     Section("load_balancers", "load_balancer_names", "elbv2", read_load_balancer, each=True),
     Section("target_groups", "target_group_names", "elbv2", read_target_group, each=True),

@@ -44,8 +44,8 @@ def refused_password(output: Iterable[str], identifier: str, region: str) -> str
     told = Words(
         f"The database refuses the password of {refused[1]}. RDS takes database_password when {identifier} is created "
         "and never again from here, so one of the two was changed since. Put the one that RDS has into the vault "
-        f"(vault_database_password), or give RDS the vault's in its console or by `{command}`, which reads {typed} from "
-        "the keyboard, so that it stands in no history. Then run again.",
+        f"(vault_database_password), or give RDS the vault's in its console or by `{command}`, which reads {typed} "
+        "from the keyboard, so that it stands in no history. Then run again.",
         f"데이터베이스가 {refused[1]}의 비밀번호를 거부합니다. database_password는 {identifier}을(를) 만들 때만 RDS에 "
         "전달되므로, 그 뒤 둘 중 하나가 바뀌었습니다. RDS의 비밀번호를 볼트(vault_database_password)에 넣거나, 볼트의 "
         f"비밀번호를 콘솔에서 또는 `{command}`로(키보드로 {typed} 입력, 기록에 없음) "

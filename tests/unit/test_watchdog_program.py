@@ -57,6 +57,10 @@ def course(
     return shown
 
 
+def dies_every(minutes: int) -> Course:
+    return course(restarts=lambda minute: minute // minutes)
+
+
 def change(minute: int, before: Course, after: Course) -> Course:
     return lambda now: before(now) if now < minute else after(now)
 
@@ -117,21 +121,19 @@ ALWAYS = LOOKS
         pytest.param(change(5, EXITED, RUNNING), None, id="repaired in time"),
         pytest.param(change(10, EXITED, change(11, RUNNING, EXITED)), 26, id="an interruption begins the count anew"),
         pytest.param(course(restarts=lambda minute: minute), 16, id="restarted every minute"),
-        pytest.param(course(restarts=lambda minute: minute // 4), 19, id="restarted every four minutes"),
+        pytest.param(dies_every(4), 19, id="restarted every four minutes"),
         *[
-            pytest.param(
-                course(restarts=lambda minute, every=every: minute // every), off, id=f"dies every {every} minutes"
-            )
+            pytest.param(dies_every(every), off, id=f"dies every {every} minutes")
             for every, off in ((7, 24), (8, 27), (15, 48), (30, 93), (59, 180))
         ],
         pytest.param(course(restarts=lambda minute: min(minute // 8, 2)), None, id="died twice, and lives"),
         pytest.param(
-            change(17, course(restarts=lambda minute: minute // 8), course(beats="idle", polls=lambda _: 4)),
+            change(17, dies_every(8), course(beats="idle", polls=lambda _: 4)),
             None,
             id="died twice, and gives a sign of life",
         ),
         pytest.param(
-            change(22, course(restarts=lambda minute: minute // 8), course(restarts=lambda minute: (minute - 22) // 8)),
+            change(22, dies_every(8), course(restarts=lambda minute: (minute - 22) // 8)),
             49,
             id="died twice, and is started by hand",
         ),

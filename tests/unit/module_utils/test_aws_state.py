@@ -349,6 +349,19 @@ def test_groups_of_the_same_name_in_another_vpc_are_left_out() -> None:
     assert state["security_groups"]["x"]["group_id"] == "sg-1"
 
 
+def test_volumes_that_are_free_by_their_names(aws: Aws) -> None:
+    ec2 = aws["ec2"]
+    ec2.add_response(
+        "describe_volumes",
+        {"Volumes": [{"VolumeId": "vol-1", "Tags": [{"Key": "Name", "Value": "academy-api-1"}]}]},
+        {"Filters": [{"Name": "tag:Name", "Values": ["academy-api-1"]}, {"Name": "status", "Values": ["available"]}]},
+    )
+    (found,) = observe({"free_volume_names": ["academy-api-1"]}, aws.client)["free_volumes"]
+    assert found == {"volume_id": "vol-1", "tags": {"Name": "academy-api-1"}}
+    # A filter without values is an error of EC2's.
+    assert observe({"free_volume_names": []}, aws.client)["free_volumes"] == []
+
+
 def test_an_instance_with_its_volumes_and_what_a_shutdown_does(aws: Aws) -> None:
     instance = {
         "InstanceId": "i-1",
