@@ -68,6 +68,7 @@ def up(progress: Progress) -> bool:
             _await_ready(progress, status, is_running)  # one whose `up` was interrupted goes on starting
             return False
         engine.install_packages(engine.missing_packages(machine.PROGRAMS), progress)
+        machine.refuse_taken_ports()
         images.ensure_images(progress)  # and with them the engine
         machine.remove_everything(progress)
         machine.refuse_overlap()

@@ -39,6 +39,7 @@ def install(api: Api) -> None:
     ec2 = api.backends("ec2")
     _complete_volumes(ec2)
     _complete_attachments()
+    _detach_from_whatever_instance(ec2)
     _complete_launches(ec2)
     _open_default_groups_to_themselves(ec2)
     _keep_groups_of_one_mind(ec2)
@@ -101,6 +102,16 @@ def _complete_attachments() -> None:
         return bool(mapping and mapping.delete_on_termination)
 
     VolumeAttachment.delete_on_termination = property(delete_on_termination)
+
+
+def _detach_from_whatever_instance(ec2: Any) -> None:
+    """A volume is detached without its instance being named: that is needed only where it is attached to several."""
+    detach_volume = ec2.detach_volume
+
+    def detach_from_its_own(volume_id: str, instance_id: str | None, device_path: str | None) -> Any:
+        return detach_volume(volume_id, instance_id or ec2.get_volume(volume_id).attachment.instance.id, device_path)
+
+    ec2.detach_volume = detach_from_its_own
 
 
 def _complete_launches(ec2: Any) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -52,6 +53,18 @@ BRIDGE_FILTER = Path("/proc/sys/net/bridge")  # of br_netfilter
 MINE = f"label={settings.LABEL}={settings.LABEL_VALUE}"
 
 
+# Where the cloud's own process listens, and for what.
+PORTS: tuple[tuple[str, str, int, str], ...] = (
+    ("tcp", settings.API_HOST, settings.API_PORT, "its API"),
+    ("tcp", str(settings.METADATA_BACKEND), settings.METADATA_PORT, "the metadata service of its instances"),
+    ("tcp", str(settings.RESOLVER), settings.FRONT_PORT, "AWS's names over TLS"),
+    ("tcp", str(settings.RESOLVER), settings.DNS_PORT, "its resolver"),
+    ("udp", str(settings.RESOLVER), settings.DNS_PORT, "its resolver"),
+)
+# As ss writes them: of IPv4, and of both.
+ALL_ADDRESSES = ("0.0.0.0", "*")
+
+
 class MachineError(RuntimeError):
     """This machine cannot carry the embedded cloud; says why, and what to do."""
 
@@ -69,6 +82,20 @@ def overlapping_routes(routes: list[dict[str, Any]], network: IPv4Network, own_i
         if IPv4Network(destination, strict=False).overlaps(network):
             overlapping.append(f"{destination} on {interface or 'no interface'}")
     return overlapping
+
+
+def taken_ports(listening: str) -> list[str]:
+    """The ports that the cloud needs and somebody else holds, with the holder, from `ss -Hlntup`."""
+    taken = []
+    for line in filter(str.strip, listening.split("\n")):
+        protocol, _, _, _, local, *rest = line.split()
+        address, _, number = local.rpartition(":")
+        for wanted, own_address, port, purpose in PORTS:
+            if (protocol, number) == (wanted, str(port)) and address.partition("%")[0] in (own_address, *ALL_ADDRESSES):
+                holders = re.findall(r'\("([^"]*)",pid=(\d+)', " ".join(rest))
+                who = ", ".join(dict.fromkeys(f"{name} (process {pid})" for name, pid in holders))
+                taken.append(f"port {port}/{protocol} for {purpose}: held on {local} by {who or 'another container'}")
+    return taken
 
 
 def commented_rules(rules: str, comment: str) -> list[list[str]]:
@@ -101,6 +128,16 @@ def refuse_overlap() -> None:
                 f"{', '.join(overlapping)}. Remove that route or leave that network (a VPN, another Docker network), "
                 "then try again."
             )
+
+
+def refuse_taken_ports() -> None:
+    """Refuse to start where somebody else listens, which the cloud would find out only in the middle of its start."""
+    taken = taken_ports(run("ss", "-Hlntup"))
+    if taken:
+        raise MachineError(
+            f"The embedded cloud needs what another program of this machine holds: {'; '.join(taken)}. Stop that "
+            "program, or have it listen on an address of its own instead of all, then try again."
+        )
 
 
 def note_making() -> None:

@@ -31,7 +31,6 @@ Owner = Callable[[IPv4Address], IPv4Address | None]  # public address -> the pri
 Hosted = Callable[[str, str, bool], Found | None]  # (name, type, whether the operator asks) -> what a hosted zone says
 Forward = Callable[[Any, bool], bytes]  # (DNSRecord, over TCP) -> the reply's packet
 
-PORT: Final = 53
 LONGEST_CHAIN: Final = 8  # of names that stand for each other
 TTL_SECONDS: Final = 5  # AWS answers with 5 for RDS too: an address may change with the next start
 UPSTREAM_TIMEOUT_SECONDS: Final = 3.0
@@ -215,7 +214,7 @@ class Upstream:
         failures = []
         for server in self._servers:
             try:
-                return bytes(request.send(server, PORT, tcp=tcp, timeout=UPSTREAM_TIMEOUT_SECONDS))
+                return bytes(request.send(server, settings.DNS_PORT, tcp=tcp, timeout=UPSTREAM_TIMEOUT_SECONDS))
             except OSError as error:
                 failures.append(f"{server}: {error}")
         raise OSError(f"no name server of /etc/resolv.conf answers ({'; '.join(failures) or 'it names none'})")
@@ -291,7 +290,7 @@ class Resolver:
         names: Names,
         owner: Owner,
         address: IPv4Address = settings.RESOLVER,
-        port: int = PORT,
+        port: int = settings.DNS_PORT,
         hosted: Hosted = nothing_hosted,
     ) -> None:
         self._names = names

@@ -37,6 +37,7 @@ GATEWAY: Final = IPv4Address("172.31.0.1")
 RESOLVER: Final = IPv4Address("172.31.0.2")  # also the TLS front: as in a VPC, .2 is the resolver
 METADATA_BACKEND: Final = IPv4Address("172.31.0.3")
 BRIDGE_ADDRESSES: Final = (RESOLVER, METADATA_BACKEND)  # added to the bridge beside the gateway
+DNS_PORT: Final = 53
 FRONT_PORT: Final = 443
 # On packets by which the cloud itself looks whether a host is up: a security group is none of its business.
 CONTROL_MARK: Final = 0x61636164

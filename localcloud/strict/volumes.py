@@ -15,6 +15,7 @@ from localcloud.wire import ApiError, Call
 CREATE = "ec2.CreateVolume"
 MODIFY = "ec2.ModifyVolume"
 ATTACH = "ec2.AttachVolume"
+DETACH = "ec2.DetachVolume"
 
 SIZES_GIB: Mapping[str, range] = {
     "gp2": range(1, 16384 + 1),
@@ -135,6 +136,13 @@ def _attached(call: Call, account: Account) -> ApiError | None:
     return ApiError("VolumeInUse", f"{existing.id} is already attached to an instance")
 
 
+def _free(call: Call, account: Account) -> ApiError | None:
+    existing = _volume(call, account)
+    if existing is None or existing.attachment is not None:
+        return None
+    return ApiError("IncorrectState", f"Volume '{existing.id}' is in the 'available' state.")
+
+
 def _attach_zone(call: Call, account: Account) -> ApiError | None:
     existing = _volume(call, account)
     instance = account.backends("ec2").get_instance_by_id(call.parameters.get("InstanceId"))
@@ -202,6 +210,13 @@ RULES = (
         "attaching a volume that is attached",
         "ec2 API reference, error codes",
         _attached,
+    ),
+    Rule(
+        "ec2-volume-free",
+        (DETACH,),
+        "detaching a volume that is not attached",
+        "kubernetes-sigs/aws-ebs-csi-driver#1801",
+        _free,
     ),
     Rule(
         "ec2-volume-zone-mismatch",

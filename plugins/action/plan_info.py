@@ -29,7 +29,7 @@ OPTIONS: Mapping[str, Any] = {
     "aws": {"type": "dict"},
 }
 # What the containers of hosts are told of AWS.
-OF_CONTAINERS = ("container_images", "db_instance")
+OF_CONTAINERS = ("container_images", "db_instance", "log_streams")
 # A network that does not fit is its matter.
 NETWORK = "network"
 
@@ -126,7 +126,7 @@ class ActionModule(PlanAction):
                 common = self.shared_by_roles(variables)
                 inputs, findings = bind(CONTAINER, variables, self._loader, shared=common, only=role.asked_by)
                 if role.asks and not errors(findings):
-                    yield role.asks(inputs)
+                    yield role.asks({**inputs, "inventory_hostname": host})
 
     def _of_services(self, variables: Mapping[str, Any]) -> list[dict[str, Any]]:
         """The variables of each service of a host."""

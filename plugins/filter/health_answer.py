@@ -6,9 +6,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..module_utils.opening import health_answer, health_told, health_trial
+from ..module_utils.opening import failure_told, health_answer, health_trial
 
 
 class FilterModule:
     def filters(self) -> dict[str, Callable[..., object]]:
-        return {"health_answer": health_answer, "health_told": health_told, "health_trial": health_trial}
+        return {"failure_told": failure_told, "health_answer": health_answer, "health_trial": health_trial}

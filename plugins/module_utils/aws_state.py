@@ -165,6 +165,15 @@ def read_log_groups(logs: Client, prefix: str) -> Record:
     return groups
 
 
+def read_log_stream(logs: Client, name: str) -> bool | None:
+    """Whether a group has the stream, both named as <group>:<stream>; None where there is no group."""
+    group, _, stream = name.partition(":")
+    asked = {"logGroupName": group, "logStreamNamePrefix": stream}
+    answer = ask(logs, "describe_log_streams", "ResourceNotFoundException", **asked)
+    # In the order of their names, so that it is the first of those that begin like it.
+    return None if answer is None else any(found["logStreamName"] == stream for found in answer["logStreams"])
+
+
 # --- CloudWatch alarms and SNS ---------------------------------------------------------------------------------------
 
 
@@ -522,6 +531,12 @@ def _read_volumes(ec2: Client, instance_ids: Sequence[str]) -> list[Record]:
     return [_tagged(volume) for volume in ask_all(ec2, "describe_volumes", "Volumes", Filters=filters)]
 
 
+def read_free_volumes(ec2: Client, names: Sequence[str]) -> list[Record]:
+    """Those that are attached to nothing and carry one of these Name tags."""
+    filters = filters_of({"tag:Name": names, "status": ["available"]})
+    return [_tagged(volume) for volume in ask_all(ec2, "describe_volumes", "Volumes", Filters=filters)] if names else []
+
+
 def _requests_behind(ec2: Client, instances: Sequence[Record]) -> dict[str, Record]:
     """The requests of those that are Spot instances."""
     ids = [instance["spot_instance_request_id"] for instance in instances if "spot_instance_request_id" in instance]
@@ -602,6 +617,7 @@ SECTIONS = (
     Section("queues", "queue_names", "sqs", read_queue, each=True),
     Section("repositories", "repository_names", "ecr", read_repository, each=True),
     Section("log_groups", "log_group_prefix", "logs", read_log_groups),
+    Section("log_streams", "log_streams", "logs", read_log_stream, each=True),
     Section("alarms", "alarm_prefix", "cloudwatch", read_alarms),
     Section("topics", "topic_arns", "sns", read_topic, each=True),
     Section("functions", "function_names", "lambda", read_function, each=True),
@@ -611,6 +627,7 @@ SECTIONS = (
     Section("subnets", "subnet_filters", "ec2", read_subnets),
     Section("security_groups", "security_group_names", "ec2", read_security_groups),
     Section("instances", "instance_filters", "ec2", read_instances),
+    Section("free_volumes", "free_volume_names", "ec2", read_free_volumes),
     Section("instance_types", "instance_types", "ec2", read_instance_types),
     Section("load_balancers", "load_balancer_names", "elbv2", read_load_balancer, each=True),
     Section("target_groups", "target_group_names", "elbv2", read_target_group, each=True),

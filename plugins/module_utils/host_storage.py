@@ -14,7 +14,7 @@ from dataclasses import replace
 from .disk_content import Found, condensed, inspect, probe_ranges
 from .fstab import Mount, parse_mountinfo
 from .host_state import meminfo_bytes
-from .swap import SwapFile, content_of, parse_swaps, signed_bytes
+from .swap import DELETED, SwapFile, content_of, deleted_of, parse_swaps, signed_bytes
 from .volume import (
     ENTRIES_SHOWN,
     XFS_HEAD_BYTES,
@@ -52,12 +52,16 @@ def read_mounts() -> tuple[Mount, ...]:
 
 
 def read_swap_file(path: str) -> SwapFile:
+    swaps = parse_swaps(read_text("/proc/swaps"))
+    # A file may be named like that.
+    deleted = () if os.path.lexists(f"{path}{DELETED}") else deleted_of(path, swaps)
     directory = os.path.dirname(path)
     if not os.path.isdir(directory):
-        return SwapFile(path)
+        return SwapFile(path, deleted=deleted)
     disk = os.statvfs(directory)
     found = SwapFile(
         path,
+        deleted=deleted,
         disk_free_bytes=disk.f_bavail * disk.f_frsize,
         memory_available_bytes=meminfo_bytes(read_text("/proc/meminfo"), "MemAvailable"),
     )
@@ -67,7 +71,7 @@ def read_swap_file(path: str) -> SwapFile:
         return found
     if not stat.S_ISREG(status.st_mode):
         return replace(found, exists=True, regular=False)
-    used = {swap.path: swap.used_bytes for swap in parse_swaps(read_text("/proc/swaps"))}
+    used = {swap.path: swap.used_bytes for swap in swaps}
     page_bytes = os.sysconf("SC_PAGE_SIZE")
     with open(path, "rb") as file:
         head = file.read(page_bytes)

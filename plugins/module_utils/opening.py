@@ -8,10 +8,11 @@ Asked once, when the doors are still closed: who has opened is not closed again 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .certificates import ISSUED, choose, covers, own_certificates, pending_findings, wanted_certificate
+from .database import refused_password
 from .findings import Finding, Words
 from .network import MINIMUM_ZONES
 
@@ -134,10 +135,12 @@ def health_trial(path: str, host: str) -> list[str]:
     return ["python", "manage.py", "shell", "-c", TRIAL.format(path=path, host=host)]
 
 
-def health_told(line: str) -> str:
-    """What the trial's last line means, for a message; nothing where something else has failed."""
-    found = ANSWERED.search(line)
-    return health_answer(int(found[1])) if found else ""
+def failure_told(output: Sequence[str], identifier: str, region: str) -> str:
+    """What the lines of an application that failed are known to mean, for a message; nothing of others."""
+    answered = ANSWERED.search(output[-1]) if output else None
+    if answered:
+        return f"{health_answer(int(answered[1])).lstrip()}\n"
+    return refused_password(output, identifier, region)
 
 
 def explain_target(target: Values) -> tuple[Words, Words] | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 import struct
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from .findings import NOT_SHOWN, Finding, Words
 from .fstab import Entry, render, unescape
 from .lines import lines, words
 
+DELETED = " (deleted)"
 MIB = 1024**2
 GIB = 1024**3
 
@@ -36,10 +37,21 @@ MEMORY_RESERVE_BYTES = 64 * MIB
 
 
 @dataclass(frozen=True)
+class Swap:
+    """A line of /proc/swaps: a file or partition, and how much of it is in use."""
+
+    path: str
+    kind: str
+    size_bytes: int
+    used_bytes: int
+
+
+@dataclass(frozen=True)
 class SwapFile:
     """One swap file, and the room around it. `private` means root's own, mode 0600.
 
-    `content` is "swap", "blank" (zeros only) or "other". Where its directory is missing no space is free.
+    `content` is "swap", "blank" (zeros only) or "other". Where its directory is missing no space is free. `deleted` are
+    files that lay at this path and were deleted while the kernel used them as swap.
     """
 
     path: str
@@ -52,18 +64,9 @@ class SwapFile:
     signed_bytes: int = 0
     active: bool = False
     used_bytes: int = 0
+    deleted: tuple[Swap, ...] = ()
     disk_free_bytes: int | None = None
     memory_available_bytes: int = 0
-
-
-@dataclass(frozen=True)
-class Swap:
-    """A line of /proc/swaps: a file or partition, and how much of it is in use."""
-
-    path: str
-    kind: str
-    size_bytes: int
-    used_bytes: int
 
 
 @dataclass(frozen=True)
@@ -101,6 +104,16 @@ def parse_swaps(proc_swaps: str) -> tuple[Swap, ...]:
     )
 
 
+def deleted_of(path: str, swaps: Iterable[Swap]) -> tuple[Swap, ...]:
+    """What the kernel still uses of files that were deleted at a path: it shows them by a mark behind their name."""
+    return tuple(swap for swap in swaps if swap.path == f"{path}{DELETED}")
+
+
+def swap_file_of(found: Mapping[str, Any]) -> SwapFile:
+    """What host_state_info says of a swap file."""
+    return SwapFile(**{**found, "deleted": tuple(Swap(**swap) for swap in found["deleted"])})
+
+
 def wanted_entry(path: str, size_bytes: int) -> Entry | None:
     """The line of fstab that turns the file on at every boot; none where the size is 0."""
     return Entry(path, "none", "swap", "sw") if size_bytes else None
@@ -110,7 +123,7 @@ def plan_swap(found: SwapFile, size_bytes: int, fstab: Iterable[Entry]) -> Plan:
     """What leads from the file as found to an active one of `size_bytes` that is entered in fstab; 0 removes both."""
     written = is_written(found, size_bytes)
     signed = written and found.signed_bytes == size_bytes
-    refusals = _directory_findings(found) or _content_findings(found)
+    refusals = _deleted_findings(found) or _directory_findings(found) or _content_findings(found)
     if not refusals and found.active and not signed:
         refusals = _memory_findings(found, size_bytes)
     if not refusals and size_bytes and not written:
@@ -168,6 +181,30 @@ def describe_wanted(path: str, size_bytes: int) -> dict[str, Any]:
         path, exists=True, size_bytes=size_bytes, allocated_bytes=size_bytes, signed_bytes=size_bytes, active=True
     )
     return describe(file, [entry])
+
+
+def _deleted_findings(found: SwapFile) -> list[Finding]:
+    return [
+        Finding(
+            "swap_file_deleted",
+            "swap_file_path",
+            NOT_SHOWN,
+            Words(
+                f"{found.path} was deleted while it was in use: the kernel goes on with it as swap "
+                f"({_whole_mib(swap.used_bytes)} of {_whole_mib(swap.size_bytes)} in use, and its room on the disk is "
+                "not free), and no command turns off a file without a name",
+                f"{found.path}이(가) 사용 중에 삭제되었습니다. 커널은 계속 스왑으로 쓰고 있으며"
+                f"({_whole_mib(swap.size_bytes)} 중 {_whole_mib(swap.used_bytes)} 사용, 디스크 공간도 비지 않음) "
+                "이름이 없는 파일은 끌 수 없습니다",
+            ),
+            Words(
+                "Only a boot ends that: reboot the host when its services can be spared, then run again, which makes a "
+                "new file.",
+                "부팅해야만 끝납니다. 서비스를 멈춰도 될 때 호스트를 재부팅하고 다시 실행하면 새 파일을 만듭니다.",
+            ),
+        )
+        for swap in found.deleted
+    ]
 
 
 def _directory_findings(found: SwapFile) -> list[Finding]:

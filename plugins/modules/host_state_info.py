@@ -68,6 +68,10 @@ options:
         description: How long to wait for its disk to appear.
         type: int
         default: 0
+  daemon:
+    description: Whether to tell how Docker's daemon is started, where it keeps what it has, and what it does not know.
+    type: bool
+    default: false
   containers:
     description: Whether to read Docker's containers, those that do not run included.
     type: bool
@@ -214,7 +218,8 @@ swap_files:
     - C(private) says whether it is root's, with mode 0600; C(size_bytes) and C(allocated_bytes) its size and how much
       of it lies on the disk, which is less where it has holes; C(content) is V(swap), V(blank) where its first page is
       zeros, or V(other); C(signed_bytes) how much of it its swap signature covers; C(active) and C(used_bytes) whether
-      it is on, and how much of it is in use.
+      it is on, and how much of it is in use; C(deleted) the files, as in C(swaps), that lay there and were deleted
+      while they were on.
     - C(disk_free_bytes) is free space where it lies, V(null) where its directory does not exist;
       C(memory_available_bytes) memory that can be had without swapping.
   type: dict
@@ -241,6 +246,16 @@ docker_running:
     - While it does not, containers and repositories are unknown, and so empty.
   type: bool
   returned: success
+daemon:
+  description:
+    - How Docker's daemon is started, when asked for, and what it does not know.
+    - C(options) are the names of the options that its next start gives to it, each with the file of its unit or
+      environment that says so. C(root) is the directory where it keeps images and containers, V(null) while it does not
+      run, and C(unseen) are the ids of containers that run without being known to it, each with the number of one of
+      its processes.
+  type: dict
+  returned: success
+  sample: {options: {log-opt: /etc/sysconfig/docker}, root: /var/lib/docker, unseen: {}}
 containers:
   description:
     - Docker's containers by name, when asked for. Each has its C(id), C(image) (as it was named when the container was
@@ -301,12 +316,15 @@ import socket
 import stat
 import time
 import urllib.parse
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from datetime import datetime, timezone
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ..module_utils.docker_daemon import UNIT_PROPERTIES as DAEMON_PROPERTIES
+from ..module_utils.docker_daemon import containers_of_shims, daemon_options, unseen
 from ..module_utils.fstab import PATH as FSTAB
 from ..module_utils.fstab import lines_of_no_utf8, parse_fstab
 from ..module_utils.host_state import (
@@ -450,6 +468,28 @@ def free_bytes(path: str) -> int:
     return found.f_bavail * found.f_frsize
 
 
+def read_daemon(run: Callable[[list[str]], str], running: bool) -> dict[str, Any]:
+    shown = run(["systemctl", "show", f"--property={','.join(DAEMON_PROPERTIES)}", "docker.service"])
+    found: dict[str, Any] = {"options": daemon_options(shown, read_text), "root": None, "unseen": {}}
+    if running:
+        docker, before = DockerConnection(), containers_of_shims(processes())
+        found["root"] = docker.get("/info")["DockerRootDir"]
+        known = {container["Id"] for container in docker.get("/containers/json?all=true")}
+        found["unseen"] = unseen(before, known, containers_of_shims(processes()))
+    return found
+
+
+def processes() -> Iterator[tuple[int, int, list[str]]]:
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            status, command = read_text(f"/proc/{name}/stat"), read_text(f"/proc/{name}/cmdline")
+        except ProcessLookupError:
+            continue
+        # The name in front of the last parenthesis may hold anything.
+        if status:
+            yield int(name), int(status.rpartition(")")[2].split()[1]), command.split("\0")
+
+
 def read_proxy(path: str) -> dict[str, Any]:
     try:
         return {name: asdict(server) for name, server in read_servers(path).items()}
@@ -497,6 +537,7 @@ def main() -> None:
                     "wait_seconds": {"type": "int", "default": 0},
                 },
             },
+            "daemon": {"type": "bool", "default": False},
             "containers": {"type": "bool", "default": False},
             "variables": names,
             "memory_of": names,
@@ -554,6 +595,7 @@ def main() -> None:
             "units": read_units(module, asked["units"]),
             "swap_files": {path: asdict(read_swap_file(path)) for path in asked["swap_files"]},
             "docker_running": running,
+            "daemon": read_daemon(run, running) if asked["daemon"] else {},
             **docker,
             "proxies": {path: read_proxy(path) for path in asked["proxies"]},
             "answering": [want["url"] for want in asked["addresses"] if answers(**want)],

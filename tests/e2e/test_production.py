@@ -175,9 +175,7 @@ MOMENTS = (
     Moment("inside mkswap", host=API_HOST, program="mkswap", playbook=(LAST_PART,)),
     Moment("inside mkfs", host=VIDEO_HOST, program="mkfs.xfs", playbook=(LAST_PART,)),
     Moment("inside dnf", support.task("host_configuration : Install packages"), 4, playbook=(LAST_PART,)),
-    Moment(
-        "while Docker starts", support.task("host_configuration : Start and enable units"), 0.5, playbook=(LAST_PART,)
-    ),
+    Moment("while Docker starts", support.task("start | Start and enable units"), 0.5, playbook=(LAST_PART,)),
     Moment(
         "with the watchdog's files, without its units",
         host=VIDEO_HOST,

@@ -21,7 +21,7 @@ from roles.watchdog.files.academy_watchdog import Beat, Container, Memory, Metad
 # What a worker shows in a minute: its container, and its heartbeat.
 Shown = tuple[Container | None, Beat | None]
 Course = Callable[[int], Shown]
-LOOKS = range(60)
+LOOKS = range(200)
 
 
 def settings(count: int = 1, **changes: Any) -> Settings:
@@ -46,7 +46,7 @@ def course(
     *,
     restarts: Callable[[int], int] = lambda _: 0,
     started: Callable[[int], str] = lambda _: "09:00",
-    hangs_after: int = 99,
+    hangs_after: int = 999,
     polls: Callable[[int], int] = lambda _: 5,
 ) -> Course:
     """A worker's course; its heartbeat changes every minute until it hangs."""
@@ -57,6 +57,10 @@ def course(
         return container, beat
 
     return shown
+
+
+def dies_every(minutes: int) -> Course:
+    return course(restarts=lambda minute: minute // minutes)
 
 
 def change(minute: int, before: Course, after: Course) -> Course:
@@ -95,7 +99,7 @@ def off_at(
 RUNNING, EXITED, BUSY, IDLE = course(), course("exited"), course(beats="busy"), course(beats="idle")
 # Idle for less than the threshold, and refused its stop: then it counts anew.
 WAITING, REFUSED = course(beats="idle", polls=lambda _: 4), course(beats="idle", polls=lambda minute: minute % 6)
-ALWAYS = range(99)
+ALWAYS = LOOKS
 
 
 @pytest.mark.parametrize(
@@ -119,8 +123,22 @@ ALWAYS = range(99)
         pytest.param(change(5, EXITED, RUNNING), None, id="repaired in time"),
         pytest.param(change(10, EXITED, change(11, RUNNING, EXITED)), 26, id="an interruption begins the count anew"),
         pytest.param(course(restarts=lambda minute: minute), 16, id="restarted every minute"),
-        pytest.param(course(restarts=lambda minute: minute // 4), 19, id="restarted every four minutes"),
-        pytest.param(course(restarts=lambda minute: minute // 7), None, id="restarted every seven minutes"),
+        pytest.param(dies_every(4), 19, id="restarted every four minutes"),
+        *[
+            pytest.param(dies_every(every), off, id=f"dies every {every} minutes")
+            for every, off in ((7, 24), (8, 27), (15, 48), (30, 93), (59, 180))
+        ],
+        pytest.param(course(restarts=lambda minute: min(minute // 8, 2)), None, id="died twice, and lives"),
+        pytest.param(
+            change(17, dies_every(8), course(beats="idle", polls=lambda _: 4)),
+            None,
+            id="died twice, and gives a sign of life",
+        ),
+        pytest.param(
+            change(22, dies_every(8), course(restarts=lambda minute: (minute - 22) // 8)),
+            49,
+            id="died twice, and is started by hand",
+        ),
         pytest.param(course(restarts=lambda minute: int(minute > 3)), None, id="restarted once"),
         pytest.param(course(restarts=lambda minute: 99 - minute), None, id="counted anew after a start by hand"),
         pytest.param(course(beats="busy", restarts=lambda minute: minute // 4), None, id="works between two restarts"),

@@ -245,6 +245,11 @@ def _log_options(inputs: Values) -> dict[str, str]:
     }
 
 
+def _log_stream(inputs: Values) -> str:
+    """As aws_state names one."""
+    return f"{inputs['container_log_group']}:{inputs['inventory_hostname']}"
+
+
 def _wanted(inputs: Values, reference: str, values: Mapping[str, str], now: Values | None) -> dict[str, Any]:
     """The container, as _comparable tells of one. What is not given is the image's own."""
     defaults = now["image_defaults"] if now else {"environment": {}, COMMAND: None, HEALTH_COMMAND: None}
@@ -268,6 +273,8 @@ def _wanted(inputs: Values, reference: str, values: Mapping[str, str], now: Valu
         "state": "running",
         # Of a bind mount Docker compares the words alone: with a restart a container gets what lies at them now.
         "stale_mounts": [],
+        # Docker makes it when it starts the container, and never again: what is logged to a deleted one is lost.
+        "log_stream": "present",
     }
 
 
@@ -279,7 +286,7 @@ def _memory_bytes(inputs: Values, memory_mib: int) -> dict[str, int]:
     }
 
 
-def _comparable(now: Values, names: Collection[str]) -> dict[str, Any]:
+def _comparable(now: Values, names: Collection[str], log_stream: str) -> dict[str, Any]:
     """A container beside one that is to have variables of these names, of which only those that differ are told."""
     environment_now = {
         "names": [
@@ -289,7 +296,7 @@ def _comparable(now: Values, names: Collection[str]) -> dict[str, Any]:
     }
     # One that Docker is starting again and again is not made to run by being started.
     state = "running" if now["status"] == "restarting" else now["status"]
-    return {**now, "environment": environment_now, "state": state}
+    return {**now, "environment": environment_now, "state": state, "log_stream": log_stream}
 
 
 # --- what is asked, and what is refused -----------------------------------------------------------------------------
@@ -345,7 +352,11 @@ def _check(inputs: Values, preparation: Values) -> dict[str, Any]:
 
 def asks(inputs: Values) -> Values:
     identifier = inputs["container_database_identifier"]
-    return {"container_images": [image_name(inputs)], **({"db_instance_identifier": identifier} if identifier else {})}
+    return {
+        "container_images": [image_name(inputs)],
+        "log_streams": [_log_stream(inputs)],
+        **({"db_instance_identifier": identifier} if identifier else {}),
+    }
 
 
 def missing_findings(inputs: Values, found: Values) -> list[Finding]:
@@ -355,7 +366,7 @@ def missing_findings(inputs: Values, found: Values) -> list[Finding]:
         inputs["container_database_identifier"],
         inputs["inventory_hostname"],
     )
-    image = image_name(inputs)
+    image, group = image_name(inputs), inputs["container_log_group"]
     configure, mounted = "playbooks/configure.yml", {mount["target"] for mount in found["mounts"]}
     rules = [
         (
@@ -377,6 +388,18 @@ def missing_findings(inputs: Values, found: Values) -> list[Finding]:
             Words(
                 "Create it (playbooks/provision.yml --tags database), or wait until it is available.",
                 "만들거나(playbooks/provision.yml --tags database) 사용할 수 있을 때까지 기다리십시오.",
+            ),
+        ),
+        (
+            _log_stream(inputs) in found["aws"]["log_streams"],
+            "container_log_group",
+            Words(
+                f"CloudWatch has no log group {group}, so what {name} logs is lost",
+                f"CloudWatch에 로그 그룹 {group}이(가) 없어 {name}의 로그가 사라집니다",
+            ),
+            Words(
+                "Create it: playbooks/provision.yml --tags logs.",
+                "만드십시오: playbooks/provision.yml --tags logs.",
             ),
         ),
         (
@@ -561,13 +584,15 @@ def container_changes(
             **{key: wanted[key] for key in ("image", "volumes", "memory_bytes", "memory_swap_bytes")},
             **({} if start_mib is None else _memory_bytes(inputs, start_mib)),
             "log_options": _log_options(inputs),
-            "restart": "stale_mounts" in fields,
+            "restart": bool({"stale_mounts", "log_stream"} & fields),
             # What is left to the image is not compared there.
             "recreate": bool({COMMAND, HEALTH_COMMAND} & fields),
         }
         return {"containers": arguments, **_awaited(inputs)}
 
-    return compare(name, wanted, _comparable(now, values) if now else None, WHY, apply)
+    # Where its group is missing that is refused, and in check mode made by its own role.
+    log_stream = "present" if found["aws"]["log_streams"].get(_log_stream(inputs), True) else "missing"
+    return compare(name, wanted, _comparable(now, values, log_stream) if now else None, WHY, apply)
 
 
 def _awaited(inputs: Values) -> dict[str, Values]:
@@ -791,5 +816,5 @@ ROLE = Role(
     rules=(ROWS, Rule(port_findings, ("container_published_ports",)), Rule(volume_findings, ("container_volumes",))),
     on_host=True,
     asks=asks,
-    asked_by=("container_repository", "container_image_tag", "container_database_identifier"),
+    asked_by=("container_repository", "container_image_tag", "container_database_identifier", "container_log_group"),
 )

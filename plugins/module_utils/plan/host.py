@@ -90,6 +90,9 @@ def unit_changes(name: str, found: Values, why: str, *, wanted: bool, outdated: 
         return [Change(name, "remove", (stopped,), why, {"stopped": {}})] if unit["load_state"] != "not-found" else []
     differences = [Difference(key, unit[key], value) for key, value in UP.items() if unit[key] != value]
     apply: dict[str, Values] = {"started": {}} if differences else {}
+    # One that ends and is started by systemd again and again counts as started for whoever starts it once more.
+    if unit["active_state"] == "activating":
+        apply["restarted"] = {}
     # One that does not run reads its files when it starts; one that runs is not restarted by being enabled.
     if outdated and unit["active_state"] == UP["active_state"]:
         differences.append(Difference("configuration", "older", outdated))

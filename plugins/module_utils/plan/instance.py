@@ -54,6 +54,7 @@ def reads(inputs: Values) -> Values:
         "minimum_zones": 1,
         # Whoever they belong to.
         "instance_filters": {"tag:Name": [*hosts], "instance-state-name": [*STATES]},
+        "free_volume_names": [*hosts],
         "instance_types": sorted({host["instance_type"] for host in hosts.values()}),
         "image_parameters": sorted({host["instance_ami_parameter"] for host in hosts.values()}),
         "launch_template_names": [
@@ -145,24 +146,59 @@ def _root_device(instance: Values) -> str:
     return str(instance.get("root_device_name", ROOT_DEVICE))
 
 
-def _attached_findings(host: str, variable: str, size_gib: int, volume: Values | None, device: str) -> list[Finding]:
+def _missing_findings(host: str, variable: str, size_gib: int, device: str, instance: Values) -> list[Finding]:
+    """A volume that is not where it belongs, with those that are free and the host's own by their Name tag."""
+    zone = instance["placement"]["availability_zone"]
+    own = [volume for volume in instance["free_volumes"] if volume["tags"].get("Name") == host]
+    near = [volume["volume_id"] for volume in own if volume["availability_zone"] == zone]
+    told = ", ".join(f"{one['volume_id']} ({one['size']} GiB, {one['availability_zone']})" for one in own)
+    attach = (
+        f"aws ec2 attach-volume --volume-id {near[0] if len(near) == 1 else '<id>'} --instance-id "
+        f"{instance['instance_id']} --device {device}"
+    )
+    create = f"aws ec2 create-volume --availability-zone {zone} --volume-type {VOLUME_TYPE} --encrypted"
+    if near:
+        remedy = Words(
+            f"Attach the one that holds its work, and run again: {attach}.",
+            f"작업이 들어 있는 볼륨을 연결하고 다시 실행하십시오: {attach}.",
+        )
+    elif own:
+        copy = f"aws ec2 create-snapshot --volume-id {own[0]['volume_id']}; {create} --snapshot-id <id>"
+        remedy = Words(
+            f"EC2 attaches none of another zone than the host's, {zone}. Copy it by a snapshot ({copy}), attach the "
+            f"copy ({attach}) and run again.",
+            f"EC2는 호스트의 {zone}이 아닌 영역의 볼륨을 연결하지 않습니다. 스냅샷으로 복사하고({copy}) 복사본을 "
+            f"연결한 뒤({attach}) 다시 실행하십시오.",
+        )
+    else:
+        remedy = Words(
+            f"Attach the volume that was there ({attach}), or one made of its newest snapshot ({create} "
+            f"--snapshot-id <id>) or, where nothing is missed, an empty one ({create} --size {size_gib}), and run "
+            "again. The instance stays as it is.",
+            f"거기에 있던 볼륨을 연결하거나({attach}), 최근 스냅샷으로 만든 볼륨({create} --snapshot-id <id>)이나 "
+            f"잃을 것이 없다면 빈 볼륨({create} --size {size_gib})을 연결하고 다시 실행하십시오. 인스턴스는 "
+            "그대로 둡니다.",
+        )
+    return [
+        Finding(
+            "volume_missing",
+            variable,
+            "no volume there",
+            Words(
+                f"{host} should have {size_gib} GiB at {device}; free volumes with its Name tag: {told or 'none'}",
+                f"{host}의 {device}에 {size_gib} GiB 볼륨이 있어야 합니다. 같은 Name 태그의 연결되지 않은 볼륨: "
+                f"{told or '없음'}",
+            ),
+            remedy,
+        )
+    ]
+
+
+def _attached_findings(host: str, variable: str, size_gib: int, device: str, instance: Values) -> list[Finding]:
     """Whether a volume is what it should be, which it cannot become."""
+    volume = instance["volumes"].get(device)
     if volume is None:
-        return [
-            Finding(
-                "volume_missing",
-                variable,
-                "no volume there",
-                Words(
-                    f"{host} should have {size_gib} GiB at {device}",
-                    f"{host}의 {device}에 {size_gib} GiB 볼륨이 있어야 합니다",
-                ),
-                Words(
-                    "Attach one by hand, or terminate the instance and run again.",
-                    "볼륨을 직접 연결하거나, 인스턴스를 종료하고 다시 실행하십시오.",
-                ),
-            )
-        ]
+        return _missing_findings(host, variable, size_gib, device, instance)
     findings = []
     if volume["size"] != size_gib:
         findings.append(
@@ -194,8 +230,8 @@ def _attached_findings(host: str, variable: str, size_gib: int, volume: Values |
                     f"{device}의 {volume['volume_id']}은(는) 암호화되지 않았고 나중에 암호화할 수 없습니다",
                 ),
                 Words(
-                    "Copy it by an encrypted snapshot, or terminate the instance and run again.",
-                    "암호화된 스냅샷으로 복사하거나, 인스턴스를 종료하고 다시 실행하십시오.",
+                    "Copy it by an encrypted snapshot, attach the copy in its place and run again.",
+                    "암호화된 스냅샷으로 복사하고, 복사본으로 바꾸어 연결한 뒤 다시 실행하십시오.",
                 ),
             )
         )
@@ -303,29 +339,24 @@ def instance_findings(host: Values, matches: Sequence[Values]) -> list[Finding]:
             )
         ]
     (instance,) = matches
-    attached, root_device, data_gib = instance["volumes"], _root_device(instance), host["instance_data_volume_size_gib"]
-    data = attached.get(DATA_DEVICE)
+    root_gib, data_gib = host["instance_root_volume_size_gib"], host["instance_data_volume_size_gib"]
     findings = [
         *market_findings(name, instance, host["instance_market_type"]),
         *_shutdown_findings(name, instance),
         *_type_findings(host, instance),
-        *_attached_findings(
-            name,
-            "instance_root_volume_size_gib",
-            host["instance_root_volume_size_gib"],
-            attached.get(root_device),
-            root_device,
-        ),
+        *_attached_findings(name, "instance_root_volume_size_gib", root_gib, _root_device(instance), instance),
     ]
     if data_gib:
-        findings += _attached_findings(name, "transcode_volume_size_gib", data_gib, data, DATA_DEVICE)
-        findings += _termination_findings(name, instance["instance_id"], data)
+        findings += _attached_findings(name, "transcode_volume_size_gib", data_gib, DATA_DEVICE, instance)
+        findings += _termination_findings(name, instance["instance_id"], instance["volumes"].get(DATA_DEVICE))
     return findings
 
 
 def refusals(host: Values, found: Values) -> list[Finding]:
     """Everything for which this host is neither launched nor updated."""
-    matches = own_instances(host, found["instances"])
+    matches = [
+        {**instance, "free_volumes": found["free_volumes"]} for instance in own_instances(host, found["instances"])
+    ]
     findings = [*foreign_findings(host, found["instances"]), *instance_findings(host, matches)]
     if not matches:
         findings += launch_findings(host, found)

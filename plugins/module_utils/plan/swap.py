@@ -9,7 +9,7 @@ from dataclasses import replace
 from ..findings import Finding, Words
 from ..fstab import Entry
 from ..role_inputs import path_findings
-from ..swap import GIB, MIB, SwapFile, describe, describe_wanted, plan_swap
+from ..swap import GIB, MIB, describe, describe_wanted, plan_swap, swap_file_of
 from . import Plan, Role, Rule, Values, compare
 
 WHY = "guide §8.1"
@@ -29,7 +29,7 @@ def reads(inputs: Values) -> Values:
 
 def decide(inputs: Values, found: Values) -> Plan:
     path, size_bytes = inputs["swap_file_path"], inputs["swap_size_gib"] * GIB
-    file = SwapFile(**found["swap_files"][path])
+    file = swap_file_of(found["swap_files"][path])
     fstab = [Entry(**entry) for entry in found["fstab"]]
     refusals = plan_swap(file, size_bytes, fstab).refusals
     if refusals:

@@ -38,8 +38,10 @@ def attachment_finding(device: str, count: int) -> Finding:
             f"AWS가 아는 이 호스트의 {device} 볼륨은 {count}개이며, 하나가 필요합니다",
         ),
         Words(
-            "Create and attach it (playbooks/provision.yml), or correct transcode_volume_device_name.",
-            "만들어 연결하거나(playbooks/provision.yml) transcode_volume_device_name을 고치십시오.",
+            "playbooks/provision.yml --tags instance creates it with its host, and of a host that is there it says "
+            "which volume to attach, and how. Or correct transcode_volume_device_name.",
+            "playbooks/provision.yml --tags instance가 호스트와 함께 만들며, 이미 있는 호스트라면 연결할 볼륨과 방법을 "
+            "알려 줍니다. 아니면 transcode_volume_device_name을 고치십시오.",
         ),
     )
 

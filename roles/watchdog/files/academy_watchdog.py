@@ -123,8 +123,9 @@ class Decision:
     jobless: bool = False
 
 
-# One that is waiting has found its queues empty, but not often enough in a row to be idle.
-BROKEN, BUSY, IDLE, WAITING, RUNNING = "broken", "busy", "idle", "waiting", "running"
+# One that is waiting has found its queues empty, but not often enough in a row to be idle. One that is unproven was
+# restarted by Docker and gives no sign of life since: it may be between two of its deaths.
+BROKEN, BUSY, IDLE, WAITING, RUNNING, UNPROVEN = "broken", "busy", "idle", "waiting", "running", "unproven"
 
 
 def decide(settings: Settings, seen: Seen, memory: Memory | None) -> tuple[Decision, Memory]:
@@ -134,7 +135,8 @@ def decide(settings: Settings, seen: Seen, memory: Memory | None) -> tuple[Decis
     at once when every one of several is idle; and when a single one was idle, which is when it stops its host itself,
     and has had no work at any look for as long since. If it was refused that, it may count its empty polls anew.
     Never while one works or merely runs, while somebody holds the host, or soon after the boot. A hold begins the count
-    anew: whoever held the host has as long to repair it.
+    anew: whoever held the host has as long to repair it. An unproven one has it wait: the times after each of its
+    deaths add up, however long it lives in between.
     """
     known = memory.workers if memory else {}
     began = memory.began if memory else seen.now
@@ -144,10 +146,14 @@ def decide(settings: Settings, seen: Seen, memory: Memory | None) -> tuple[Decis
     said = "; ".join(f"{name} {why}" for name, (_, why) in found.items())
 
     counts = memory if memory and seen.now - memory.looked <= GAP_SECONDS and not seen.hold else None
-    broken = BROKEN in kinds and not {BUSY, WAITING, RUNNING} & set(kinds)
+    broken = BROKEN in kinds and not {BUSY, WAITING, RUNNING, UNPROVEN} & set(kinds)
+    paused = UNPROVEN in kinds and not {BUSY, WAITING, RUNNING} & set(kinds)
     idle = len(kinds) > 1 and set(kinds) == {IDLE}
     left_on = kinds == [IDLE] or (kinds == [WAITING] and counts is not None and counts.idle_since is not None)
-    broken_since = _since(broken, seen, counts.broken_since if counts else None)
+    if paused and counts and counts.broken_since is not None:
+        broken_since: float | None = counts.broken_since + seen.now - counts.looked
+    else:
+        broken_since = _since(broken, seen, counts.broken_since if counts else None)
     idle_since = _since(left_on, seen, counts.idle_since if counts else None)
     since = broken_since if broken else idle_since
     left = max(
@@ -199,12 +205,18 @@ def remember(name: str, seen: Seen, old: Remembered | None) -> Remembered:
     return Remembered(
         started=container.started if container else old.started,
         restarts=container.restarts if container else old.restarts,
-        # Docker counts from 0 when somebody starts the container by hand.
-        restarted_at=seen.now if container is not None and container.restarts > old.restarts else old.restarted_at,
+        restarted_at=_restarted_at(container, seen, old),
         beat=beat.at if beat else None,
         moved_at=seen.now if anew or moved else old.moved_at,
         alive=not anew and (moved or old.alive),
     )
+
+
+def _restarted_at(container: Container | None, seen: Seen, old: Remembered) -> float | None:
+    if container is None or container.restarts == old.restarts:
+        return old.restarted_at
+    # Docker counts from 0 when somebody starts the container by hand.
+    return seen.now if container.restarts > old.restarts else None
 
 
 def judge(settings: Settings, seen: Seen, name: str, known: Remembered) -> tuple[str, str]:
@@ -224,7 +236,12 @@ def judge(settings: Settings, seen: Seen, name: str, known: Remembered) -> tuple
         return BROKEN, f"gives no sign of life for {settings.heartbeat_seconds:g} seconds"
     if beating and beating.state == IDLE:
         return (IDLE, "is idle") if beating.empty_polls >= settings.idle_polls else (WAITING, "waits for work")
-    return RUNNING, "is running"
+    unproven = known.restarted_at is not None and not beating
+    return (
+        (UNPROVEN, "is running, with no sign of life since Docker restarted it")
+        if unproven
+        else (RUNNING, "is running")
+    )
 
 
 def _trouble(container: Container | None) -> str:

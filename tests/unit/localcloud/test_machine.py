@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 from localcloud import machine, operator_machine, settings
 from localcloud.machine import MachineError, commented_rules, mounts_below, overlapping_routes
 from localcloud.shell import CommandError
+from tests.support import ROOT
 
 
 @pytest.mark.parametrize(
@@ -27,6 +30,55 @@ from localcloud.shell import CommandError
 )
 def test_a_route_that_the_network_would_hide_is_named(route: dict[str, Any], overlapping: list[str]) -> None:
     assert overlapping_routes([route], settings.VPC_CIDR, settings.BRIDGE) == overlapping
+
+
+NGINX = 'users:(("nginx",pid=812,fd=6),("nginx",pid=812,fd=7),("nginx",pid=813,fd=6))'
+
+
+@pytest.mark.parametrize(
+    ("listening", "told"),
+    [
+        ("", []),
+        (
+            f"tcp LISTEN 0 511 0.0.0.0:80 0.0.0.0:* {NGINX}",
+            ["port 80/tcp", "on 0.0.0.0:80 by nginx (process 812), nginx"],
+        ),
+        (f"tcp LISTEN 0 511 *:443 *:* {NGINX}", ["port 443/tcp for AWS's names over TLS", "on *:443 by nginx"]),
+        (f"tcp LISTEN 0 511 0.0.0.0:8080 0.0.0.0:* {NGINX}", []),
+        # Of IPv6 alone, and of addresses that are not ours.
+        (f"tcp LISTEN 0 511 [::]:443 [::]:* {NGINX}", []),
+        ("tcp LISTEN 0 511 192.0.2.1:443 0.0.0.0:*", []),
+        ("udp UNCONN 0 0 127.0.0.53%lo:53 0.0.0.0:*", []),
+        ("udp UNCONN 0 0 0.0.0.0%eth0:53 0.0.0.0:*", ["port 53/udp for its resolver", "by another container"]),
+        ("udp UNCONN 0 0 0.0.0.0:443 0.0.0.0:*", []),
+        ("tcp LISTEN 0 5 127.0.0.1:4599 0.0.0.0:*", ["port 4599/tcp for its API"]),
+        (
+            "tcp LISTEN 0 5 0.0.0.0:80 0.0.0.0:*\ntcp LISTEN 0 5 0.0.0.0:443 0.0.0.0:*\n",
+            ["port 80/tcp", "port 443/tcp"],
+        ),
+    ],
+)
+def test_a_port_that_somebody_else_holds_is_named_with_its_holder(listening: str, told: list[str]) -> None:
+    text = "; ".join(machine.taken_ports(listening))
+    assert bool(text) == bool(told)
+    assert [part for part in told if part not in text] == []
+
+
+def test_the_machine_is_asked_who_listens() -> None:
+    program = (
+        "import os, socket\n"
+        "from localcloud import machine\n"
+        "machine.refuse_taken_ports()\n"
+        "server = socket.create_server(('', 443))\n"
+        "try:\n"
+        "    machine.refuse_taken_ports()\n"
+        "except machine.MachineError as error:\n"
+        "    print(f'(process {os.getpid()})' in str(error), error)\n"
+    )
+    # A network of its own: on this machine a cloud may be up.
+    command = ["unshare", "--net", sys.executable, "-c", program]
+    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert said.startswith("True The embedded cloud needs what another program of this machine holds: port 443/tcp")
 
 
 def test_only_rules_with_our_comment_are_deleted() -> None:

@@ -226,6 +226,17 @@ def test_log_groups_of_every_page(aws: Aws) -> None:
     }
 
 
+def test_whether_a_group_has_a_stream(aws: Aws) -> None:
+    logs, group = aws["logs"], "/academy/a"
+    for host, names in (("worker-1", ["worker-1", "worker-10"]), ("worker-2", ["worker-20"])):
+        answer = {"logStreams": [{"logStreamName": name} for name in names]}
+        logs.add_response("describe_log_streams", answer, {"logGroupName": group, "logStreamNamePrefix": host})
+        found = observe({"log_streams": [f"{group}:{host}"]}, aws.client)
+        assert found == {"log_streams": {f"{group}:{host}": host in names}}
+    logs.add_client_error("describe_log_streams", "ResourceNotFoundException")
+    assert observe({"log_streams": [f"{group}:worker-3"]}, aws.client) == {"log_streams": {}}
+
+
 def test_the_database_as_rds_instance_info_tells_it(aws: Aws) -> None:
     instance = {
         "DBInstanceIdentifier": "academy-db",
@@ -336,6 +347,19 @@ def test_groups_of_the_same_name_in_another_vpc_are_left_out() -> None:
 
     state = observe({"minimum_zones": 1, "security_group_names": ["x"]}, lambda _service: Ec2())
     assert state["security_groups"]["x"]["group_id"] == "sg-1"
+
+
+def test_volumes_that_are_free_by_their_names(aws: Aws) -> None:
+    ec2 = aws["ec2"]
+    ec2.add_response(
+        "describe_volumes",
+        {"Volumes": [{"VolumeId": "vol-1", "Tags": [{"Key": "Name", "Value": "academy-api-1"}]}]},
+        {"Filters": [{"Name": "tag:Name", "Values": ["academy-api-1"]}, {"Name": "status", "Values": ["available"]}]},
+    )
+    (found,) = observe({"free_volume_names": ["academy-api-1"]}, aws.client)["free_volumes"]
+    assert found == {"volume_id": "vol-1", "tags": {"Name": "academy-api-1"}}
+    # A filter without values is an error of EC2's.
+    assert observe({"free_volume_names": []}, aws.client)["free_volumes"] == []
 
 
 def test_an_instance_with_its_volumes_and_what_a_shutdown_does(aws: Aws) -> None:

@@ -16,8 +16,8 @@ import yaml
 from plugins.module_utils.findings import Finding
 from plugins.module_utils.opening import (
     explain,
+    failure_told,
     health_answer,
-    health_told,
     health_trial,
     opening_findings,
     opening_reads,
@@ -206,6 +206,7 @@ urlpatterns = [path({path!r}, lambda request: HttpResponse(status={status}))]
 execute_from_command_line(sys.argv)
 """
 HOST = "172.31.0.10"
+PLACE = ("academy-db", "ap-northeast-2")
 
 
 @pytest.mark.parametrize(
@@ -230,8 +231,8 @@ def test_a_trial_asks_django_as_a_load_balancer_will(
     )
     assert (done.returncode == 0) == (not words)
     last = (done.stderr.splitlines() or [""])[-1]
-    assert words in health_told(last)
-    assert bool(health_told(last)) == bool(words)
+    assert words in failure_told([last], *PLACE)
+    assert bool(failure_told([last], *PLACE)) == bool(words)
 
 
 @pytest.mark.parametrize("has_linter", [True, False])
@@ -252,4 +253,23 @@ def test_migrations_are_linted_where_the_application_has_the_linter(tmp_path: Pa
 
 
 def test_what_else_a_command_says_is_not_explained() -> None:
-    assert health_told("django.db.utils.OperationalError: connection refused") == ""
+    assert failure_told(["django.db.utils.OperationalError: connection refused"], *PLACE) == ""
+    assert failure_told([], *PLACE) == ""
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'connection to server at "db.local", port 5432 failed: FATAL:  password authentication failed for user '
+        '"academy_user"',
+        'asyncpg.exceptions.InvalidPasswordError: password authentication failed for user "academy_user"',
+    ],
+)
+def test_a_refused_password_is_explained_wherever_it_stands(line: str) -> None:
+    told = failure_told(["Traceback (most recent call last):", line, "The above exception was …", ""], *PLACE)
+    english, korean = told.removesuffix("\n").split("\n")
+    for text in (english, korean):
+        assert "academy_user" in text
+        assert "vault_database_password" in text
+        assert "modify-db-instance --region ap-northeast-2 --db-instance-identifier academy-db" in text
+    assert "RDS takes database_password when academy-db is created" in english

@@ -21,6 +21,7 @@ from plugins.module_utils.swap import (
     Swap,
     SwapFile,
     content_of,
+    deleted_of,
     describe,
     describe_wanted,
     parse_swaps,
@@ -113,6 +114,14 @@ def test_entry(fstab: str, gib: int, steps: tuple[str, ...]) -> None:
         ),
         (replace(ON, used_bytes=GIB), 4, "1024 MiB of it are in use and only 1024 MiB of memory"),
         (replace(ON, used_bytes=GIB), 0, "Stop a container"),
+        (
+            replace(ABSENT, deleted=(Swap("/swapfile (deleted)", "file", 2 * GIB, 50 * MIB),)),
+            2,
+            "swap_file_path: /swapfile was deleted while it was in use: the kernel goes on with it as swap (50 MiB of "
+            "2048 MiB in use",
+        ),
+        (replace(ON, deleted=(Swap("/swapfile (deleted)", "file", GIB, 0),)), 2, "(0 MiB of 1024 MiB in use"),
+        (replace(ABSENT, deleted=(Swap("/swapfile (deleted)", "file", GIB, 0),)), 0, "reboot the host"),
     ],
 )
 def test_refusals(found: SwapFile, gib: int, says: str) -> None:
@@ -151,6 +160,16 @@ def test_a_line_of_proc_swaps_ends_at_a_line_feed_alone() -> None:
     assert parse_swaps(f"Filename Type Size Used Priority\n{name}   file\t\t1024\t\t0\t\t-2\n") == (
         Swap(name, "file", 1024**2, 0),
     )
+
+
+def test_a_deleted_file_is_known_by_its_path_and_the_mark_behind_it() -> None:
+    listing = (
+        "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"
+        "/swapfile                               file\t\t1024\t\t0\t\t-2\n"
+        "/swapfile\\040(deleted)                 file\t\t2048\t\t512\t\t-3\n"
+        "/data/swapfile\\040(deleted)            file\t\t2048\t\t0\t\t-4\n"
+    )
+    assert deleted_of("/swapfile", parse_swaps(listing)) == (Swap("/swapfile (deleted)", "file", 2 * MIB, MIB // 2),)
 
 
 def test_proc_swaps_with_a_blank_in_a_name_and_a_deleted_file() -> None:

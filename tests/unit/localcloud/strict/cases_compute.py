@@ -315,6 +315,13 @@ CASES = [
         lambda w: attach(w, w.volume(), w.run()),
     ),
     Case(
+        "ec2-volume-free",
+        "IncorrectState",
+        lambda w: w.ec2.detach_volume(VolumeId=w.volume(), InstanceId=w.run()),
+        lambda w: w.ec2.detach_volume(VolumeId=w.attached()[0]),
+        moto="InvalidAttachment.NotFound",
+    ),
+    Case(
         "ec2-volume-zone-mismatch",
         "InvalidVolume.ZoneMismatch",
         lambda w: attach(w, w.volume(AvailabilityZone=w.zone("b")), w.run()),

@@ -72,6 +72,7 @@ INPUTS: dict[str, Any] = {
     "container_health_headers": {"Host": "api.example.com"},
     "container_preparations": [{"name": "migrate", "check": ["manage.py", "--check"], "apply": ["manage.py"]}],
 }
+STREAM = "/academy/academy-api:academy-api-1"
 URL = "http://localhost:8000/health"
 VALUES = environment(
     {**INPUTS["container_environment"], "DB_HOST": "db.local", "WORKER_HEARTBEAT_FILE": "/run/academy/heartbeat.json"},
@@ -164,6 +165,7 @@ def state(
                 }
             },
             "db_instance": {"endpoint": {"address": "db.local"}},
+            "log_streams": {STREAM: True},
         },
         **others,
     }
@@ -281,6 +283,14 @@ def test_a_stale_mount_is_a_restart() -> None:
     assert needed(plan) == RUN
     assert plan.changes[0].apply["containers"]["restart"] is True
     assert [found.text for found in plan.changes[0].differences] == ['stale_mounts: ["/tmp"] -> []']
+
+
+def test_a_stream_that_somebody_has_deleted_comes_back_with_a_restart() -> None:
+    found = state()
+    plan = decided({**found, "aws": {**found["aws"], "log_streams": {STREAM: False}}})
+    assert needed(plan) == RUN
+    assert plan.changes[0].apply["containers"]["restart"] is True
+    assert [found.text for found in plan.changes[0].differences] == ["log_stream: missing -> present"]
 
 
 @pytest.mark.parametrize("key", ["Cmd", "Healthcheck"])
@@ -681,7 +691,7 @@ BOTH = ("academy-api", "academy-video-worker")
         ),
         pytest.param(
             state(
-                aws={"container_images": {}, "db_instance": None},
+                aws={"container_images": {}, "db_instance": None, "log_streams": {}},
                 mounts=[],
                 docker_running=False,
                 containers={},
@@ -692,6 +702,8 @@ BOTH = ("academy-api", "academy-video-worker")
             [
                 "release: ECR has no image academy-api:1a2b3c4. Build and push it",
                 "RDS has no instance academy-db with an endpoint",
+                "container_log_group: CloudWatch has no log group /academy/academy-api, so what academy-api logs is "
+                "lost. Create it: playbooks/provision.yml --tags logs.",
                 "academy-api-1: Docker does not run. Run playbooks/configure.yml --limit academy-api-1 --tags docker",
                 "/mnt/transcode: academy-api keeps its files there, but no disk is mounted on academy-api-1",
             ],
@@ -709,7 +721,7 @@ def test_what_is_refused(found: dict[str, Any], inputs: dict[str, Any], refused:
 
 
 def test_in_check_mode_all_is_told_of_a_host_that_has_nothing_yet() -> None:
-    found = {**NEW, "docker_running": False, "aws": {"container_images": {}, "db_instance": None}}
+    found = {**NEW, "docker_running": False, "aws": {"container_images": {}, "db_instance": None, "log_streams": {}}}
     plan = decided(found)
     assert f"+ {REPOSITORY}:1a2b3c4: create (guide §6.3; --tags api)" in lines(plan.changes, plan.tag)
     assert plan.known["settings"]["DB_HOST"] == "not-created-yet"
@@ -738,8 +750,9 @@ def test_what_is_read() -> None:
     assert ROLE.asks(INPUTS) == {
         "container_images": ["academy-api:1a2b3c4"],
         "db_instance_identifier": "academy-db",
+        "log_streams": [STREAM],
     }
-    assert ROLE.asks({**INPUTS, "container_database_identifier": ""}) == {"container_images": ["academy-api:1a2b3c4"]}
+    assert "db_instance_identifier" not in ROLE.asks({**INPUTS, "container_database_identifier": ""})
 
 
 # --- one of two behind the proxy ------------------------------------------------------------------------------------

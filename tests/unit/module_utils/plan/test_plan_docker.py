@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from copy import deepcopy
 from typing import Any
 
@@ -34,7 +35,13 @@ def as_wanted(want: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
+DAEMON: dict[str, Any] = {
+    "options": {"default-ulimit": "/etc/sysconfig/docker"},
+    "root": "/var/lib/docker",
+    "unseen": {},
+}
 STATE: dict[str, Any] = {
+    "daemon": DAEMON,
     "packages": dict.fromkeys(PACKAGES, "25-1"),
     "paths": {
         **{path: as_wanted(want) for path, want in WANTED.items()},
@@ -50,6 +57,7 @@ STATE: dict[str, Any] = {
     },
 }
 NEW: dict[str, Any] = {
+    "daemon": {"options": {}, "root": None, "unseen": {}},
     "packages": dict.fromkeys(PACKAGES),
     "paths": {path: {"kind": "absent"} for path in STATE["paths"]},
     "units": {
@@ -111,11 +119,64 @@ def needed(found: dict[str, Any], **inputs: Any) -> dict[str, Any]:
         pytest.param(state("units", UNIT, unit_file_state="masked"), {"started": [UNIT]}, id="masked"),
         pytest.param(state("units", UNIT, active_state="inactive"), {"started": [UNIT]}, id="stopped"),
         pytest.param(state("units", UNIT, active_state="failed"), {"started": [UNIT]}, id="failed"),
+        pytest.param(
+            state("units", UNIT, active_state="activating"), {"started": [UNIT], "restarted": [UNIT]}, id="crashes"
+        ),
         pytest.param(state("paths", PID_FILE, kind="absent"), {}, id="age unknown"),
     ],
 )
 def test_steps(found: dict[str, Any], steps: dict[str, Any]) -> None:
     assert needed(found) == steps
+
+
+def refused(found: dict[str, Any], daemon: dict[str, Any]) -> list[str]:
+    plan = ROLE.decide(INPUTS, {**found, "daemon": {**found["daemon"], **daemon}})
+    assert not (plan.refusals and plan.changes)
+    return [finding.text_en for finding in plan.refusals]
+
+
+@pytest.mark.parametrize("found", [STATE, NEW, state("units", UNIT, active_state="activating")])
+@pytest.mark.parametrize("option", ["log-opt", "log-driver", "live-restore", "config-file"])
+def test_an_option_beside_which_docker_does_not_start_is_refused_with_its_file(
+    found: dict[str, Any], option: str
+) -> None:
+    (text,) = refused(found, {"options": {"debug": "/a", option: "/etc/sysconfig/docker"}})
+    assert text.startswith(f"/etc/sysconfig/docker: Docker is started with --{option},")
+
+
+DOWN = {"root": None}
+
+
+@pytest.mark.parametrize(
+    ("content", "daemon", "told"),
+    [
+        ({"data-root": "/data/docker"}, {"root": "/data/docker"}, 'data-root: "/data/docker"'),
+        ({}, {"root": "/data/docker"}, 'data-root: "/data/docker"'),
+        ({"data-root": "/data/docker"}, DOWN, 'data-root: "/data/docker"'),
+        ({"graph": "/data/docker"}, DOWN, 'data-root: "/data/docker"'),
+        ({"storage-driver": "btrfs"}, {}, 'storage-driver: "btrfs"'),
+        ({"features": {"containerd-snapshotter": True}}, {}, "containerd-snapshotter: true"),
+        ({"userns-remap": "default"}, {"root": "/var/lib/docker/1.1"}, 'docker/1.1", userns-remap: "default"'),
+        # It runs where it is to run, and has not read this.
+        ({"data-root": "/data/docker"}, {}, ""),
+        ({"data-root": "/var/lib/docker", "storage-driver": "overlay2", "features": {"buildkit": True}}, DOWN, ""),
+        # An option that stays.
+        ({}, {"root": "/data/docker", "options": {"data-root": "/etc/sysconfig/docker"}}, ""),
+        ([], DOWN, ""),
+        ("{", DOWN, ""),
+    ],
+)
+def test_a_daemon_is_not_moved_away_from_what_it_has(content: Any, daemon: dict[str, Any], told: str) -> None:
+    text = content if isinstance(content, str) else json.dumps(content)
+    found = refused(state("paths", CONFIGURATION, sha256="0", content=text), daemon)
+    assert bool(found) == bool(told)
+    assert all(f"({told})" in one or f"{told})" in one for one in found)
+
+
+def test_containers_of_another_store_are_named() -> None:
+    (text,) = refused(STATE, {"unseen": {"0123456789abcdef": 812}})
+    assert "the container 0123456789ab runs (process 812) and this Docker does not know it" in text
+    assert "kill -TERM 812" in text
 
 
 def test_a_daemon_that_does_not_run_is_started_and_not_restarted() -> None:

@@ -80,9 +80,11 @@ def instance(**change: Any) -> dict[str, Any]:
         "instance_type": "t4g.medium",
         "state": {"name": "stopped"},
         "subnet_id": "subnet-a",
+        "placement": {"availability_zone": "zone-a"},
         "root_device_name": "/dev/xvda",
         "instance_initiated_shutdown_behavior": "stop",
         "volumes": {"/dev/xvda": ROOT, "/dev/sdf": DATA},
+        "free_volumes": [],
         "iam_instance_profile": {"arn": "arn:aws:iam::123456789012:instance-profile/academy-video-worker-role"},
         "security_groups": [{"group_id": "sg-1", "group_name": "academy-worker-sg"}],
         "network_interfaces": [{}],
@@ -94,6 +96,7 @@ def instance(**change: Any) -> dict[str, Any]:
 
 FOUND: dict[str, Any] = {
     "instances": [],
+    "free_volumes": [],
     "images": {AMI: "ami-1"},
     "instance_types": {
         "t4g.medium": {"zones": ["b", "c"], "memory_mib": 4096, "architectures": ["arm64"], "has_cpu_credits": True}
@@ -254,7 +257,6 @@ def test_nothing_to_refuse(matches: list[dict[str, Any]]) -> None:
             [instance(instance_initiated_shutdown_behavior="terminate")],
             ["aws ec2 modify-instance-attribute --instance-id i-1 --instance-initiated-shutdown-behavior Value=stop"],
         ),
-        ([instance(volumes={"/dev/xvda": ROOT})], ["100 GiB at /dev/sdf, found no volume"]),
         (
             [instance(volumes={"/dev/xvda": ROOT, "/dev/sdf": volume("/dev/sdf", 100, encrypted=False)})],
             ["vol-f", "not encrypted"],
@@ -273,6 +275,35 @@ def test_refusals(matches: list[dict[str, Any]], words: list[str]) -> None:
     (problem,) = texts(instance_findings(INPUTS, matches))
     assert HOST in problem
     assert all(word in problem for word in words)
+
+
+FREE = volume("/dev/sdf", 100, attachments=[])
+FAR = {**FREE, "volume_id": "vol-far", "availability_zone": "zone-b"}
+THEIRS = {**FREE, "volume_id": "vol-theirs", "tags": {"Name": "academy-video-worker-2"}}
+ATTACH = "--instance-id i-1 --device /dev/sdf"
+
+
+@pytest.mark.parametrize(
+    ("free", "words"),
+    [
+        ([FREE], ["Name tag: vol-f (100 GiB, zone-a), found", f"attach-volume --volume-id vol-f {ATTACH}"]),
+        ([FREE, FAR], ["vol-f (100 GiB, zone-a), vol-far (100 GiB, zone-b)", f"--volume-id vol-f {ATTACH}"]),
+        ([FREE, {**FREE, "volume_id": "vol-g"}], ["the one that holds its work", f"--volume-id <id> {ATTACH}"]),
+        ([FAR], ["create-snapshot --volume-id vol-far", "create-volume --availability-zone zone-a", ATTACH]),
+        ([THEIRS], ["Name tag: none", "--availability-zone zone-a --volume-type gp3 --encrypted --size 100", ATTACH]),
+    ],
+    ids=["its own", "its own in two zones", "two of its own", "in another zone", "another host's"],
+)
+def test_a_detached_volume_is_named_and_how_to_attach_it(free: list[dict[str, Any]], words: list[str]) -> None:
+    plan = decide({"instances": [instance(volumes={"/dev/xvda": ROOT})], "free_volumes": free})
+    (finding,) = plan.refusals
+    for text in (finding.text_en, finding.text_ko):
+        assert "/dev/sdf" in text
+        assert "vol-theirs" not in text
+        assert "terminat" not in text
+        assert [word for word in words if word.startswith(("--", "create-")) and word not in text] == []
+    assert [word for word in words if word not in finding.text_en] == []
+    assert plan.changes == []
 
 
 def test_a_type_change_that_is_named_is_allowed() -> None:
