@@ -318,7 +318,14 @@ def _check(inputs: Values, preparation: Values) -> dict[str, Any]:
 
 def asks(inputs: Values) -> Values:
     identifier = inputs["container_database_identifier"]
-    return {"container_images": [image_name(inputs)], **({"db_instance_identifier": identifier} if identifier else {})}
+    asked = [name for name in [image_name(inputs)] if name not in inputs["container_images"]]
+    return {"container_images": asked, **({"db_instance_identifier": identifier} if identifier else {})}
+
+
+def image_of(inputs: Values, found: Values) -> Values | None:
+    """The image, as whoever resolved the release for all hosts found it, or else as this host's own look did."""
+    known: Values = {**found["aws"]["container_images"], **inputs["container_images"]}
+    return known.get(image_name(inputs))
 
 
 def missing_findings(inputs: Values, found: Values) -> list[Finding]:
@@ -332,7 +339,7 @@ def missing_findings(inputs: Values, found: Values) -> list[Finding]:
     configure, mounted = "playbooks/configure.yml", {mount["target"] for mount in found["mounts"]}
     rules = [
         (
-            image in found["aws"]["container_images"],
+            image_of(inputs, found) is not None,
             "release",
             Words(f"ECR has no image {image}", f"ECR에 이미지 {image}이(가) 없습니다"),
             Words(
@@ -619,7 +626,7 @@ class Place:
 
 
 def decide(inputs: Values, found: Values) -> Plan:
-    name, image = inputs["container_name"], found["aws"]["container_images"].get(image_name(inputs))
+    name, image = inputs["container_name"], image_of(inputs, found)
     own, secrets, shared = own_settings(inputs, found), inputs["container_secrets"], _shared_host(inputs, found)
     settings = {**inputs["container_environment"], **own}
     on = inputs["inventory_hostname"]
@@ -692,5 +699,5 @@ ROLE = Role(
     rules=(ROWS, Rule(port_findings, ("container_published_ports",)), Rule(volume_findings, ("container_volumes",))),
     on_host=True,
     asks=asks,
-    asked_by=("container_repository", "container_image_tag", "container_database_identifier"),
+    asked_by=("container_repository", "container_image_tag", "container_images", "container_database_identifier"),
 )

@@ -43,6 +43,7 @@ INPUTS: dict[str, Any] = {
     "container_name": "academy-api",
     "container_repository": "academy-api",
     "container_image_tag": "1a2b3c4",
+    "container_images": {},
     "container_database_identifier": "academy-db",
     # The image has the second one too, with the same value.
     "container_environment": {"DEBUG": False, "LANG": "C.UTF-8", "DB_PORT": 5432},
@@ -582,6 +583,15 @@ def test_what_is_read() -> None:
         "db_instance_identifier": "academy-db",
     }
     assert ROLE.asks({**INPUTS, "container_database_identifier": ""}) == {"container_images": ["academy-api:1a2b3c4"]}
+
+
+def test_what_was_resolved_for_all_hosts_is_not_asked_for_again_and_comes_before_what_is_found() -> None:
+    once = {"academy-api:1a2b3c4": {"reference": f"{REPOSITORY}@sha256:{'9' * 64}", "platforms": ["linux/arm64"]}}
+    assert ROLE.asks({**INPUTS, "container_images": once})["container_images"] == []
+    assert decided(state(), container_images=once).known["image"] == f"{REPOSITORY}@sha256:{'9' * 64}"
+    other = {"academy-api:other": once["academy-api:1a2b3c4"]}
+    assert ROLE.asks({**INPUTS, "container_images": other})["container_images"] == ["academy-api:1a2b3c4"]
+    assert decided(state(), container_images=other).changes == []
 
 
 # --- one of two behind the proxy ------------------------------------------------------------------------------------
