@@ -467,6 +467,16 @@ def read_image(ssm: Client, parameter: str) -> str | None:
     return str(answer["Parameter"]["Value"]) if answer else None
 
 
+def read_lock_generations(ssm: Client, path: str) -> list[Record]:
+    """The parameters right below a path, as deploy_lock.read_locks takes them."""
+    return ask_all(ssm, "get_parameters_by_path", "Parameters", Path=path)
+
+
+def read_release_history(ssm: Client, name: str) -> list[Record]:
+    """Every version of a parameter that SSM still has, as releases.read_releases takes them."""
+    return ask_all(ssm, "get_parameter_history", "Parameters", "ParameterNotFound", Name=name)
+
+
 # --- EC2 ------------------------------------------------------------------------------------------------------------
 
 
@@ -618,6 +628,8 @@ SECTIONS = (
     Section("certificates", "certificates", "acm", read_certificates, each=True),
     Section("hosted_zones", "public_names", "route53", read_hosted_zone, each=True),
     Section("images", "image_parameters", "ssm", read_image, each=True),
+    Section("deploy_locks", "lock_path", "ssm", read_lock_generations),
+    Section("releases", "releases_parameter", "ssm", read_release_history),
     Section("launch_templates", "launch_template_names", "ec2", read_launch_templates),
 )
 
