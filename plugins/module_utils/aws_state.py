@@ -149,6 +149,12 @@ def read_repository(ecr: Client, name: str) -> Record | None:
     }
 
 
+def read_image_tags(ecr: Client, name: str) -> Record:
+    """The tags of each image of a repository, by its digest."""
+    images = ask_all(ecr, "describe_images", "imageDetails", NO_REPOSITORY, repositoryName=name)
+    return {image["imageDigest"]: sorted(image.get("imageTags", [])) for image in images}
+
+
 # --- CloudWatch Logs ------------------------------------------------------------------------------------------------
 
 
@@ -611,6 +617,7 @@ SECTIONS = (
     Section("instance_profiles", "role_names", "iam", read_instance_profile, each=True),
     Section("queues", "queue_names", "sqs", read_queue, each=True),
     Section("repositories", "repository_names", "ecr", read_repository, each=True),
+    Section("image_tags", "image_repositories", "ecr", read_image_tags, each=True),
     Section("log_groups", "log_group_prefix", "logs", read_log_groups),
     Section("alarms", "alarm_prefix", "cloudwatch", read_alarms),
     Section("topics", "topic_arns", "sns", read_topic, each=True),

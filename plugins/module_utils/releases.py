@@ -64,3 +64,8 @@ def read_releases(versions: Iterable[Mapping[str, Any]]) -> list[Release]:
 def release_before(releases: Sequence[Release], release: str) -> Release | None:
     """The newest that succeeded with another release than this: what a rollback goes back to."""
     return next((found for found in releases if found.result == "succeeded" and found.release != release), None)
+
+
+def shipped(releases: Iterable[Release]) -> list[str]:
+    """Those that all hosts of a run came up with, so that the database has been migrated for them."""
+    return [*dict.fromkeys(found.release for found in releases if found.result == "succeeded")]

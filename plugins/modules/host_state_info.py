@@ -92,6 +92,11 @@ options:
     type: list
     elements: path
     default: []
+  disks:
+    description: Directories of which is told how much room there is where they lie. One that is not there is left out.
+    type: list
+    elements: path
+    default: []
   addresses:
     description: Addresses of this host that are asked once, by HTTP and without following redirects.
     type: list
@@ -274,6 +279,12 @@ proxies:
   type: dict
   returned: success
   sample: {/var/lib/haproxy/stats: {blue: {state: ready, sessions: 3, port: 8001}}}
+disks:
+  description: >-
+    The room where each of O(disks) lies, as C(size_bytes) and C(available_bytes), which is what is left to those who
+    are not root.
+  type: dict
+  returned: success
 answering:
   description: Those of O(addresses) that answer 200 with JSON that holds what is expected.
   type: list
@@ -440,6 +451,14 @@ def read_docker(asked: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def read_disks(paths: list[str]) -> dict[str, dict[str, int]]:
+    there = {path: os.statvfs(path) for path in paths if os.path.isdir(path)}
+    return {
+        path: {"size_bytes": found.f_blocks * found.f_frsize, "available_bytes": found.f_bavail * found.f_frsize}
+        for path, found in there.items()
+    }
+
+
 def read_proxy(path: str) -> dict[str, Any]:
     try:
         return {name: asdict(server) for name, server in read_servers(path).items()}
@@ -492,6 +511,7 @@ def main() -> None:
             "memory_of": names,
             "repositories": names,
             "proxies": {**names, "elements": "path"},
+            "disks": {**names, "elements": "path"},
             "addresses": {
                 "type": "list",
                 "elements": "dict",
@@ -542,6 +562,7 @@ def main() -> None:
             "docker_running": running,
             **docker,
             "proxies": {path: read_proxy(path) for path in asked["proxies"]},
+            "disks": read_disks(asked["disks"]),
             "answering": [want["url"] for want in asked["addresses"] if answers(**want)],
             "commands": [
                 {**command, "exit_code": exit_code(module, docker["containers"], **command)}

@@ -121,6 +121,11 @@ def completed(inputs: Values) -> Values:
     }
 
 
+def due(inputs: Values) -> Values:
+    """Without preparations where there were some: whoever goes back to a release that has served is in a hurry."""
+    return {**inputs, "container_preparations": []} if inputs["container_has_served"] else inputs
+
+
 def in_slot(inputs: Values, slot: str) -> Values:
     """The container as it runs in a slot: under its name there, and at the slot's port of the loopback address."""
     if not slot:
@@ -678,8 +683,8 @@ def decide(inputs: Values, found: Values) -> Plan:
 
 
 ROLE = Role(
-    lambda inputs: reads(completed(inputs)),
-    lambda inputs, found: decide(completed(inputs), found),
+    lambda inputs: reads(completed(due(inputs))),
+    lambda inputs, found: decide(completed(due(inputs)), found),
     applies=(
         *host.APPLIES,
         "unwanted",
