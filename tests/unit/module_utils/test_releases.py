@@ -14,6 +14,7 @@ from plugins.module_utils.releases import (
     read_releases,
     release_before,
     release_text,
+    shipped,
 )
 
 TIMES = ("2026-01-31T09:26:00Z", "2026-01-31T09:30:00Z")
@@ -69,3 +70,12 @@ def test_a_rollback_goes_to_the_last_other_release_that_succeeded(history: list[
     ]
     found = release_before(records[::-1], records[-1].release if records else "new")
     assert (found.release if found else None) == before
+
+
+def test_what_was_shipped_is_what_succeeded() -> None:
+    records = [
+        replace(SHIPPED, release=name, result=result)
+        for name, result in (("a", "succeeded"), ("b", "failed"), ("a", "succeeded"))
+    ]
+    records.append(replace(SHIPPED, release="c"))
+    assert shipped(records) == ["a", "c"]

@@ -248,6 +248,12 @@ def test_an_image_without_a_tag_is_told_by_its_digest() -> None:
     assert {each["release"] for each in api["services"]} == {"1" * 12}
 
 
+def test_of_several_names_of_an_image_the_one_that_is_wanted_is_told() -> None:
+    tags = {**TAGS, "academy-api": {NEW: ["1", "two"], OLD: []}}
+    api = told(image_tags=tags)["hosts"][0]["services"][0]
+    assert (api["release"], api["is_wanted"]) == ("two", True)
+
+
 def test_who_deploys_is_told() -> None:
     lock = Lock(3, "run", "dev", "laptop", "deploy", "two", "2026-11-30T08:58:00Z", "2026-11-30T09:08:00Z")
     found_report = told(deploy_locks=[{"Name": lock_name("academy", 3), "Value": lock_text(lock)}])
