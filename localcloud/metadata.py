@@ -63,6 +63,8 @@ class Subject:
     user_data: str | None = None
     # What stands below spot/: nothing until EC2 announces that it interrupts the instance.
     notice: Mapping[str, str] = field(default_factory=dict)
+    # Only where the instance is told them.
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 def documents(subject: Subject) -> dict[str, str]:
@@ -117,6 +119,7 @@ def documents(subject: Subject) -> dict[str, str]:
         found[f"meta-data/iam/security-credentials/{subject.role}"] = subject.credentials.document()
     if subject.user_data:
         found["user-data"] = subject.user_data
+    found |= {f"meta-data/tags/instance/{key}": value for key, value in subject.tags.items()}
     return found | {f"meta-data/spot/{name}": content for name, content in subject.notice.items()}
 
 
@@ -136,6 +139,12 @@ def answer(subject: Subject, path: str) -> str | None:
     if wanted == "meta-data/public-keys" and entries:
         return f"0={subject.key_name}"
     return "\n".join(entries) or None
+
+
+def tags_shown(instance: Any) -> dict[str, str]:
+    """The tags that an instance is told: all of them, or none."""
+    shown = instance.metadata_options.instance_metadata_tags == "enabled"
+    return {tag["key"]: tag["value"] for tag in instance.get_tags()} if shown else {}
 
 
 class Tokens:
@@ -246,6 +255,7 @@ class Metadata:
             credentials=self._role_credentials(instance.id, role.arn) if role else None,
             user_data=instance.user_data or None,
             notice=request.notice.documents() if request and request.notice else {},
+            tags=tags_shown(instance),
         )
 
     def _role_credentials(self, instance_id: str, role_arn: str) -> Credentials:

@@ -66,7 +66,7 @@ NAMES: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
     "s3": {"BucketName": ("Bucket",)},
     "sns": {"TopicName": ("Name",)},
     "sqs": {"QueueName": ("QueueName", "QueueUrl")},
-    "ssm": {"ParameterNameWithoutLeadingSlash": ("Name", "Names")},
+    "ssm": {"ParameterNameWithoutLeadingSlash": ("Name", "Names", "Path")},
 }
 # What an ARN holds of a name, where that is not all of it.
 PLAIN_NAMES: Final[Mapping[str, Callable[[str], str]]] = {

@@ -26,6 +26,7 @@ from localcloud.strict import (
     route53,
     sns,
     sqs,
+    ssm,
     volumes,
 )
 from localcloud.strict.rule import Account, Clock, Rule
@@ -52,6 +53,7 @@ RULES: tuple[Rule, ...] = tuple(
         events,
         functions,
         sns,
+        ssm,
     )
     for rule in module.RULES
 )

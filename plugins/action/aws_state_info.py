@@ -1,6 +1,6 @@
 # Copyright: academy.deploy contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The account of the credentials, and machine images, in one concurrent pass."""
+"""The account of the credentials, images and load balancers, in one concurrent pass."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from ..plugin_utils.aws_action import AwsInfoAction
 class ActionModule(AwsInfoAction):
     SPECIFICATION: ClassVar[Mapping[str, Any]] = {
         "caller": {"type": "bool"},
+        "container_images": {"type": "list", "elements": "str"},
         "image_parameters": {"type": "list", "elements": "str"},
         "load_balancer_names": {"type": "list", "elements": "str"},
     }

@@ -25,7 +25,6 @@ OPTIONS: Mapping[str, Any] = {
     "services": {"type": "dict", "default": {}},
     "wake_workers": {"type": "bool", "default": False},
     "interrupts_jobs": {"type": "bool", "default": False},
-    "hold_minutes": {"type": "int", "default": 60},
     "answer_seconds": {"type": "int", "default": 10},
     "boot_seconds": {"type": "int", "default": 300},
     "operator_address_url": {"type": "str", "default": ""},
@@ -60,7 +59,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         hosts = [see(name, variables["hostvars"]) for name in options["hosts"]]
         # Also those beyond the run: their tags tell what the database knows.
         api_hosts = [see(name, variables["hostvars"]) for name in groups.get(API, [])] if hosts else []
-        result.update(decide(run, hosts, api_hosts), changed=False, **hold_time(now, options["hold_minutes"])._asdict())
+        result.update(decide(run, hosts, api_hosts), changed=False, held_until=hold_time(now))
         result["answer_seconds"] = {
             host.name: answer_seconds(host.launched, now, options["answer_seconds"], options["boot_seconds"])
             for host in hosts

@@ -149,6 +149,12 @@ def read_repository(ecr: Client, name: str) -> Record | None:
     }
 
 
+def read_image_tags(ecr: Client, name: str) -> Record:
+    """The tags of each image of a repository, by its digest."""
+    images = ask_all(ecr, "describe_images", "imageDetails", NO_REPOSITORY, repositoryName=name)
+    return {image["imageDigest"]: sorted(image.get("imageTags", [])) for image in images}
+
+
 # --- CloudWatch Logs ------------------------------------------------------------------------------------------------
 
 
@@ -476,6 +482,16 @@ def read_image(ssm: Client, parameter: str) -> str | None:
     return str(answer["Parameter"]["Value"]) if answer else None
 
 
+def read_lock_generations(ssm: Client, path: str) -> list[Record]:
+    """The parameters right below a path, as deploy_lock.read_locks takes them."""
+    return ask_all(ssm, "get_parameters_by_path", "Parameters", Path=path)
+
+
+def read_release_history(ssm: Client, name: str) -> list[Record]:
+    """Every version of a parameter that SSM still has, as releases.read_releases takes them."""
+    return ask_all(ssm, "get_parameter_history", "Parameters", "ParameterNotFound", Name=name)
+
+
 # --- EC2 ------------------------------------------------------------------------------------------------------------
 
 
@@ -616,6 +632,7 @@ SECTIONS = (
     Section("instance_profiles", "role_names", "iam", read_instance_profile, each=True),
     Section("queues", "queue_names", "sqs", read_queue, each=True),
     Section("repositories", "repository_names", "ecr", read_repository, each=True),
+    Section("image_tags", "image_repositories", "ecr", read_image_tags, each=True),
     Section("log_groups", "log_group_prefix", "logs", read_log_groups),
     Section("log_streams", "log_streams", "logs", read_log_stream, each=True),
     Section("alarms", "alarm_prefix", "cloudwatch", read_alarms),
@@ -635,6 +652,8 @@ SECTIONS = (
     Section("certificates", "certificates", "acm", read_certificates, each=True),
     Section("hosted_zones", "public_names", "route53", read_hosted_zone, each=True),
     Section("images", "image_parameters", "ssm", read_image, each=True),
+    Section("deploy_locks", "lock_path", "ssm", read_lock_generations),
+    Section("releases", "releases_parameter", "ssm", read_release_history),
     Section("launch_templates", "launch_template_names", "ec2", read_launch_templates),
 )
 

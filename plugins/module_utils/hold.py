@@ -4,30 +4,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
+from typing import Any
 
 from .lines import lines
 
 # The tag's value, in UTC.
 HOLD_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
-# What must be left of a hold when the workers' turn comes: pulling an image and getting healthy take their time.
-LEFT_MIN = timedelta(minutes=30)
+# A lease, which the run renews. With the minute after which the starter looks at the latest, a host is free within ten.
+LEASE = timedelta(minutes=9)
+# One restart, or an old one, says nothing of a job.
+RESTARTS_MIN = 3
+RESTART_WINDOW_SECONDS = 300
 
 
-class HoldTime(NamedTuple):
-    """When a hold ends, for the tag and for the host, and from when on it is renewed."""
-
-    held_until: str
-    held_until_seconds: int
-    renew_at_seconds: int
+def hold_time(now: datetime) -> str:
+    """Until when a host is held that is held from now on, which is in UTC: the tag's value."""
+    return (now.replace(tzinfo=UTC) + LEASE).strftime(HOLD_FORMAT)
 
 
-def hold_time(now: datetime, minutes: int) -> HoldTime:
-    """Of a host that is held from now on, which is in UTC, for so many minutes."""
-    end = now.replace(tzinfo=UTC, microsecond=0) + timedelta(minutes=minutes)
-    return HoldTime(end.strftime(HOLD_FORMAT), int(end.timestamp()), int((end - LEFT_MIN).timestamp()))
+def to_renew(holds: Mapping[str, str], begun: str, now: datetime) -> list[str]:
+    """The instances that a run holds, of all that are held: those of an earlier run end by themselves.
+
+    A run that began at `begun` has set no end before a lease from then on. A longer hold is somebody's own.
+    """
+    earliest = hold_time(hold_end(begun))
+    # As text, because what is no time is nobody's; of one format and zone it has the order of time.
+    return sorted(instance for instance, until in holds.items() if earliest <= until < hold_time(now))
 
 
 def hold_end(value: str) -> datetime:
@@ -43,6 +47,13 @@ def heartbeats(found: str) -> dict[str, bool]:
     findings = [line.partition(" ") for line in lines(found)]
     busy = {directory for finding, _, directory in findings if finding == "busy"}
     return {directory.rpartition("/")[2]: directory in busy for _, _, directory in findings}
+
+
+def is_restarted(container: Mapping[str, Any]) -> bool:
+    """Whether Docker restarts it again and again, by what host_state_info tells: how often, and since when it runs."""
+    seconds = container["running_seconds"]
+    lately = container["status"] == "restarting" or (seconds is not None and seconds < RESTART_WINDOW_SECONDS)
+    return bool(lately and container["restart_count"] >= RESTARTS_MIN)
 
 
 def is_brought_up(roles: Sequence[str], run_tags: Sequence[str], skip_tags: Sequence[str]) -> bool:

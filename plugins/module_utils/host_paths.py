@@ -11,7 +11,6 @@ CONFIGURATION_DIRECTORY = "/etc/academy"
 WATCHDOG_SETTINGS = f"{CONFIGURATION_DIRECTORY}/watchdog.json"
 # In memory, so that a full root disk does not silence a worker: whoever writes no heartbeat is powered off.
 RUN_DIRECTORY = "/run/academy"
-HOLD_FILE = f"{RUN_DIRECTORY}/hold-until"
 HEARTBEAT = "heartbeat.json"
 # Where EC2 attaches a video worker's data volume.
 DATA_DEVICE = "/dev/sdf"

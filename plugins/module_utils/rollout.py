@@ -12,20 +12,20 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .findings import Finding, report
-from .hold import heartbeats, is_brought_up
+from .hold import heartbeats, is_brought_up, is_restarted
 from .reachability import Command, host_finding, nobody_finding, reason
 from .services import Service
 from .tags import HOLD_TAG, RELEASE_TAG
 
 # Results of the roles, as their argument specs tell of them.
 ANSWER = "reachability_answer"
-HELD, MARKED, STARTED, WORKERS, INSTANCE = "hold_time", "hold_marked", "hold_started", "hold_workers", "hold_instance"
+STARTED, WORKERS, CONTAINERS, INSTANCE = "hold_started", "hold_workers", "hold_containers", "hold_instance"
 # What plan_info says of it.
 COMPARED = "configure_plan"
 # All that is read of a host. An instance that is not there yet has nothing of AWS's.
 VARIABLES = (
     "instance_may_be_stopped", "inventory_dir", "aws_region", "aws_instance_id", "aws_launch_time", "aws_state",
-    "aws_tags", ANSWER, COMPARED, HELD, MARKED, STARTED, WORKERS, INSTANCE,
+    "aws_tags", ANSWER, COMPARED, STARTED, WORKERS, CONTAINERS, INSTANCE,
 )  # fmt: skip
 # Or on their way there: a host that is about to stop cannot be configured, and cannot be started yet.
 ASLEEP = ("pending", "stopping", "stopped")
@@ -49,16 +49,14 @@ class Host:
     has_answered: bool = False
     silence: str = ""  # what SSH said of a host that was asked and did not answer
     is_settled: bool = False  # it was compared, and none of its roles has anything to do
-    is_held: bool = False  # by this run, as the next two
-    is_marked: bool = False
-    is_started: bool = False
+    is_started: bool = False  # by this run
     has_job: bool = False
     has_stopped: bool = False  # since it was asked
 
     @classmethod
     def of(cls, name: str, found: Mapping[str, Any]) -> Host:
         """From a host's VARIABLES, of which some may be missing."""
-        answer, marked = found.get(ANSWER, {}), found.get(MARKED, {})
+        answer = found.get(ANSWER, {})
         may_be_stopped = bool(found["instance_may_be_stopped"])
         last_seen = found.get(INSTANCE, {}).get("instances", [])
         return cls(
@@ -72,10 +70,8 @@ class Host:
             has_answered=bool(answer) and not answer.get("failed"),
             silence=(answer["msg"] or "nothing") if answer.get("failed") else "",
             is_settled=found.get(COMPARED, {}).get("roles") == [],
-            is_held=HELD in found,
-            is_marked=bool(marked) and not any(marked.get(key) for key in ("skipped", "unreachable", "failed")),
             is_started=STARTED in found,
-            has_job=any(heartbeats(found.get(WORKERS, {}).get("stdout", "")).values()),
+            has_job=_has_job(found),
             # A host that must always run has not stopped by itself.
             has_stopped=may_be_stopped and any(item["state"]["name"] != "running" for item in last_seen),
         )
@@ -96,6 +92,15 @@ class Host:
     @property
     def release(self) -> str:
         return self.tags.get(RELEASE_TAG, NO_RELEASE)
+
+
+def _has_job(found: Mapping[str, Any]) -> bool:
+    """Whether a worker says so that Docker does not restart again and again: such a one ends no job."""
+    containers = found.get(CONTAINERS, {}).get("containers", {})
+    return any(
+        is_busy and not (name in containers and is_restarted(containers[name]))
+        for name, is_busy in heartbeats(found.get(WORKERS, {}).get("stdout", "")).items()
+    )
 
 
 @dataclass(frozen=True)
@@ -223,7 +228,6 @@ def nobody_report(hosts: Sequence[Host], address: str | None, cidrs: Sequence[st
 def decide(run: Run, hosts: Sequence[Host], api_hosts: Sequence[Host]) -> dict[str, Any]:
     """All of it, of the hosts that are still part of the run; `api_hosts` are those of the whole inventory."""
     started, is_busy, waits = to_start(run, hosts), busy(hosts), waiting(run, hosts, api_hosts)
-    held = [] if run.checks else [host for host in hosts if HOLD_TAG in host.tags]
     answering = [host for host in hosts if host.answers]
     differing = [host for host in answering if not host.is_settled]
     stopping = names(host for host in differing if host.may_be_stopped)
@@ -238,16 +242,13 @@ def decide(run: Run, hosts: Sequence[Host], api_hosts: Sequence[Host]) -> dict[s
         "to_start": started,
         "images": images(run, started),
         "notes": notes(run, hosts),
-        # A host that had not booted when it was held.
-        "to_mark": names(host for host in answering if host.is_held and not host.is_marked),
         "to_read": [] if run.interrupts_jobs else stopping,
         "busy": is_busy,
         "to_configure": [name for name in names(differing) if name not in is_busy],
         "waiting": [name for name in waits if name not in is_busy],
         "to_note": to_note(run, hosts, [*is_busy, *waits]),
-        # Also what an earlier run has left. Of a host that does not answer the watchdog's file ends by itself.
-        "to_release": names(host for host in held if not host.silence),
-        "to_untag": names(host for host in held if host.silence),
+        # Also what an earlier run has left.
+        "to_release": [] if run.checks else names(host for host in hosts if HOLD_TAG in host.tags),
         "may_be_stopping": may_be_stopping(hosts),
         "unreached": host_reports(hosts),
     }

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: aws_state_info
-short_description: The account of the credentials, and machine images, in one concurrent pass
+short_description: The account of the credentials, images and load balancers, in one concurrent pass
 version_added: "0.1.0"
 description:
   - Reads what the options name, all at the same time, and writes nothing. What is not asked for is not read. An answer
@@ -17,6 +17,10 @@ options:
   caller:
     description: Whose credentials these are. Give it as true, or leave it out.
     type: bool
+  container_images:
+    description: Images in ECR, each by its repository and tag, as in V(academy-api:4f1c2d9).
+    type: list
+    elements: str
   image_parameters:
     description: Parameters of Systems Manager that name machine images, such as AWS's own of Amazon Linux.
     type: list
@@ -48,6 +52,12 @@ RETURN = r"""
 caller:
   description: The C(account) and C(arn) of the credentials in use.
   returned: when O(caller) is given
+  type: dict
+container_images:
+  description: >-
+    Those of the images that ECR has, each as M(academy.deploy.ecr_image_info) tells of one, C(digest), C(reference) and
+    C(platforms) among it.
+  returned: when O(container_images) is given
   type: dict
 images:
   description: The ids of the machine images, by parameter.

@@ -96,6 +96,11 @@ options:
     type: list
     elements: path
     default: []
+  disks:
+    description: Directories of which is told how much room there is where they lie. One that is not there is left out.
+    type: list
+    elements: path
+    default: []
   addresses:
     description: Addresses of this host that are asked once, by HTTP and without following redirects.
     type: list
@@ -293,6 +298,12 @@ proxies:
   type: dict
   returned: success
   sample: {/var/lib/haproxy/stats: {blue: {state: ready, sessions: 3, port: 8001}}}
+disks:
+  description: >-
+    The room where each of O(disks) lies, as C(size_bytes) and C(available_bytes), which is what is left to those who
+    are not root.
+  type: dict
+  returned: success
 answering:
   description: Those of O(addresses) that answer 200 with JSON that holds what is expected.
   type: list
@@ -490,6 +501,14 @@ def processes() -> Iterator[tuple[int, int, list[str]]]:
             yield int(name), int(status.rpartition(")")[2].split()[1]), command.split("\0")
 
 
+def read_disks(paths: list[str]) -> dict[str, dict[str, int]]:
+    there = {path: os.statvfs(path) for path in paths if os.path.isdir(path)}
+    return {
+        path: {"size_bytes": found.f_blocks * found.f_frsize, "available_bytes": found.f_bavail * found.f_frsize}
+        for path, found in there.items()
+    }
+
+
 def read_proxy(path: str) -> dict[str, Any]:
     try:
         return {name: asdict(server) for name, server in read_servers(path).items()}
@@ -543,6 +562,7 @@ def main() -> None:
             "memory_of": names,
             "repositories": names,
             "proxies": {**names, "elements": "path"},
+            "disks": {**names, "elements": "path"},
             "addresses": {
                 "type": "list",
                 "elements": "dict",
@@ -598,6 +618,7 @@ def main() -> None:
             "daemon": read_daemon(run, running) if asked["daemon"] else {},
             **docker,
             "proxies": {path: read_proxy(path) for path in asked["proxies"]},
+            "disks": read_disks(asked["disks"]),
             "answering": [want["url"] for want in asked["addresses"] if answers(**want)],
             "commands": [
                 {**command, "exit_code": exit_code(module, docker["containers"], **command)}

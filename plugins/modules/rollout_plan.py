@@ -20,7 +20,7 @@ description:
   - Runs on the control node. A task of it runs once.
 options:
   hosts:
-    description: The hosts of the play that are still part of the run. Without any, only the times of a hold are told.
+    description: The hosts of the play that are still part of the run. Without any, only the end of a hold is told.
     type: list
     elements: str
     default: []
@@ -45,10 +45,6 @@ options:
     description: Whether a host is configured while a worker has a job.
     type: bool
     default: false
-  hold_minutes:
-    description: For how long a host is held from now on.
-    type: int
-    default: 60
   answer_seconds:
     description: How long a host may take to answer on SSH that has been up for a while.
     type: int
@@ -91,7 +87,6 @@ EXAMPLES = r"""
 
 - name: Decide until when the instance is held
   academy.deploy.rollout_plan:
-    hold_minutes: 60
   register: hold_time
 """
 
@@ -141,11 +136,6 @@ notes:
   returned: always
   type: list
   elements: str
-to_mark:
-  description: Hosts that answer, are held by this run, and whose watchdog does not know.
-  returned: always
-  type: list
-  elements: str
 to_read:
   description: Hosts of which has to be known whether a worker has a job.
   returned: always
@@ -176,11 +166,6 @@ to_release:
   returned: always
   type: list
   elements: str
-to_untag:
-  description: Hosts that are held and did not answer. Empty in check mode.
-  returned: always
-  type: list
-  elements: str
 may_be_stopping:
   description: Hosts of RV(unreached) that may be on their way down, because their network answers.
   returned: always
@@ -200,14 +185,4 @@ held_until:
   returned: always
   type: str
   sample: "2026-01-31T09:30:00Z"
-held_until_seconds:
-  description: The same, in seconds since 1970.
-  returned: always
-  type: int
-  sample: 1769851800
-renew_at_seconds:
-  description: From when on too little of it is left to configure the host.
-  returned: always
-  type: int
-  sample: 1769850000
 """

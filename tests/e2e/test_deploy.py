@@ -15,6 +15,7 @@ import time
 
 from localcloud import demo, settings
 from plugins.module_utils.hold import hold_end
+from plugins.module_utils.releases import Release, read_releases, releases_name
 from tests import load, policies, support
 from tests.e2e.test_story import API_HOST, HOSTS, MESSAGING_HOST, STOPPED_WORKER, api_container, api_status, stop
 from tests.policies import Host
@@ -28,7 +29,13 @@ RELEASE = f"e2e-{secrets.token_hex(4)}"
 VISIBILITY_SECONDS = 45
 THIS_RELEASE = ("--extra-vars", f"release={RELEASE} video_worker_visibility_seconds={VISIBILITY_SECONDS}")
 HEARTBEATS = "/run/academy"
-HOLD_FILE = "/run/academy/hold-until"
+# The host's watchdog, asked what it reads of the metadata service.
+READ_HOLD = """
+import sys
+sys.path.insert(0, "/usr/local/lib/academy")
+import academy_watchdog as watchdog
+print(watchdog.read_hold(watchdog.Metadata(), ""), end="")
+"""
 MOMENT_TIMEOUT_SECONDS = 240
 
 
@@ -84,9 +91,12 @@ def test_a_host_cannot_stop_itself_while_it_is_deployed_to() -> None:
         assert states() == dict.fromkeys(WORKERS, "running")
         assert {name for name in HOSTS if "HoldUntil" in tags(name)} == WORKERS
         for name in WORKERS:
-            assert watchdog_hold(name) == hold_end(tags(name)["HoldUntil"]).timestamp()
+            assert watchdog_hold(name) == tags(name)["HoldUntil"]
+            assert hold_end(tags(name)["HoldUntil"]).timestamp() - time.time() <= 9 * 60
             assert own_stop_is_refused(name)
-    # Killed: they stay held, and the application, idle for long enough, sees that and goes on.
+        refused = support.playbook("playbooks/rollback.yml", *THIS_RELEASE, name="deploy-locked").expect(2)
+        assert f"(playbooks/deploy.yml, release {RELEASE})" in " ".join(refused.output.split())
+    # Killed: they stay held as long as their leases last. The application, idle for long enough, sees that and goes on.
     logs = ("docker", "logs", f"--since={int(time.time())}", VIDEO_CONTAINER)
     support.wait_until(
         lambda: "this host was not stopped" in support.on_host(instance_id(STOPPED_WORKER), *logs).stdout,
@@ -99,7 +109,16 @@ def test_a_host_cannot_stop_itself_while_it_is_deployed_to() -> None:
 def test_the_next_run_makes_up_for_it_but_for_who_has_a_job_and_everybody_stops_again() -> None:
     old = tags(BUSY_WORKER)["Release"]
     say_busy(BUSY_WORKER)
-    run = support.playbook("playbooks/deploy.yml", *THIS_RELEASE, name="deploy").expect()
+    # Whatever was killed may still be at work on a host, so its lock stands until its lease is over.
+    run = support.playbook(
+        "playbooks/deploy.yml", *THIS_RELEASE, "--extra-vars=deploy_break_lock=true", name="deploy"
+    ).expect()
+    assert "The deploy lock was broken. It was that of root on " in " ".join(run.output.split())
+    assert [(shipped.playbook, shipped.release, shipped.result) for shipped in releases()[:2]] == [
+        ("deploy", RELEASE, "succeeded"),
+        ("deploy", RELEASE, "interrupted"),
+    ]
+    assert set(releases()[0].digests) == set(policies.CONTAINER_OF.values())
     assert f"{BUSY_WORKER} is busy with a job, so it is left with release {old}" in " ".join(run.output.split())
     assert run.changed()[BUSY_WORKER] == 0
     for name in HOSTS:
@@ -123,11 +142,11 @@ def test_a_worker_that_stops_just_before_it_is_held_is_left() -> None:
         # It has reached the host, and holds still until it does not run.
         run.wait_for_line(r"^PLAY \[Keep the workers awake\]", MOMENT_TIMEOUT_SECONDS)
         run.signal(signal.SIGSTOP)
-        assert "Tell the host's watchdog" not in run.output()
+        assert "Require that the host is not going down" not in run.output()
         stop(instance_id(STOPPED_WORKER))
         run.signal(signal.SIGCONT)
         done = run.finish().expect()
-    assert "Tell the host's watchdog" in done.output
+    assert "Require that the host is not going down" in done.output
     assert f"left as they are: {STOPPED_WORKER}" in " ".join(done.output.split())
     assert set(done.changed().values()) == {0}
     assert states()[STOPPED_WORKER] == "stopped"
@@ -204,9 +223,16 @@ def tags(name: str) -> dict[str, str]:
     return {tag["Key"]: tag["Value"] for tag in found["Instances"][0]["Tags"]}
 
 
-def watchdog_hold(name: str) -> int:
+def releases() -> list[Release]:
+    """What was shipped, the newest first."""
+    ssm, name = demo.client("ssm"), releases_name(policies.DEPLOYMENT)
+    pages = ssm.get_paginator("get_parameter_history").paginate(Name=name)
+    return read_releases(version for page in pages for version in page["Parameters"])
+
+
+def watchdog_hold(name: str) -> str:
     """Until when the host's watchdog is told to wait."""
-    return int(support.on_host(instance_id(name), "cat", HOLD_FILE).stdout)
+    return support.on_host(instance_id(name), "python3", "-I", "-c", READ_HOLD).stdout
 
 
 def own_stop_is_refused(name: str) -> bool:

@@ -75,7 +75,8 @@ class Account:
         urllib.request.urlopen(f"{self.url}/_localcloud/ages/{days_left}/{certificate}", timeout=10).close()
 
     def writes(self) -> dict[str, int]:
-        return self._get("calls?writes=1")
+        """Without those of the deploy lock, which passes with its run; test_deploy_lock.py looks at them."""
+        return {call: count for call, count in self._get("calls?writes=1").items() if not call.startswith("ssm.")}
 
     def instances(self, name: str = "*") -> list[dict[str, Any]]:
         pages = (

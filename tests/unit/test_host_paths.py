@@ -9,7 +9,6 @@ from pathlib import Path
 
 from plugins.module_utils.host_paths import (
     DATA_DEVICE,
-    HOLD_FILE,
     RUN_DIRECTORY,
     WATCHDOG_SETTINGS,
 )
@@ -20,7 +19,7 @@ SHARED = re.compile(r"(?:/run/academy|/etc/academy|/dev/sdf)(?![\w-])[\w./-]*")
 # The program of a host, the roles' YAML and a playbook.
 CARRIERS = {
     "roles/watchdog/files/academy_watchdog.py": {WATCHDOG_SETTINGS, RUN_DIRECTORY},
-    "roles/hold/vars/main.yml": {HOLD_FILE, RUN_DIRECTORY},
+    "roles/hold/vars/main.yml": {RUN_DIRECTORY},
     "roles/transcode_volume/defaults/main.yml": {DATA_DEVICE},
     "playbooks/drill.yml": {RUN_DIRECTORY},
 }

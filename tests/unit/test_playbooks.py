@@ -108,12 +108,32 @@ def test_hosts_are_asked_where_a_role_needs_them_and_only_those_that_answer_and_
         assert found[name]["hosts"].endswith(":&reached") or not found[name].get("roles"), name
 
 
-def test_a_hold_is_renewed_for_every_role_of_a_worker() -> None:
-    play = plays("configure.yml")["Run the workers, each host at its own pace"]
-    (renew,) = [task for task in play["pre_tasks"] if "ansible.builtin.include_role" in task]
-    tags = [tag for role in play["roles"] for tag in role["tags"]]
-    assert renew["ansible.builtin.include_role"]["tasks_from"] == "renew"
-    assert renew["tags"] == renew["ansible.builtin.include_role"]["apply"]["tags"] == tags
+LOCK = "academy.deploy.lock"
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in PLAYBOOKS.glob("*.yml")))
+def test_whoever_changes_something_has_the_deploy_lock_and_whoever_reads_does_not(name: str) -> None:
+    """The roles of a play run one after the other, and account says that it is the right one to write a lock into."""
+    reads = {"preflight.yml", "plan.yml", "drill.yml", "env.yml", "status.yml", "verify.yml"}
+    for title, play in plays(name).items():
+        roles = [role["role"] for role in play.get("roles", [])]
+        assert (LOCK in roles) <= (name not in reads), title
+        if "academy.deploy.account" in roles and name not in reads:
+            at = roles.index(LOCK)
+            assert roles[at - 1] == "academy.deploy.account", title
+            # Under the same conditions.
+            account, lock = play["roles"][at - 1 : at + 1]
+            assert {key: lock.get(key) for key in ("tags", "run_once")} == {
+                key: account.get(key) for key in ("tags", "run_once")
+            }, title
+
+
+def test_no_run_migrates_that_has_lost_the_deploy_lock_in_its_sleep() -> None:
+    play = plays("configure.yml")["Run the API"]
+    (task,) = play["pre_tasks"]
+    assert task["ansible.builtin.include_role"]["name"] == LOCK
+    assert task["tags"] == task["ansible.builtin.include_role"]["apply"]["tags"]
+    assert task["tags"] == [tag for role in play["roles"] for tag in role["tags"]]
 
 
 def test_a_worker_that_waits_for_the_database_is_left() -> None:
@@ -123,7 +143,7 @@ def test_a_worker_that_waits_for_the_database_is_left() -> None:
 
 
 # Roles without inputs of their own to judge, or whose inputs are given by another role.
-UNJUDGED = {"account", "hold", "reachability"}
+UNJUDGED = {"account", "hold", "lock", "reachability"}
 
 
 def test_the_preflight_judges_the_inputs_of_every_role_where_it_runs() -> None:

@@ -160,8 +160,8 @@ def test_what_a_role_of_aws_exposes_is_tried_or_there_is_a_reason(role: str) -> 
 
 
 def test_every_role_of_the_provisioning_that_keeps_something_has_a_row() -> None:
-    """account and placement only look, and the certificate has nothing but its name."""
+    """account and placement only look, lock passes with the run, and the certificate has nothing but its name."""
     plays = yaml.safe_load((ROLES[0].parents[1] / "playbooks/provision.yml").read_text(encoding="utf-8"))
     used = {role["role"].rpartition(".")[2] for play in plays for role in play.get("roles", [])}
-    assert set(PARAMETERS) == used - {"account", "placement", "certificate"}
+    assert set(PARAMETERS) == used - {"account", "lock", "placement", "certificate"}
     assert set(test_provision.PARAMETERS) == set(test_provision.KINDS)

@@ -8,6 +8,7 @@ import json
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -83,6 +84,7 @@ def off_at(
         seen = Seen(
             now=86400.0 + minute * 60,
             hold="held" if minute in hold else "",
+            hold_tag="soon" if minute in hold else "",
             docker="Docker does not answer" if quiet else "",
             containers={name: found for name, (found, _) in shown.items() if found and not quiet},
             beats={name: beat for name, (_, beat) in shown.items() if beat},
@@ -141,7 +143,9 @@ ALWAYS = LOOKS
         ),
         pytest.param(course(restarts=lambda minute: int(minute > 3)), None, id="restarted once"),
         pytest.param(course(restarts=lambda minute: 99 - minute), None, id="counted anew after a start by hand"),
-        pytest.param(course(beats="busy", restarts=lambda minute: minute // 4), None, id="works between two restarts"),
+        pytest.param(course(beats="busy", restarts=lambda minute: minute // 4), 19, id="has a job that it never ends"),
+        pytest.param(course(beats="busy", restarts=lambda minute: int(minute > 3)), None, id="works, restarted once"),
+        pytest.param(course(beats="busy", restarts=lambda minute: minute // 7), None, id="ends a job between restarts"),
         pytest.param(
             course(beats="busy", restarts=lambda minute: minute, started=str, hangs_after=0),
             16,
@@ -352,28 +356,30 @@ def test_a_look_removes_them_while_nobody_has_a_job(
 
 
 @pytest.mark.parametrize(
-    ("content", "reason"),
+    ("tag", "reason"),
     [
-        ("100", ""),
-        ("101\n", "held until 1970-01-01T00:01:41Z"),
-        ("", "held: /run/academy/hold-until must hold"),
-        ("soon", "held: /run/academy/hold-until must hold"),
-        ("1" * 40, "held: /run/academy/hold-until must hold"),
-        ("1e3", "held: /run/academy/hold-until must hold"),
+        ("", ""),
+        ("2026-01-31T09:29:59Z", ""),
+        # A run that ended without a word: what is left of its lease is over.
+        ("2026-01-31T09:30:00Z", ""),
+        ("2026-01-31T09:30:01Z", "held until 2026-01-31T09:30:01Z"),
+        ("soon", "held: the tag HoldUntil must be a time"),
+        ("2026-02-30T00:00:00Z", "held: the tag HoldUntil must be a time"),
+        ("1769851800", "held: the tag HoldUntil must be a time"),
     ],
 )
-def test_a_hold_ends_and_an_unreadable_one_holds(content: str, reason: str) -> None:
-    found = watchdog.hold_reason(content, 100)
+def test_a_hold_ends_and_an_unreadable_one_holds(tag: str, reason: str) -> None:
+    found = watchdog.hold_reason(tag, 1769851800)
     assert found.startswith(reason) if reason else found == ""
 
 
-def test_no_file_is_no_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watchdog, "HOLD", str(tmp_path / "hold-until"))
-    assert watchdog.read_hold() == ""
-    (tmp_path / "hold-until").write_text("4000000000", encoding="utf-8")
-    assert watchdog.read_hold() == "held until 2096-10-02T07:06:40Z"
-    (tmp_path / "hold-until").write_bytes(b"\xff")
-    assert watchdog.read_hold().startswith("held: ")
+def test_the_hold_is_what_the_metadata_service_says_and_what_it_said_last_where_it_is_silent() -> None:
+    tag = "2026-01-31T09:30:00Z"
+    answers = [(200, tag), (404, ""), (500, "")]
+    with serving(Service(answers, "tags/instance/HoldUntil")) as service:
+        found = [watchdog.read_hold(Metadata(service.url), "before") for _ in range(3)]
+    assert found == [tag, "", "before"]
+    assert watchdog.read_hold(Metadata(service.url), tag) == tag
 
 
 @pytest.mark.parametrize(
@@ -441,9 +447,9 @@ def test_it_says_how_it_is_called(arguments: list[str], capsys: pytest.CaptureFi
 
 
 class Service:
-    """A metadata service that forgets its tokens, fails, and gives notice at last."""
+    """A metadata service that forgets its tokens, and fails."""
 
-    def __init__(self, answers: list[int]) -> None:
+    def __init__(self, answers: list[tuple[int, str]], path: str) -> None:
         self.answers = answers
         self.tokens = 0
         service = self
@@ -456,8 +462,8 @@ class Service:
 
             def do_GET(self) -> None:
                 right = self.headers["X-aws-ec2-metadata-token"] == f"token-{service.tokens}"
-                known = self.path == "/latest/meta-data/spot/instance-action"
-                self._send(service.answers.pop(0) if right and known else 400, '{"action": "stop"}')
+                known = self.path == f"/latest/meta-data/{path}"
+                self._send(*(service.answers.pop(0) if right and known else (400, "")))
 
             def _send(self, status: int, text: str) -> None:
                 self.send_response(status)
@@ -472,17 +478,18 @@ class Service:
         threading.Thread(target=self.server.serve_forever, args=[0.05], daemon=True).start()
 
 
-@pytest.fixture
-def service() -> Iterator[Service]:
-    service = Service([404, 404, 401, 404, 500, 500, 200])
+@contextmanager
+def serving(service: Service) -> Iterator[Service]:
     yield service
     service.server.shutdown()
     service.server.server_close()
 
 
-def test_it_asks_until_there_is_a_notice(service: Service, capsys: pytest.CaptureFixture[str]) -> None:
+def test_it_asks_until_there_is_a_notice(capsys: pytest.CaptureFixture[str]) -> None:
     pauses: list[float] = []
-    assert watchdog.await_notice(Metadata(service.url), pauses.append) == '{"action": "stop"}'
+    answers = [(status, '{"action": "stop"}') for status in (404, 404, 401, 404, 500, 500, 200)]
+    with serving(Service(answers, "spot/instance-action")) as service:
+        assert watchdog.await_notice(Metadata(service.url), pauses.append) == '{"action": "stop"}'
     assert (service.answers, service.tokens) == ([], 2)
     assert pauses == [5.0] * 6
     assert capsys.readouterr().out.count("does not answer") == 1

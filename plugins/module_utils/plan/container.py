@@ -137,6 +137,11 @@ def completed(inputs: Values) -> Values:
     }
 
 
+def due(inputs: Values) -> Values:
+    """Without preparations where there were some: whoever goes back to a release that has served is in a hurry."""
+    return {**inputs, "container_preparations": []} if inputs["container_has_served"] else inputs
+
+
 def in_slot(inputs: Values, slot: str) -> Values:
     """The container as it runs in a slot: under its name there, and at the slot's port of the loopback address."""
     if not slot:
@@ -353,10 +358,16 @@ def _check(inputs: Values, preparation: Values) -> dict[str, Any]:
 def asks(inputs: Values) -> Values:
     identifier = inputs["container_database_identifier"]
     return {
-        "container_images": [image_name(inputs)],
+        "container_images": [name for name in [image_name(inputs)] if name not in inputs["container_images"]],
         "log_streams": [_log_stream(inputs)],
         **({"db_instance_identifier": identifier} if identifier else {}),
     }
+
+
+def image_of(inputs: Values, found: Values) -> Values | None:
+    """The image, as whoever resolved the release for all hosts found it, or else as this host's own look did."""
+    known: Values = {**found["aws"]["container_images"], **inputs["container_images"]}
+    return known.get(image_name(inputs))
 
 
 def missing_findings(inputs: Values, found: Values) -> list[Finding]:
@@ -370,7 +381,7 @@ def missing_findings(inputs: Values, found: Values) -> list[Finding]:
     configure, mounted = "playbooks/configure.yml", {mount["target"] for mount in found["mounts"]}
     rules = [
         (
-            image in found["aws"]["container_images"],
+            image_of(inputs, found) is not None,
             "release",
             Words(f"ECR has no image {image}", f"ECR에 이미지 {image}이(가) 없습니다"),
             Words(
@@ -725,7 +736,7 @@ class Place:
 
 
 def decide(inputs: Values, found: Values) -> Plan:
-    name, image = inputs["container_name"], found["aws"]["container_images"].get(image_name(inputs))
+    name, image = inputs["container_name"], image_of(inputs, found)
     own, secrets, shared = own_settings(inputs, found), inputs["container_secrets"], _shared_host(inputs, found)
     settings = {**inputs["container_environment"], **own}
     on = inputs["inventory_hostname"]
@@ -795,8 +806,8 @@ def decide(inputs: Values, found: Values) -> Plan:
 
 
 ROLE = Role(
-    lambda inputs: reads(completed(inputs)),
-    lambda inputs, found: decide(completed(inputs), found),
+    lambda inputs: reads(completed(due(inputs))),
+    lambda inputs, found: decide(completed(due(inputs)), found),
     applies=(
         *host.APPLIES,
         "unwanted",
@@ -816,5 +827,11 @@ ROLE = Role(
     rules=(ROWS, Rule(port_findings, ("container_published_ports",)), Rule(volume_findings, ("container_volumes",))),
     on_host=True,
     asks=asks,
-    asked_by=("container_repository", "container_image_tag", "container_database_identifier", "container_log_group"),
+    asked_by=(
+        "container_repository",
+        "container_image_tag",
+        "container_images",
+        "container_database_identifier",
+        "container_log_group",
+    ),
 )

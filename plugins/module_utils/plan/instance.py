@@ -33,14 +33,14 @@ STATES = ("pending", "running", "stopping", "stopped")
 ROOT_DEVICE = "/dev/xvda"
 VOLUME_TYPE = "gp3"
 REQUEST_RESOURCE = "spot-instances-request"
-# Containers reach the metadata service over a second hop. All options, because the module would replace those left out
-# by weaker defaults of its own.
+# Containers reach the metadata service over a second hop, and a host's watchdog reads there whether it is held. All
+# options, because the module would replace those left out by weaker defaults of its own.
 METADATA_OPTIONS: Mapping[str, Any] = {
     "http_endpoint": "enabled",
     "http_tokens": "required",
     "http_put_response_hop_limit": 2,
     "http_protocol_ipv6": "disabled",
-    "instance_metadata_tags": "disabled",
+    "instance_metadata_tags": "enabled",
 }
 
 

@@ -12,6 +12,7 @@ Python 3.9 and nothing else: it must work when all the rest does not. It asks no
 
 from __future__ import annotations
 
+import calendar
 import http.client
 import json
 import math
@@ -32,7 +33,9 @@ from typing import Any
 CONFIGURATION = "/etc/academy/watchdog.json"
 DIRECTORY = "/run/academy"
 MEMORY = f"{DIRECTORY}/watchdog.json"
-HOLD = f"{DIRECTORY}/hold-until"
+# A tag of the instance, as the metadata service shows it: until when a deployment holds this host.
+HOLD = "HoldUntil"
+HOLD_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 
 # Looks that are further apart say nothing of the time between them.
 GAP_SECONDS = 180
@@ -85,6 +88,8 @@ class Seen:
     docker: str
     containers: Mapping[str, Container]
     beats: Mapping[str, Beat]
+    # The tag as it was last read.
+    hold_tag: str = ""
 
 
 @dataclass(frozen=True)
@@ -112,6 +117,7 @@ class Memory:
     idle_since: float | None
     workers: Mapping[str, Remembered]
     said: str
+    hold_tag: str
 
 
 @dataclass(frozen=True)
@@ -172,7 +178,7 @@ def decide(settings: Settings, seen: Seen, memory: Memory | None) -> tuple[Decis
         decision = Decision(True, broken, f"powers off: {said}")
     jobless = all(_has_no_job(seen, name, kind) for name, (kind, _) in found.items())
     decision = replace(decision, jobless=jobless)
-    return decision, Memory(began, seen.now, broken_since, idle_since, workers, decision.text)
+    return decision, Memory(began, seen.now, broken_since, idle_since, workers, decision.text, seen.hold_tag)
 
 
 def _has_no_job(seen: Seen, name: str, kind: str) -> bool:
@@ -228,10 +234,11 @@ def judge(settings: Settings, seen: Seen, name: str, known: Remembered) -> tuple
     trouble = _trouble(container) if not seen.docker else "" if beating else f"is unknown: {seen.docker}"
     if trouble:
         return BROKEN, trouble
-    if beating and beating.state == BUSY:
-        return BUSY, "is working"
+    # Whatever it says of itself: its job, if it has one, it never ends.
     if known.restarted_at is not None and seen.now - known.restarted_at <= settings.restart_window_seconds:
         return BROKEN, "is restarted again and again"
+    if beating and beating.state == BUSY:
+        return BUSY, "is working"
     if beat and not fresh:
         return BROKEN, f"gives no sign of life for {settings.heartbeat_seconds:g} seconds"
     if beating and beating.state == IDLE:
@@ -250,14 +257,15 @@ def _trouble(container: Container | None) -> str:
     return "" if container.status == RUNNING else f"is {container.status}"
 
 
-def hold_reason(content: str, now: float) -> str:
-    """Why the host is held; empty when the hold is over. Content that cannot be read was meant to hold."""
+def hold_reason(tag: str, now: float) -> str:
+    """Why the host is held; empty when it is not, or not any more. What is no time was meant to hold."""
+    if not tag:
+        return ""
     try:
-        until = int(content)
-        moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(until))
-    except (ValueError, OverflowError, OSError):
-        return f"held: {HOLD} must hold seconds since the epoch and does not; write them, or remove it"
-    return f"held until {moment}" if until > now else ""
+        until = calendar.timegm(time.strptime(tag, HOLD_FORMAT))
+    except ValueError:
+        return f"held: the tag {HOLD} must be a time as in 2026-01-31T09:30:00Z and is none; the starter removes it"
+    return f"held until {tag}" if until > now else ""
 
 
 def parse_settings(content: str) -> Settings:
@@ -364,15 +372,53 @@ def read_beat(path: str) -> Beat | None:
         os.close(descriptor)
 
 
-def read_hold() -> str:
+METADATA_URL = "http://169.254.169.254/latest"
+METADATA_TIMEOUT_SECONDS = 2
+TOKEN_SECONDS = 21600
+
+
+class Metadata:
+    """The metadata service, version 2."""
+
+    def __init__(self, base_url: str = METADATA_URL) -> None:
+        self._base_url = base_url
+        self._token = ""
+        # Never through a proxy: it would answer for itself.
+        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+    def read(self, path: str) -> str | None:
+        """What it says there, as the action that EC2 is going to take; None where it says nothing. Raises OSError."""
+        try:
+            return self._get(f"meta-data/{path}")
+        except urllib.error.HTTPError as error:
+            if error.code == http.client.UNAUTHORIZED:
+                self._token = ""
+                return None
+            if error.code == http.client.NOT_FOUND:
+                return None
+            raise
+
+    def _get(self, path: str) -> str:
+        if not self._token:
+            wanted = {"X-aws-ec2-metadata-token-ttl-seconds": str(TOKEN_SECONDS)}
+            self._token = self._ask("api/token", "PUT", wanted)
+        return self._ask(path, "GET", {"X-aws-ec2-metadata-token": self._token})
+
+    def _ask(self, path: str, method: str, headers: dict[str, str]) -> str:
+        request = urllib.request.Request(f"{self._base_url}/{path}", method=method, headers=headers)
+        with self._opener.open(request, timeout=METADATA_TIMEOUT_SECONDS) as answer:
+            return str(answer.read().decode(errors="replace"))
+
+
+def read_hold(metadata: Metadata, known: str) -> str:
+    """The tag; empty where there is none. What was last read of it, where the metadata service does not answer."""
     try:
-        content = read_file(HOLD)
-    except (OSError, ValueError):
-        content = ""
-    return "" if content is None else hold_reason(content, time.time())
+        return metadata.read(f"tags/instance/{HOLD}") or ""
+    except (OSError, http.client.HTTPException):
+        return known
 
 
-def read_host(settings: Settings) -> Seen:
+def read_host(settings: Settings, hold_tag: str) -> Seen:
     docker = ""
     containers: dict[str, Container] = {}
     try:
@@ -382,10 +428,11 @@ def read_host(settings: Settings) -> Seen:
     beats = {name: read_beat(path) for name, path in settings.heartbeat_files.items()}
     return Seen(
         now=time.clock_gettime(time.CLOCK_BOOTTIME),
-        hold=read_hold(),
+        hold=hold_reason(hold_tag, time.time()),
         docker=docker,
         containers=containers,
         beats={name: beat for name, beat in beats.items() if beat},
+        hold_tag=hold_tag,
     )
 
 
@@ -411,7 +458,8 @@ def look() -> None:
     """One look, and what follows from it."""
     settings = read_settings()
     known = parse_memory(read_file(MEMORY) or "")
-    decision, memory = decide(settings, read_host(settings), known)
+    seen = read_host(settings, read_hold(Metadata(), known.hold_tag if known else ""))
+    decision, memory = decide(settings, seen, known)
     if decision.broken or decision.power_off or known is None or known.said != decision.text:
         say(WARNING if decision.broken or decision.power_off else NOTICE, decision.text)
     write_memory(memory)
@@ -494,43 +542,7 @@ def release() -> None:
 
 # --- the Spot notice ------------------------------------------------------------------------------------------------
 
-METADATA_URL = "http://169.254.169.254/latest"
-METADATA_TIMEOUT_SECONDS = 2
-TOKEN_SECONDS = 21600
 POLL_SECONDS = 5
-
-
-class Metadata:
-    """The metadata service, version 2."""
-
-    def __init__(self, base_url: str = METADATA_URL) -> None:
-        self._base_url = base_url
-        self._token = ""
-        # Never through a proxy: it would answer for itself.
-        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-
-    def notice(self) -> str | None:
-        """What EC2 is going to do to this Spot instance; None as long as it says nothing. Raises OSError."""
-        try:
-            return self._get("meta-data/spot/instance-action")
-        except urllib.error.HTTPError as error:
-            if error.code == http.client.UNAUTHORIZED:
-                self._token = ""
-                return None
-            if error.code == http.client.NOT_FOUND:
-                return None
-            raise
-
-    def _get(self, path: str) -> str:
-        if not self._token:
-            wanted = {"X-aws-ec2-metadata-token-ttl-seconds": str(TOKEN_SECONDS)}
-            self._token = self._ask("api/token", "PUT", wanted)
-        return self._ask(path, "GET", {"X-aws-ec2-metadata-token": self._token})
-
-    def _ask(self, path: str, method: str, headers: dict[str, str]) -> str:
-        request = urllib.request.Request(f"{self._base_url}/{path}", method=method, headers=headers)
-        with self._opener.open(request, timeout=METADATA_TIMEOUT_SECONDS) as answer:
-            return str(answer.read().decode(errors="replace"))
 
 
 def await_notice(metadata: Metadata, pause: Callable[[float], None] = time.sleep) -> str:
@@ -538,7 +550,7 @@ def await_notice(metadata: Metadata, pause: Callable[[float], None] = time.sleep
     trouble = ""
     while True:
         try:
-            notice = metadata.notice()
+            notice = metadata.read("spot/instance-action")
         except (OSError, http.client.HTTPException) as error:
             if str(error) != trouble:
                 say(WARNING, f"the metadata service does not answer: {error}")

@@ -220,7 +220,8 @@ def test_without_a_name_nothing_is_asked_and_nothing_made(provisioned: Account) 
 def killed(account: Account, moment: str, *arguments: str) -> None:
     """A run that ends inside of a task."""
     name = f"provision-doors-killed-{moment.partition(',')[0].replace(' ', '-')}"
-    with support.background_playbook(*account.arguments(PLAYBOOK), *arguments, name=name) as run:
+    broken = "--extra-vars=deploy_break_lock=true"
+    with support.background_playbook(*account.arguments(PLAYBOOK), *arguments, broken, name=name) as run:
         run.wait_for_line(support.task(moment), KILL_SECONDS)
         time.sleep(0.5)
         run.signal(signal.SIGKILL)
@@ -236,7 +237,7 @@ def test_killed_at_every_step_it_is_made_once(provisioned: Account) -> None:
         "Register the hosts that run, and deregister all others",
     ):
         killed(provisioned, moment, *arguments)
-    run = provisioned.provision("doors", *arguments).expect()
+    run = provisioned.provision("doors", *arguments, "--extra-vars=deploy_break_lock=true").expect()
     # Its zone is elsewhere.
     dns_name = balancer(provisioned)["DNSName"]
     assert f"{NAME} must lead to the load balancer" in " ".join(run.output.split())

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 import yaml
 from ansible.errors import AnsibleActionFail
-from ansible_collections.academy.deploy.plugins.action import aws_state_info, drill_info, ecr_image_info
+from ansible_collections.academy.deploy.plugins.action import aws_state_info, drill_info, ecr_image_info, release_info
 from ansible_collections.academy.deploy.plugins.modules import aws_state_info as aws_state_info_documentation
 from ansible_collections.academy.deploy.plugins.modules import drill_info as drill_info_documentation
 from ansible_collections.academy.deploy.plugins.modules import ecr_image_info as ecr_image_info_documentation
+from ansible_collections.academy.deploy.plugins.modules import release_info as release_info_documentation
 from botocore import xform_name
 from botocore.stub import Stubber
 
@@ -23,6 +24,7 @@ from tests.unit.actions import action
 DOCUMENTATION = [
     (aws_state_info, aws_state_info_documentation),
     (drill_info, drill_info_documentation),
+    (release_info, release_info_documentation),
     (ecr_image_info, ecr_image_info_documentation),
 ]
 

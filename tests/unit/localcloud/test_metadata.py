@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 
 from localcloud.credentials import Credentials
-from localcloud.metadata import Subject, Tokens, answer
+from localcloud.metadata import Subject, Tokens, answer, tags_shown
 
 LAUNCHED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 BARE = Subject(
@@ -72,6 +73,18 @@ FULL = replace(
 )
 def test_answers_as_the_service_does(path: str, content: str | None) -> None:
     assert answer(FULL, path) == content
+
+
+def test_tags_stand_below_tags_where_the_instance_is_told_them() -> None:
+    tagged = replace(FULL, tags={"HoldUntil": "2026-01-31T09:30:00Z"})
+    assert answer(tagged, "/latest/meta-data/tags/instance/HoldUntil") == "2026-01-31T09:30:00Z"
+    assert answer(tagged, "/latest/meta-data/tags/instance/") == "HoldUntil"
+    assert answer(FULL, "/latest/meta-data/tags/instance/HoldUntil") is None
+    options = SimpleNamespace(instance_metadata_tags="enabled")
+    instance = SimpleNamespace(metadata_options=options, get_tags=lambda: [{"key": "Name", "value": "x"}])
+    assert tags_shown(instance) == {"Name": "x"}
+    options.instance_metadata_tags = "disabled"
+    assert tags_shown(instance) == {}
 
 
 def test_an_announced_interruption_stands_below_spot() -> None:

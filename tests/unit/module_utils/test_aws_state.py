@@ -636,6 +636,30 @@ def test_the_images_that_parameters_name(aws: Aws) -> None:
     assert observe({"image_parameters": ["/no/image"]}, aws.client) == {"images": {}}
 
 
+def test_the_tags_of_the_images_of_a_repository(aws: Aws) -> None:
+    images = [{"imageDigest": "sha256:1", "imageTags": ["two", "one"]}, {"imageDigest": "sha256:2"}]
+    asked = {"repositoryName": "academy-api"}
+    aws["ecr"].add_response("describe_images", {"imageDetails": images}, asked)
+    found = observe({"image_repositories": ["academy-api"]}, aws.client)
+    assert found == {"image_tags": {"academy-api": {"sha256:1": ["one", "two"], "sha256:2": []}}}
+    aws["ecr"].add_client_error("describe_images", "RepositoryNotFoundException")
+    assert observe({"image_repositories": ["academy-api"]}, aws.client) == {"image_tags": {"academy-api": {}}}
+
+
+def test_the_deploy_lock_and_the_releases(aws: Aws) -> None:
+    ssm = aws["ssm"]
+    locks = [{"Name": "/academy/lock/2", "Value": "{}"}, {"Name": "/academy/lock/1", "Value": "{}"}]
+    for number, more in enumerate(({"NextToken": "1"}, {})):
+        asked = {"Path": "/academy/lock"} | ({"NextToken": "1"} if number else {})
+        ssm.add_response("get_parameters_by_path", {"Parameters": locks[number : number + 1], **more}, asked)
+    assert observe({"lock_path": "/academy/lock"}, aws.client) == {"deploy_locks": locks}
+    history = [{"Version": 1, "Value": "{}"}]
+    ssm.add_response("get_parameter_history", {"Parameters": history}, {"Name": "/academy/releases"})
+    assert observe({"releases_parameter": "/academy/releases"}, aws.client) == {"releases": history}
+    ssm.add_client_error("get_parameter_history", "ParameterNotFound")
+    assert observe({"releases_parameter": "/academy/releases"}, aws.client) == {"releases": []}
+
+
 @pytest.mark.parametrize(
     ("options", "action", "section"),
     [

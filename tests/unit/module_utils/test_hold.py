@@ -16,28 +16,60 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
 from jinja2.nativetypes import NativeEnvironment
 
-from plugins.module_utils.hold import HoldTime, heartbeats, hold_end, hold_time, is_brought_up
+from plugins.module_utils.hold import heartbeats, hold_end, hold_time, is_brought_up, is_restarted, to_renew
 
 ROLE = Path(__file__).resolve().parents[3] / "roles" / "hold"
 NOW = datetime(2026, 1, 31, 23, 30, 0, 999999)
 
 
 @pytest.mark.parametrize("now", [NOW, NOW.replace(tzinfo=UTC)], ids=["naive", "aware"])
-def test_a_hold_is_written_in_utc_for_people_and_in_seconds_for_the_host(now: datetime) -> None:
-    # Half an hour of it must be left when the workers' turn comes.
-    assert hold_time(now, 60) == HoldTime("2026-02-01T00:30:00Z", 1769905800, 1769904000)
-    assert hold_end("2026-02-01T00:30:00Z") == datetime(2026, 2, 1, 0, 30, tzinfo=UTC)
+def test_a_hold_is_a_lease_that_is_written_in_utc(now: datetime) -> None:
+    # With the starter's minute a host is free within ten.
+    assert hold_time(now) == "2026-01-31T23:39:00Z"
+    assert hold_end("2026-01-31T23:39:00Z") == datetime(2026, 1, 31, 23, 39, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("until", "is_renewed"),
+    [
+        # This run began at 23:10.
+        ("2026-01-31T23:18:59Z", False),
+        ("2026-01-31T23:19:00Z", True),
+        ("2026-01-31T23:38:59Z", True),
+        # It has slept meanwhile, and nobody has ended it.
+        ("2026-01-31T23:25:00Z", True),
+        ("2026-01-31T23:39:00Z", False),
+        # Somebody's own.
+        ("2099-01-31T09:30:00Z", False),
+        ("soon", False),
+        ("", False),
+    ],
+)
+def test_a_run_renews_its_own_holds_and_nobody_elses(until: str, is_renewed: bool) -> None:
+    assert to_renew({"i-1": until}, "2026-01-31T23:10:00Z", NOW.replace(tzinfo=UTC)) == (["i-1"] if is_renewed else [])
+
+
+@pytest.mark.parametrize(
+    ("status", "restarts", "seconds", "expected"),
+    [
+        ("running", 0, 5, False),
+        ("running", 2, 5, False),
+        ("running", 3, 5, True),
+        ("running", 3, 299, True),
+        ("running", 3, 300, False),
+        ("restarting", 3, None, True),
+        ("restarting", 1, None, False),
+        ("exited", 9, None, False),
+    ],
+)
+def test_who_is_restarted_again_and_again(status: str, restarts: int, seconds: int | None, expected: bool) -> None:
+    assert is_restarted({"status": status, "restart_count": restarts, "running_seconds": seconds}) == expected
 
 
 @pytest.mark.parametrize("value", ["", "tomorrow", "2026-02-01", "2026-02-01T00:30:00+09:00", "2026-02-30T00:00:00Z"])
 def test_what_is_no_time_ends_never(value: str) -> None:
     with pytest.raises(ValueError, match=r"does not match format|day is out of range"):
         hold_end(value)
-
-
-@pytest.mark.parametrize(("minutes", "is_renewed_at_once"), [(60, False), (31, False), (30, True), (5, True)])
-def test_a_hold_is_renewed_only_when_little_of_it_is_left(minutes: int, is_renewed_at_once: bool) -> None:
-    assert (NOW.replace(tzinfo=UTC).timestamp() >= hold_time(NOW, minutes).renew_at_seconds) == is_renewed_at_once
 
 
 @pytest.mark.parametrize(

@@ -391,7 +391,7 @@ def test_every_role_is_judged() -> None:
     on_hosts = {role for host in hosts for role in roles_of_host(SERVICES, host.groups, host.values)}
     named = {role for roles in ROLES.values() for role in roles} | on_hosts | {"worker"}
     # Given values by others or by AWS, this one itself, or the one that asks for itself: the last.
-    others = {"container", "hold", "host_configuration", "preflight", "reachability", "teardown"}
+    others = {"container", "hold", "host_configuration", "lock", "preflight", "reachability", "teardown"}
     assert {path.name for path in (support.ROOT / "roles").iterdir()} - named == others
 
 

@@ -14,9 +14,8 @@ from plugins.module_utils.reachability import Command
 from plugins.module_utils.rollout import (
     ANSWER,
     COMPARED,
-    HELD,
+    CONTAINERS,
     INSTANCE,
-    MARKED,
     STARTED,
     WORKERS,
     Host,
@@ -34,6 +33,9 @@ COMMAND = Command("inventories/production", "ap-northeast-2")
 SILENT = "Failed to connect to the host via ssh: ssh: connect to host 203.0.113.5 port 22: Connection timed out"
 DENIED = "Failed to connect to the host via ssh: ec2-user@203.0.113.5: Permission denied (publickey)."
 GROUPS = {"all": ["a", "b", "c"], "api": ["a"], "messaging_worker": ["a"], "video_worker": ["b", "c"]}
+BUSY = "alive /run/academy/a\nbusy /run/academy/a"
+WORKS = {"status": "running", "restart_count": 0, "running_seconds": 5}
+RESTARTED = {**WORKS, "restart_count": 7}
 RUN = Run(RELEASE, groups=GROUPS, services=rows(ROWS))
 
 
@@ -80,14 +82,14 @@ def test_a_host_that_has_stopped_since_it_answered_answers_no_more() -> None:
         # It was not compared.
         ({COMPARED: {"skipped": True}}, {}),
         ({COMPARED: {"unreachable": True}}, {}),
-        ({HELD: {}}, {"is_held": True}),
-        ({MARKED: {"rc": 0}}, {"is_marked": True}),
-        ({MARKED: {"skipped": True}}, {}),
-        ({MARKED: {"unreachable": True}}, {}),
-        ({MARKED: {"failed": True}}, {}),
         ({STARTED: {"instances": []}}, {"is_started": True}),
-        ({WORKERS: {"stdout": "alive /run/academy/a\nbusy /run/academy/a\nalive /run/academy/b"}}, {"has_job": True}),
+        ({WORKERS: {"stdout": f"{BUSY}\nalive /run/academy/b"}}, {"has_job": True}),
         ({WORKERS: {"stdout": "alive /run/academy/a"}}, {}),
+        ({WORKERS: {"stdout": BUSY}, CONTAINERS: {"skipped": True}}, {"has_job": True}),
+        ({WORKERS: {"stdout": BUSY}, CONTAINERS: {"containers": {"a": WORKS}}}, {"has_job": True}),
+        ({WORKERS: {"stdout": BUSY}, CONTAINERS: {"containers": {"a": RESTARTED}}}, {}),
+        ({WORKERS: {"stdout": BUSY}, CONTAINERS: {"containers": {"b": RESTARTED}}}, {"has_job": True}),
+        ({WORKERS: {"stdout": "busy /a\nbusy /b"}, CONTAINERS: {"containers": {"a": RESTARTED}}}, {"has_job": True}),
         # Passed over, or not to be had.
         ({WORKERS: {"skipped": True}}, {}),
         ({INSTANCE: {"instances": [{"state": {"name": "running"}}]}}, {}),
@@ -95,7 +97,7 @@ def test_a_host_that_has_stopped_since_it_answered_answers_no_more() -> None:
     ],
 )
 def test_what_the_results_of_the_roles_say(found: dict[str, Any], becomes: dict[str, bool]) -> None:
-    told = ("is_settled", "is_held", "is_marked", "is_started", "has_job", "has_stopped")
+    told = ("is_settled", "is_started", "has_job", "has_stopped")
     seen = Host.of(HOST, {**variables(), **found})
     assert {name: getattr(seen, name) for name in told} == {**dict.fromkeys(told, False), **becomes}
 
@@ -189,14 +191,11 @@ def test_what_is_started_needs_the_images_of_all_that_runs_there(hosts: list[str
         ({"has_answered": False, "silence": SILENT}, set()),
         ({"is_started": True}, {"to_ask"}),
         ({"has_answered": False, "state": "stopped"}, set()),
-        ({"is_held": True}, {"to_mark"}),
-        ({"is_held": True, "is_marked": True}, set()),
-        ({"is_held": True, "has_answered": False, "silence": SILENT}, set()),
     ],
 )
-def test_a_host_is_asked_again_and_told_of_its_hold_where_it_was_not(change: dict[str, Any], is_in: set[str]) -> None:
+def test_a_host_is_asked_again_where_it_was_started(change: dict[str, Any], is_in: set[str]) -> None:
     decided = decide(RUN, [replace(host(), **change)], [])
-    assert lists(decided, "to_ask", "to_mark") == is_in
+    assert lists(decided, "to_ask") == is_in
 
 
 @pytest.mark.parametrize(
@@ -278,12 +277,12 @@ def test_the_release_is_noted_where_all_services_have_it(
         (host(), False, set()),
         (host(HoldUntil="2026-01-31T09:30:00Z"), False, {"to_release"}),
         (host("stopped", HoldUntil="yesterday"), False, {"to_release"}),
-        (replace(host(answers=False, HoldUntil="2026-01-31T09:30:00Z"), silence=SILENT), False, {"to_untag"}),
+        (replace(host(answers=False, HoldUntil="2026-01-31T09:30:00Z"), silence=SILENT), False, {"to_release"}),
         (host(HoldUntil="2026-01-31T09:30:00Z"), True, set()),
     ],
 )
 def test_whichever_run_held_a_host_it_is_released(seen: Host, checks: bool, is_in: set[str]) -> None:
-    assert lists(decide(replace(RUN, checks=checks), [seen], []), "to_release", "to_untag") == is_in
+    assert lists(decide(replace(RUN, checks=checks), [seen], []), "to_release") == is_in
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from socketserver import BaseRequestHandler, StreamRequestHandler, ThreadingUnixStreamServer
 from threading import Thread
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from plugins.modules import host_state_info
-from plugins.modules.host_state_info import answers, read_docker, read_proxy
+from plugins.modules.host_state_info import answers, read_disks, read_docker, read_proxy
 
 FOREIGN = "elsewhere.example.com"
 HEALTHY = '{"status": "healthy", "release": "1a2b3c4"}'
@@ -157,6 +158,13 @@ def test_where_no_proxy_was_there_are_no_servers(tmp_path: Path) -> None:
 def test_a_socket_of_somebody_else_is_no_proxy(tmp_path: Path) -> None:
     with listening(tmp_path / "docker", Engine) as path, pytest.raises(ValueError, match="HAProxy shows no servers"):
         read_proxy(path)
+
+
+def test_room_is_told_of_directories_that_are_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    disk = SimpleNamespace(f_frsize=4096, f_blocks=1000, f_bfree=300, f_bavail=250)
+    monkeypatch.setattr(host_state_info.os, "statvfs", {str(tmp_path): disk}.__getitem__)
+    found = read_disks([str(tmp_path), str(tmp_path / "missing")])
+    assert found == {str(tmp_path): {"size_bytes": 4096000, "available_bytes": 1024000}}
 
 
 def test_memory_is_told_of_the_containers_that_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

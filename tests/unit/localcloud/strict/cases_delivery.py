@@ -133,6 +133,10 @@ def role_arn(world: World, service: str) -> str:
     return f"arn:aws:iam::123456789012:role/{world.role(trust=world.trust(Principal={'Service': service}))}"
 
 
+def parameter(world: World, name: str, value: str = "x") -> None:
+    world.client("ssm").put_parameter(Name=name, Value=value, Type="String")
+
+
 def publish(world: World, message: str) -> None:
     world.client("sns").publish(TopicArn=world.topic(), Message=message)
 
@@ -526,6 +530,24 @@ OTHERS = [
         "InvalidParameter",
         lambda w: publish(w, ""),
         lambda w: publish(w, "x"),
+    ),
+    Case(
+        "ssm-parameter-name",
+        "ValidationException",
+        lambda w: parameter(w, "/academy/lock no/1"),
+        lambda w: parameter(w, "/academy/lock_no.-/1"),
+    ),
+    Case(
+        "ssm-parameter-levels",
+        "HierarchyLevelLimitExceededException",
+        lambda w: parameter(w, "/level" * 16),
+        lambda w: parameter(w, "/level" * 15),
+    ),
+    Case(
+        "ssm-parameter-size",
+        "ValidationException",
+        lambda w: parameter(w, "/long", value="ü" * 2049),
+        lambda w: parameter(w, "/short", value="ü" * 2048),
     ),
 ]
 

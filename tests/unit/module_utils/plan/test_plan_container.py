@@ -44,6 +44,8 @@ INPUTS: dict[str, Any] = {
     "container_name": "academy-api",
     "container_repository": "academy-api",
     "container_image_tag": "1a2b3c4",
+    "container_images": {},
+    "container_has_served": False,
     "container_database_identifier": "academy-db",
     # The image has the second one too, with the same value.
     "container_environment": {"DEBUG": False, "LANG": "C.UTF-8", "DB_PORT": 5432},
@@ -424,6 +426,13 @@ def test_a_new_container_is_prepared_and_one_that_runs_where_its_check_says_so()
     assert "preparations" not in needed(plan)
 
 
+def test_a_release_that_has_served_is_neither_prepared_nor_asked_whether_it_is() -> None:
+    served = {"container_has_served": True}
+    assert ROLE.reads({**INPUTS, **served})["commands"] == []
+    plan = decided(NEW, **served)
+    assert (needed(plan)["containers"], plan.known["preparations"]) == (["academy-api"], [])
+
+
 def test_what_a_container_is_asked() -> None:
     asked = ROLE.reads({**INPUTS, "container_health_url": URL, "container_health_answer": {"status": "healthy"}})
     assert asked["addresses"] == [
@@ -753,6 +762,16 @@ def test_what_is_read() -> None:
         "log_streams": [STREAM],
     }
     assert "db_instance_identifier" not in ROLE.asks({**INPUTS, "container_database_identifier": ""})
+
+
+def test_what_was_resolved_for_all_hosts_is_not_asked_for_again_and_comes_before_what_is_found() -> None:
+    assert ROLE.asks is not None
+    once = {"academy-api:1a2b3c4": {"reference": f"{REPOSITORY}@sha256:{'9' * 64}", "platforms": ["linux/arm64"]}}
+    assert ROLE.asks({**INPUTS, "container_images": once})["container_images"] == []
+    assert decided(state(), container_images=once).known["image"] == f"{REPOSITORY}@sha256:{'9' * 64}"
+    other = {"academy-api:other": once["academy-api:1a2b3c4"]}
+    assert ROLE.asks({**INPUTS, "container_images": other})["container_images"] == ["academy-api:1a2b3c4"]
+    assert decided(state(), container_images=other).changes == []
 
 
 # --- one of two behind the proxy ------------------------------------------------------------------------------------

@@ -1,0 +1,71 @@
+# Copyright: academy.deploy contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What was shipped: the history of one SSM parameter, of which SSM keeps the last hundred versions by itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any, Literal
+
+# A parameter of the standard tier, in bytes.
+LONGEST_BYTES = 4096
+
+Result = Literal["succeeded", "failed", "interrupted"]
+
+
+@dataclass(frozen=True)
+class Release:
+    """One run that configured hosts: what it shipped, who ran it, and how it ended."""
+
+    release: str
+    result: str
+    playbook: str
+    owner: str
+    host: str
+    started_at: str
+    ended_at: str
+    # Image name and digest; empty where too many to be kept, or not known.
+    digests: Mapping[str, str] = field(default_factory=dict)
+    number: int = 0  # SSM's version; 0 before it is written
+
+
+def releases_name(deployment_name: str) -> str:
+    return f"/{deployment_name}/releases"
+
+
+def release_text(release: Release) -> str:
+    """The parameter's value: without digests where it would be too long."""
+    content = asdict(release)
+    del content["number"]
+    text = json.dumps(content, ensure_ascii=False)
+    if len(text.encode()) <= LONGEST_BYTES or not release.digests:
+        return text
+    return release_text(replace(release, digests={}))
+
+
+def read_release(version: Mapping[str, Any]) -> Release | None:
+    """A version, of SSM's answer; None where it is no record."""
+    try:
+        content = json.loads(version["Value"])
+        known = {each.name for each in fields(Release)} - {"number"}
+        return Release(number=int(version["Version"]), **{name: content[name] for name in known & set(content)})
+    except (ValueError, TypeError, AttributeError):
+        return None
+
+
+def read_releases(versions: Iterable[Mapping[str, Any]]) -> list[Release]:
+    """The records, the newest first."""
+    found = (read_release(version) for version in versions)
+    return sorted((release for release in found if release), key=lambda release: -release.number)
+
+
+def release_before(releases: Sequence[Release], release: str) -> Release | None:
+    """The newest that succeeded with another release than this: what a rollback goes back to."""
+    return next((found for found in releases if found.result == "succeeded" and found.release != release), None)
+
+
+def shipped(releases: Iterable[Release]) -> list[str]:
+    """Those that all hosts of a run came up with, so that the database has been migrated for them."""
+    return [*dict.fromkeys(found.release for found in releases if found.result == "succeeded")]
