@@ -347,7 +347,8 @@ def test_a_look_removes_them_while_nobody_has_a_job(
     container, beat = worker(2)
     assert container is not None
     assert beat is not None
-    monkeypatch.setattr(watchdog, "read_host", lambda _: Seen(120, "", "", {name: container}, {name: beat}))
+    monkeypatch.setattr(watchdog, "read_hold", lambda *_: "")
+    monkeypatch.setattr(watchdog, "read_host", lambda *_: Seen(120, "", "", {name: container}, {name: beat}))
     watchdog.look()
     assert left.exists() is not removed
 

@@ -766,7 +766,8 @@ def test_what_is_read() -> None:
 
 def test_what_was_resolved_for_all_hosts_is_not_asked_for_again_and_comes_before_what_is_found() -> None:
     assert ROLE.asks is not None
-    once = {"academy-api:1a2b3c4": {"reference": f"{REPOSITORY}@sha256:{'9' * 64}", "platforms": ["linux/arm64"]}}
+    known = state()["aws"]["container_images"]["academy-api:1a2b3c4"]
+    once = {"academy-api:1a2b3c4": {**known, "reference": f"{REPOSITORY}@sha256:{'9' * 64}"}}
     assert ROLE.asks({**INPUTS, "container_images": once})["container_images"] == []
     assert decided(state(), container_images=once).known["image"] == f"{REPOSITORY}@sha256:{'9' * 64}"
     other = {"academy-api:other": once["academy-api:1a2b3c4"]}
