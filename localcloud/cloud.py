@@ -24,7 +24,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NoReturn, Protocol
 from urllib.error import HTTPError
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 from urllib.request import Request
 
 from localcloud import certificates, engine, images, machine, operator_key, operator_machine, settings
@@ -43,6 +43,7 @@ END_SECONDS = 90
 KILL_SECONDS = 10
 LOCK_SECONDS = 2
 STATUS_URL = f"{settings.API_URL}/_localcloud/status"
+ACCOUNT_URL = f"{settings.API_URL}/_localcloud/{settings.ACCOUNT_PAGE}"
 SPOT_URL = f"{settings.API_URL}/_localcloud/{settings.SPOT_PAGE}"
 
 
@@ -114,10 +115,18 @@ def unanswered(noted: Mapping[str, Any]) -> dict[str, Any]:
 def interrupt(instance_id: str, seconds: int | None = None, *, over: bool = False) -> dict[str, str]:
     """Announce that EC2 takes a Spot instance's capacity and take it, or give it back."""
     order = "over" if over else "interrupt" if seconds is None else f"interrupt?seconds={seconds}"
-    request = Request(f"{SPOT_URL}/{quote(instance_id, safe='')}/{order}", method="POST")
+    return _post(f"{SPOT_URL}/{quote(instance_id, safe='')}/{order}")
+
+
+def circumstances(wanted: Mapping[str, str]) -> dict[str, Any]:
+    """What the account is like (localcloud.circumstances), after it was made as wanted."""
+    return _post(f"{ACCOUNT_URL}?{urlencode(wanted)}")
+
+
+def _post(url: str) -> dict[str, Any]:
     try:
-        with urlopen(request, timeout=10) as answer:
-            content: dict[str, str] = json.load(answer)
+        with urlopen(Request(url, method="POST"), timeout=10) as answer:
+            content: dict[str, Any] = json.load(answer)
             return content
     except HTTPError as error:
         raise CloudError(json.load(error)["error"]) from None
