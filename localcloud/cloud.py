@@ -242,6 +242,7 @@ def _compose(made: images.Images) -> tuple[Api, dict[str, Component]]:
     from localcloud.functions import Functions  # noqa: PLC0415
     from localcloud.guard import Guard  # noqa: PLC0415
     from localcloud.instances import Instances  # noqa: PLC0415
+    from localcloud.keys import Keys  # noqa: PLC0415
     from localcloud.metadata import Metadata  # noqa: PLC0415
     from localcloud.public_addresses import PublicAddresses  # noqa: PLC0415
     from localcloud.registry import Registry  # noqa: PLC0415
@@ -258,7 +259,8 @@ def _compose(made: images.Images) -> tuple[Api, dict[str, Component]]:
     strict.install(api)
     storage.install(api)
     names, addresses, proxy = Names(), PublicAddresses(api), Proxy()
-    registry = Registry(api, proxy, Guard(api))
+    guard = Guard(api)
+    registry = Registry(api, proxy, guard)
     instances = Instances(api, Volumes(api), made.host)
     databases = Databases(api, names, made.services)
     zones = Zones(api)
@@ -270,6 +272,7 @@ def _compose(made: images.Images) -> tuple[Api, dict[str, Component]]:
     instances.listeners.append(balancers.changed)
     functions = Functions(api)
     Spot(api, instances)
+    Keys(api, guard, instances)
     certificate = certificates.issue(CERTIFICATE_NAMES)
     api.mount("status", Status(api, instances))
     return api, {

@@ -18,7 +18,6 @@ ASSOCIATE = "ec2.AssociateIamInstanceProfile"
 CREATE_DATABASE, MODIFY_DATABASE = "rds.CreateDBInstance", "rds.ModifyDBInstance"
 CREATE_FUNCTION = "lambda.CreateFunction"
 NEW_PROFILE, NEW_ROLE = "iam.CreateInstanceProfile", "iam.CreateRole"
-FREE_TYPES = frozenset({"t3.micro", "t3.small", "t4g.micro", "t4g.small", "c7i-flex.large", "m7i-flex.large"})
 FREE_BACKUP_DAYS = 1
 # What counts towards a quota.
 COUNTED = ("pending", "running")
@@ -27,8 +26,8 @@ COUNTED = ("pending", "running")
 # --- pure decisions -----------------------------------------------------------------------------------------------
 
 
-def free_type(instance_type: str) -> ApiError | None:
-    if instance_type in FREE_TYPES:
+def free_type(eligible: bool) -> ApiError | None:
+    if eligible:
         return None
     message = (
         "The specified instance type is not eligible for Free Tier. For a list of Free Tier instance types, run "
@@ -74,7 +73,9 @@ def capacity(instance_type: str, zone: str) -> ApiError:
 
 def _free_type(call: Call, account: Account) -> ApiError | None:
     instance_type = launch(call, account).get("InstanceType")
-    return free_type(instance_type) if account.circumstances.plan == FREE and instance_type else None
+    if account.circumstances.plan != FREE or not instance_type:
+        return None
+    return free_type(account.backends("ec2").describe_instance_types([instance_type], {})[0]["FreeTierEligible"])
 
 
 def _free_backups(call: Call, account: Account) -> ApiError | None:

@@ -592,12 +592,15 @@ def test_instance_types_with_the_zones_that_offer_them(aws: Aws) -> None:
     processor = {"SupportedArchitectures": ["arm64"]}
     small = {"InstanceType": "t4g.small", "BurstablePerformanceSupported": True}
     types = [{**small, "MemoryInfo": {"SizeInMiB": 2048}, "ProcessorInfo": processor}]
+    types[0] |= {"VCpuInfo": {"DefaultVCpus": 2}, "FreeTierEligible": True}
     ec2.add_response("describe_instance_types", {"InstanceTypes": types}, filters)
     assert observe({"instance_types": ["t4g.small", "t4g.unknown"]}, aws.client)["instance_types"] == {
         "t4g.small": {
             "memory_mib": 2048,
             "architectures": ["arm64"],
             "has_cpu_credits": True,
+            "vcpus": 2,
+            "is_free": True,
             "zones": ["a", "c"],
         }
     }
