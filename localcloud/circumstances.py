@@ -1,7 +1,8 @@
 # Copyright: academy.deploy contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What an account may be while it is young: on the Free plan, with small quotas, with IAM that takes its time, and in a
-region one of whose zones has no capacity. The strict layer refuses accordingly; here is where it is said and asked.
+"""What an account may be while it is young: on the Free plan, with small quotas, with IAM that takes its time, with
+mails that nobody has answered, and in a region one of whose zones has no capacity. The strict layer refuses accordingly;
+here is where it is said and asked.
 
     GET  /_localcloud/account
     POST /_localcloud/account?plan=FREE&on_demand_vcpus=8&spot_vcpus=4&iam_seconds=20&full_zones=ap-northeast-2a
@@ -40,6 +41,9 @@ class Circumstances:
     iam_seconds: int = 0
     # Where EC2 has no capacity, with commas between.
     full_zones: str = ""
+    # Whose mail about a subscription nobody has answered, and who has unsubscribed, with commas between.
+    unanswered_emails: str = ""
+    deleted_emails: str = ""
 
     def change(self, wanted: Mapping[str, str]) -> None:
         """Be what is said. Raises ValueError."""
@@ -64,6 +68,7 @@ def install(api: Api) -> Circumstances:
     """Serve the page that tells and changes the circumstances, and the services that AWS tells them by."""
     found = Circumstances()
     api.mount(settings.ACCOUNT_PAGE, _page(api, found))
+    api.hooks.register("sns", "ListSubscriptionsByTopic", after=lambda _call, result: _subscriptions(result, found))
     api.hooks.register("freetier", "GetAccountPlanState", instead=lambda _call: _plan_state(found))
     api.hooks.register("service-quotas", "GetServiceQuota", instead=lambda call: _quota(call, found))
     return found
@@ -85,6 +90,19 @@ def _page(api: Api, found: Circumstances) -> Callable[[Environ, StartResponse], 
         return [body]
 
     return serve
+
+
+def _subscriptions(result: Mapping[str, Any], found: Circumstances) -> Mapping[str, Any]:
+    """moto confirms every subscription itself."""
+    arns = {
+        **dict.fromkeys(found.unanswered_emails.split(","), "PendingConfirmation"),
+        **dict.fromkeys(found.deleted_emails.split(","), "Deleted"),
+    }
+    told = [
+        {**one, "SubscriptionArn": arns.get(one["Endpoint"], one["SubscriptionArn"])}
+        for one in result.get("Subscriptions", [])
+    ]
+    return {**result, "Subscriptions": told}
 
 
 def _plan_state(found: Circumstances) -> Mapping[str, Any]:

@@ -225,6 +225,8 @@ def read_topic(sns: Client, arn: str) -> Record | None:
                 "endpoint": subscription["Endpoint"],
                 # Until its owner has answered the mail, it has no name of its own and cannot be removed.
                 "confirmed": subscription["SubscriptionArn"].startswith("arn:"),
+                # Listed for some days more.
+                "deleted": subscription["SubscriptionArn"] == "Deleted",
             }
             for subscription in subscriptions
         ],

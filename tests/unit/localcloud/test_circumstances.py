@@ -59,12 +59,26 @@ def test_aws_says_what_the_command_line_has_said(
         "spot_vcpus=640",
         "iam_seconds=0",
         "full_zones=a,b",
+        "unanswered_emails=",
+        "deleted_emails=",
     ]
     assert (free.get_account_plan_state()["accountPlanType"], quota(ON_DEMAND_QUOTA)) == ("FREE", 8)
     assert main(["account", "full_zones="]) == 0
     assert "on_demand_vcpus=8\n" in capsys.readouterr().out
     with pytest.raises(ClientError, match="NoSuchResourceException"):
         quotas.get_service_quota(ServiceCode="ec2", QuotaCode="L-00000000")
+
+
+def test_whose_mail_is_not_answered_has_no_subscription_yet(client: Callable[[str], Any]) -> None:
+    sns = client("sns")
+    topic = sns.create_topic(Name="alarms")["TopicArn"]
+    for name in ("a", "b", "c"):
+        sns.subscribe(TopicArn=topic, Protocol="email", Endpoint=f"{name}@example.com")
+    assert main(["account", "unanswered_emails=a@example.com,x@example.com", "deleted_emails=b@example.com"]) == 0
+    told = sns.list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]
+    arns = {one["Endpoint"][0]: one["SubscriptionArn"] for one in told}
+    assert (arns["a"], arns["b"]) == ("PendingConfirmation", "Deleted")
+    assert arns["c"].startswith(topic)
 
 
 @pytest.mark.parametrize("wrong", ["plan=CHEAP", "age=3", "spot_vcpus=few"])

@@ -475,6 +475,7 @@ def test_a_topic_with_who_is_told(aws: Aws) -> None:
     subscriptions = [
         {"Protocol": "email", "Endpoint": "ops@example.com", "SubscriptionArn": f"{arn}:1"},
         {"Protocol": "email", "Endpoint": "new@example.com", "SubscriptionArn": "PendingConfirmation"},
+        {"Protocol": "email", "Endpoint": "old@example.com", "SubscriptionArn": "Deleted"},
     ]
     sns.add_response("get_topic_attributes", {"Attributes": {"Policy": json.dumps(TRUST)}}, topic)
     sns.add_response("list_subscriptions_by_topic", {"Subscriptions": subscriptions}, topic)
@@ -482,8 +483,9 @@ def test_a_topic_with_who_is_told(aws: Aws) -> None:
     assert observe({"topic_arns": [arn]}, aws.client)["topics"][arn] == {
         "policy": TRUST,
         "subscriptions": [
-            {"protocol": "email", "endpoint": "ops@example.com", "confirmed": True},
-            {"protocol": "email", "endpoint": "new@example.com", "confirmed": False},
+            {"protocol": "email", "endpoint": "ops@example.com", "confirmed": True, "deleted": False},
+            {"protocol": "email", "endpoint": "new@example.com", "confirmed": False, "deleted": False},
+            {"protocol": "email", "endpoint": "old@example.com", "confirmed": False, "deleted": True},
         ],
         "tags": {"Project": "academy"},
     }
