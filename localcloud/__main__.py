@@ -42,6 +42,9 @@ def _parser() -> argparse.ArgumentParser:
     interrupt.add_argument("--seconds", type=int, help="between notice and stop (120, as at AWS)")
     interrupt.add_argument("--over", action="store_true", help="give the capacity back: EC2 starts it again")
     interrupt.set_defaults(run=_interrupt)
+    account = commands.add_parser("account", help="show what the account is like, or make it young: plan=FREE …")
+    account.add_argument("circumstances", nargs="*", metavar="NAME=VALUE")
+    account.set_defaults(run=_account)
     commands.add_parser("env", help="print the environment for any AWS tool, for `eval`").set_defaults(run=_env)
     operator = commands.add_parser("operator", help="run a command, or a shell, where AWS looks like AWS")
     operator.add_argument("command", nargs="*", help="after `--`")
@@ -82,6 +85,12 @@ def _interrupt(options: argparse.Namespace) -> None:
         print(f"{told['instance']} has its capacity back: EC2 starts it.")
     else:
         print(f"{told['instance']} has its notice: {told['action']} at {told['at']}.")
+
+
+def _account(options: argparse.Namespace) -> None:
+    wanted = dict(circumstance.partition("=")[::2] for circumstance in options.circumstances)
+    for name, value in cloud.circumstances(wanted).items():
+        print(f"{name}={value}")
 
 
 def _env(options: argparse.Namespace) -> None:

@@ -24,7 +24,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NoReturn, Protocol
 from urllib.error import HTTPError
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 from urllib.request import Request
 
 from localcloud import certificates, engine, images, machine, operator_key, operator_machine, settings
@@ -43,6 +43,7 @@ END_SECONDS = 90
 KILL_SECONDS = 10
 LOCK_SECONDS = 2
 STATUS_URL = f"{settings.API_URL}/_localcloud/status"
+ACCOUNT_URL = f"{settings.API_URL}/_localcloud/{settings.ACCOUNT_PAGE}"
 SPOT_URL = f"{settings.API_URL}/_localcloud/{settings.SPOT_PAGE}"
 
 
@@ -115,10 +116,18 @@ def unanswered(noted: Mapping[str, Any]) -> dict[str, Any]:
 def interrupt(instance_id: str, seconds: int | None = None, *, over: bool = False) -> dict[str, str]:
     """Announce that EC2 takes a Spot instance's capacity and take it, or give it back."""
     order = "over" if over else "interrupt" if seconds is None else f"interrupt?seconds={seconds}"
-    request = Request(f"{SPOT_URL}/{quote(instance_id, safe='')}/{order}", method="POST")
+    return _post(f"{SPOT_URL}/{quote(instance_id, safe='')}/{order}")
+
+
+def circumstances(wanted: Mapping[str, str]) -> dict[str, Any]:
+    """What the account is like (localcloud.circumstances), after it was made as wanted."""
+    return _post(f"{ACCOUNT_URL}?{urlencode(wanted)}")
+
+
+def _post(url: str) -> dict[str, Any]:
     try:
-        with urlopen(request, timeout=10) as answer:
-            content: dict[str, str] = json.load(answer)
+        with urlopen(Request(url, method="POST"), timeout=10) as answer:
+            content: dict[str, Any] = json.load(answer)
             return content
     except HTTPError as error:
         raise CloudError(json.load(error)["error"]) from None
@@ -234,6 +243,7 @@ def _compose(made: images.Images) -> tuple[Api, dict[str, Component]]:
     from localcloud.functions import Functions  # noqa: PLC0415
     from localcloud.guard import Guard  # noqa: PLC0415
     from localcloud.instances import Instances  # noqa: PLC0415
+    from localcloud.keys import Keys  # noqa: PLC0415
     from localcloud.metadata import Metadata  # noqa: PLC0415
     from localcloud.public_addresses import PublicAddresses  # noqa: PLC0415
     from localcloud.registry import Registry  # noqa: PLC0415
@@ -250,7 +260,8 @@ def _compose(made: images.Images) -> tuple[Api, dict[str, Component]]:
     strict.install(api)
     storage.install(api)
     names, addresses, proxy = Names(), PublicAddresses(api), Proxy()
-    registry = Registry(api, proxy, Guard(api))
+    guard = Guard(api)
+    registry = Registry(api, proxy, guard)
     instances = Instances(api, Volumes(api), made.host)
     databases = Databases(api, names, made.services)
     zones = Zones(api)
@@ -262,6 +273,7 @@ def _compose(made: images.Images) -> tuple[Api, dict[str, Component]]:
     instances.listeners.append(balancers.changed)
     functions = Functions(api)
     Spot(api, instances)
+    Keys(api, guard, instances)
     certificate = certificates.issue(CERTIFICATE_NAMES)
     api.mount("status", Status(api, instances))
     return api, {

@@ -24,7 +24,7 @@ from localcloud.api import Api
 from localcloud.events import ContainerEnd, ContainerEnds
 from localcloud.security_groups import Member
 from localcloud.shell import CommandError, docker, docker_succeeds, labels
-from localcloud.spot import request_of
+from localcloud.spot import request_of, set_reason
 from localcloud.volumes import Attachment, Volumes, disks_file, switch_off_swap
 from localcloud.wire import ApiError, Call
 
@@ -377,16 +377,14 @@ class Instances:
         log.info("%s is %s", host.id, goal.value)
 
     def failed(self, host: Host, goal: Goal, reason: str) -> None:
-        """A host that cannot come up is stopped, and its state reason says why; one that cannot go down is given up."""
+        """A host that cannot come up is stopped, and its state reason says why; one that cannot go down is left."""
         with self.api.lock:
-            instance = host.instance
-            instance.state_reason.code = "Server.InternalError"
-            instance.state_reason.message = f"Server.InternalError: {reason}"
+            reason = f"Server.InternalError: {reason}"
             if goal is not Goal.RUNNING:
+                set_reason(host.instance, reason)
                 self.reached(host, goal)
             elif host.goal is goal:
-                _set_state(instance, "stopping")
-                host.ask(Goal.STOPPED)
+                self.give_up(host.instance, reason)
 
     def is_alone_at_its_address(self, host: Host) -> bool:
         """moto hands out the address of a terminated instance while its container is still going down."""
@@ -406,9 +404,7 @@ class Instances:
                 instance.stop()
                 _set_state(instance, "stopping")
                 host.ask(Goal.STOPPED)
-            reason = "Client.InstanceInitiatedShutdown"
-            instance.state_reason.code = reason
-            instance.state_reason.message = f"{reason}: Instance initiated shutdown"
+            set_reason(instance, "Client.InstanceInitiatedShutdown: Instance initiated shutdown")
 
     # --- what may become of an instance, whoever asks; hold the API's lock -----------------------------------------
 
@@ -432,6 +428,13 @@ class Instances:
             _set_state(instance, "stopping")
         if instance.state == "stopping":
             self._hosts[instance.id].ask(Goal.STOPPED, stop_seconds=seconds)
+
+    def give_up(self, instance: Any, reason: str) -> None:
+        """Stop an instance that was to come up and cannot."""
+        instance.stop()
+        set_reason(instance, reason)
+        _set_state(instance, "stopping")
+        self._hosts[instance.id].ask(Goal.STOPPED)
 
     def remove(self, instance: Any) -> None:
         if instance.state in ("shutting-down", "terminated"):

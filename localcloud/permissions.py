@@ -27,6 +27,7 @@ PREFIXES: Final[Mapping[str, str]] = {
     "elb": "elasticloadbalancing",
     "elbv2": "elasticloadbalancing",
     "resourcegroupstaggingapi": "tag",
+    "service-quotas": "servicequotas",
     "stepfunctions": "states",
 }
 # Operations that are no actions of their own.

@@ -21,6 +21,7 @@ OPERATOR_SECRET_KEY: Final = "embedded-cloud-operator-key-not-a-secret"
 API_HOST: Final = "127.0.0.1"
 API_PORT: Final = 4599
 API_URL: Final = f"http://{API_HOST}:{API_PORT}"
+ACCOUNT_PAGE: Final = "account"  # below /_localcloud/, for what the account is like
 SPOT_PAGE: Final = "spot"  # below /_localcloud/, for orders to interrupt an instance
 
 # --- schedules ------------------------------------------------------------------------------------------------------

@@ -215,6 +215,11 @@ def request_of(ec2: Any, instance_id: str) -> Request | None:
     return next((request for request in requests if request.instance_id == instance_id), None)
 
 
+def set_reason(instance: Any, reason: str) -> None:
+    """Let an instance say why it is in its state: <code>: <message>."""
+    instance.state_reason.code, instance.state_reason.message = reason.partition(":")[0], reason
+
+
 class Hosts(Protocol):
     """Whoever makes an instance's state true. Called under the API's lock."""
 
@@ -222,6 +227,7 @@ class Hosts(Protocol):
     def power_off(self, instance: Any) -> None: ...
     def remove(self, instance: Any) -> None: ...
     def adopt(self, instances: list[Any]) -> None: ...
+    def give_up(self, instance: Any, reason: str) -> None: ...
 
 
 class NoHosts:
@@ -238,6 +244,10 @@ class NoHosts:
 
     def adopt(self, instances: list[Any]) -> None:
         """They are what they are."""
+
+    def give_up(self, instance: Any, reason: str) -> None:
+        instance.stop()
+        set_reason(instance, reason)
 
 
 class OrderError(ValueError):
@@ -381,8 +391,7 @@ class Spot:
         request.notice = replace(notice, done=True)
         reason = "Server.SpotInstanceTermination" if notice.action == TERMINATE else "Server.SpotInstanceShutdown"
         (self._hosts.remove if notice.action == TERMINATE else self._hosts.power_off)(instance)
-        instance.state_reason.code = reason
-        instance.state_reason.message = f"{reason}: Spot instance interruption"
+        set_reason(instance, f"{reason}: Spot instance interruption")
         log.info("%s was interrupted (%s)", instance.id, notice.action)
 
     def end(self, instance_id: str) -> None:

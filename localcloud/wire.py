@@ -30,6 +30,7 @@ SERVICE_OF_SIGNING_NAME: Mapping[str, str] = {
     "elasticloadbalancing": "elbv2",
     "email": "ses",
     "monitoring": "cloudwatch",
+    "servicequotas": "service-quotas",
     "states": "stepfunctions",
     "tagging": "resourcegroupstaggingapi",
 }

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 
+from localcloud import circumstances
 from localcloud.api import After, Api, Before
 from localcloud.strict import (
     acm,
@@ -28,6 +29,7 @@ from localcloud.strict import (
     sqs,
     ssm,
     volumes,
+    young,
 )
 from localcloud.strict.rule import Account, Clock, Rule
 from localcloud.wire import Call
@@ -54,18 +56,20 @@ RULES: tuple[Rule, ...] = tuple(
         functions,
         sns,
         ssm,
+        young,
     )
     for rule in module.RULES
 )
 
 
-def install(api: Api, rules: Sequence[Rule] = RULES, clock: Clock = time.monotonic) -> None:
-    """Let the API refuse what AWS refuses."""
-    account = Account(api.backends, clock)
+def install(api: Api, rules: Sequence[Rule] = RULES, clock: Clock = time.monotonic) -> Account:
+    """Let the API refuse what AWS refuses of such an account."""
+    account = Account(api.backends, clock, circumstances.install(api))
     for rule in rules:
         for operation in _operations(rule.operations):
             service, _, action = operation.partition(".")
             api.hooks.register(service, action, before=_before(rule, account), after=_after(rule, account))
+    return account
 
 
 def table(rules: Sequence[Rule] = RULES) -> str:

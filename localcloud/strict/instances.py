@@ -71,6 +71,13 @@ def offered(instance_type: str, zone: str, zones: Collection[str]) -> ApiError |
     return ApiError("Unsupported", message)
 
 
+def credits(asked: Parameters, burstable: bool) -> ApiError | None:
+    if burstable or not asked.get("CreditSpecification"):
+        return None
+    message = "The specified instance type does not support CreditSpecification."
+    return ApiError("InstanceCreditSpecification.NotSupported", message)
+
+
 def user_data(parameters: Parameters) -> ApiError | None:
     try:
         content = base64.b64decode(parameters.get("UserData") or "", validate=True)
@@ -138,7 +145,7 @@ def launch(call: Call, account: Account) -> dict[str, Any]:
     return launch_data(account.backends("ec2"), call.parameters)
 
 
-def _subnet(call: Call, account: Account) -> Any | None:
+def subnet_of(call: Call, account: Account) -> Any | None:
     """The subnet that a launch names, if it exists."""
     asked = launch(call, account)
     interfaces = asked.get("NetworkInterfaces") or [{}]
@@ -167,8 +174,16 @@ def _architecture(call: Call, account: Account) -> ApiError | None:
     return architecture(described["ProcessorInfo"]["SupportedArchitectures"], image.architecture)
 
 
+def _credits(call: Call, account: Account) -> ApiError | None:
+    asked = launch(call, account)
+    if not asked.get("InstanceType"):
+        return None
+    described = account.backends("ec2").describe_instance_types([asked["InstanceType"]], {})[0]
+    return credits(asked, described["BurstablePerformanceSupported"])
+
+
 def _offered(call: Call, account: Account) -> ApiError | None:
-    asked, subnet = launch(call, account), _subnet(call, account)
+    asked, subnet = launch(call, account), subnet_of(call, account)
     zone = subnet.availability_zone if subnet else (asked.get("Placement") or {}).get("AvailabilityZone")
     if not zone or not asked.get("InstanceType"):
         return None
@@ -211,7 +226,7 @@ def _key_pair(call: Call, account: Account) -> ApiError | None:
 
 
 def _group_network(call: Call, account: Account) -> ApiError | None:
-    asked, subnet, ec2 = launch(call, account), _subnet(call, account), account.backends("ec2")
+    asked, subnet, ec2 = launch(call, account), subnet_of(call, account), account.backends("ec2")
     vpc = subnet.vpc_id if subnet else getattr(ec2.get_default_vpc(), "id", None)
     interfaces = asked.get("NetworkInterfaces") or []
     names = [*(asked.get("SecurityGroupIds") or []), *(name for nic in interfaces for name in nic.get("Groups") or [])]
@@ -315,6 +330,13 @@ RULES = (
         "an arm64 image on an x86 type, and the reverse",
         "skypilot-org/skypilot#6315",
         _architecture,
+    ),
+    Rule(
+        "ec2-credits",
+        (RUN,),
+        "a credit mode for an instance type without CPU credits",
+        "facts 13.4, hashicorp/terraform-provider-aws#5067",
+        _credits,
     ),
     Rule(
         "ec2-type-in-zone",

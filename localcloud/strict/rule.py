@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from localcloud.circumstances import Circumstances
 from localcloud.wire import ApiError, Call
 
 Parameters = Mapping[str, Any]
@@ -16,10 +17,11 @@ Clock = Callable[[], float]
 
 @dataclass(frozen=True)
 class Account:
-    """The account's state: moto's backends, and when something happened that moto forgets."""
+    """The account's state: moto's backends, what it is like, and when something happened that moto forgets."""
 
     backends: Callable[[str], Any]
     clock: Clock
+    circumstances: Circumstances = field(default_factory=Circumstances)
     moments: dict[tuple[str, str], float] = field(default_factory=dict)
 
     def note(self, event: str, subject: str) -> None:

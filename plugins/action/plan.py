@@ -54,7 +54,10 @@ class ActionModule(PlanAction):
         if plan.unsettled:
             # Told where the task that asks again and again gives up.
             return {**result, "msg": "\n".join(report(plan.unsettled))}
-        for line in lines(plan.changes, plan.tag or name, variables["inventory_hostname"] if role.on_host else ""):
+        for line in [
+            *report(plan.notices),
+            *lines(plan.changes, plan.tag or name, variables["inventory_hostname"] if role.on_host else ""),
+        ]:
             self._display.display(line)
         # Each host says by itself that it would be changed.
         return {**result, "changed": False, "hosts": self._told_by_host(role, plan)} if role.each_host else result

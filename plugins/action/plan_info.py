@@ -11,7 +11,7 @@ from ansible.errors import AnsibleActionFail
 
 from ..module_utils.aws_calls import ReadError
 from ..module_utils.aws_state import UnfitNetworkError
-from ..module_utils.findings import errors
+from ..module_utils.findings import errors, report
 from ..module_utils.placeholders import unfilled
 from ..module_utils.plan import Plan, merged
 from ..module_utils.plan.report import Entry, account_entries, plan_entries, states_of, unknown_entry
@@ -173,4 +173,7 @@ class ActionModule(PlanAction):
         return refused, bound
 
     def _decided(self, bound: Iterable[Bound], found: Mapping[str, Any]) -> list[Decided]:
-        return [Decided(role, ROLES[role].decide(inputs, found)) for role, inputs in bound]
+        decided = [Decided(role, ROLES[role].decide(inputs, found)) for role, inputs in bound]
+        for line in report([notice for _, plan in decided for notice in plan.notices]):
+            self._display.display(line)
+        return decided

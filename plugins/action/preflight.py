@@ -49,6 +49,8 @@ from ..module_utils.preflight import (
 )
 from ..module_utils.reachability import changed_address_findings
 from ..module_utils.services import HOSTS_GROUP, WORKER, image_definitions, on_host, role_findings, roles_of_host
+from ..module_utils.young_account import account_findings
+from ..module_utils.young_account import reads as account_reads
 from ..plugin_utils.aws_action import AwsAction, advised
 from ..plugin_utils.operator_address import ask_address
 from ..plugin_utils.variables import ROLES, TABLE, Variables, role_defaults, role_options, table_rows
@@ -69,6 +71,8 @@ OPENING_VARIABLES = (
 IMAGE_VARIABLES = ("release", "image_platform", "services")
 KEY_BYTES = 16 * 1024
 ALL_ROLES = {path.name for path in ROLES.iterdir()}
+# What the inventory knows of a host that exists.
+INSTANCE_ID = "aws_instance_id"
 # Whose roles call AWS from the control node.
 CONTROL = "control"
 
@@ -141,7 +145,8 @@ class ActionModule(AwsAction):
         wrong = {*placeholders, *control.unresolved, *(finding.subject for finding in errors(findings))}
         if options["aws"] and CONNECTION not in wrong and self._are_right(CALLER_VARIABLES, values, wrong):
             opens = self._are_right(OPENING_VARIABLES, values, wrong)
-            asked, caller = self._ask_aws(values, complete, opens)
+            new_hosts = {host for host, raw in raw_hosts.items() if INSTANCE_ID not in raw}
+            asked, caller = self._ask_aws(values, complete, opens, new_hosts)
             findings += asked
             answered = not {"aws", "account"} & {finding.id for finding in asked}
             if answered and self._are_right(ADDRESS_VARIABLES, values, wrong):
@@ -209,7 +214,7 @@ class ActionModule(AwsAction):
         files = {
             subject.values.get("instance_public_key_file")
             for host, subject in hosts.items()
-            if "aws_instance_id" not in raw_hosts[host]
+            if INSTANCE_ID not in raw_hosts[host]
         }
         findings = []
         for name in sorted(file for file in files if isinstance(file, str)):
@@ -233,12 +238,13 @@ class ActionModule(AwsAction):
         return source_findings(directory, [file for file in files if not (root / file).is_file()])
 
     def _ask_aws(
-        self, values: Mapping[str, Any], hosts: Sequence[Mapping[str, Any]], opens: bool
+        self, values: Mapping[str, Any], hosts: Sequence[Mapping[str, Any]], opens: bool, new_hosts: Collection[str]
     ) -> tuple[list[Finding], str]:
         """What AWS's answer has against the inputs, opening among them, and who asked."""
         opening = opening_reads(values) if opens else {}
         options = {
             "caller": True,
+            **account_reads(),
             "minimum_zones": MINIMUM_ZONES,
             "instance_types": sorted({host["instance_type"] for host in hosts}),
             "image_parameters": sorted({host["instance_ami_parameter"] for host in hosts}),
@@ -262,7 +268,8 @@ class ActionModule(AwsAction):
         if opening and "security_groups" in state:
             findings = [*findings, *opening_findings(values, state)]
         caller = state.get("caller", {}).get("arn", "")
-        return [*findings, *aws_findings(state, values["aws_account_id"], hosts)], caller
+        young = account_findings(state, hosts, values.get("database_backup_retention_days"), new_hosts)
+        return [*findings, *aws_findings(state, values["aws_account_id"], hosts), *young], caller
 
     def _ask_permissions(self, values: Mapping[str, Any], caller: str) -> list[Finding]:
         """Whether the caller may do what the published policies allow."""

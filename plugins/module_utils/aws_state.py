@@ -66,6 +66,37 @@ def read_caller(sts: Client, _: bool) -> Record:
     return {"account": answer["Account"], "arn": answer["Arn"]}
 
 
+# --- the account ----------------------------------------------------------------------------------------------------
+
+
+def _or_untold(read: Callable[[], Any]) -> Any:
+    """What AWS tells, or why it does not: who may not ask is not refused for it."""
+    try:
+        return read()
+    except ReadError as error:
+        return {"untold": str(error.cause)}
+
+
+def read_account_plan(freetier: Client, _: bool) -> Record:
+    """An account that is older than these plans has none."""
+
+    def told() -> Record:
+        answer = ask(freetier, "get_account_plan_state", "ResourceNotFoundException") or {}
+        return {"type": answer.get("accountPlanType", "")}
+
+    found: Record = _or_untold(told)
+    return found
+
+
+def read_quota(quotas: Client, code: str) -> Any:
+    return _or_untold(lambda: ask(quotas, "get_service_quota", ServiceCode="ec2", QuotaCode=code)["Quota"]["Value"])
+
+
+def read_default_key(ec2: Client, _: bool) -> Any:
+    """By which EC2 encrypts volumes where nobody names a key."""
+    return _or_untold(lambda: ask(ec2, "get_ebs_default_kms_key_id")["KmsKeyId"])
+
+
 # --- IAM ------------------------------------------------------------------------------------------------------------
 
 NO_ENTITY = "NoSuchEntity"
@@ -209,6 +240,8 @@ def read_topic(sns: Client, arn: str) -> Record | None:
                 "endpoint": subscription["Endpoint"],
                 # Until its owner has answered the mail, it has no name of its own and cannot be removed.
                 "confirmed": subscription["SubscriptionArn"].startswith("arn:"),
+                # Listed for some days more.
+                "deleted": subscription["SubscriptionArn"] == "Deleted",
             }
             for subscription in subscriptions
         ],
@@ -525,6 +558,8 @@ def read_instance_types(ec2: Client, types: Sequence[str]) -> Record:
             "memory_mib": found["MemoryInfo"]["SizeInMiB"],
             "architectures": sorted(found["ProcessorInfo"]["SupportedArchitectures"]),
             "has_cpu_credits": found["BurstablePerformanceSupported"],
+            "vcpus": found["VCpuInfo"]["DefaultVCpus"],
+            "is_free": found["FreeTierEligible"],
             "zones": sorted(
                 offering["Location"] for offering in offerings if offering["InstanceType"] == found["InstanceType"]
             ),
@@ -628,6 +663,9 @@ class Section:
 
 SECTIONS = (
     Section("caller", "caller", "sts", read_caller),
+    Section("account_plan", "account_plan", "freetier", read_account_plan),
+    Section("vcpu_quotas", "vcpu_quotas", "service-quotas", read_quota, each=True),
+    Section("ebs_default_key", "ebs_default_key", "ec2", read_default_key),
     Section("roles", "role_names", "iam", read_role, each=True),
     Section("instance_profiles", "role_names", "iam", read_instance_profile, each=True),
     Section("queues", "queue_names", "sqs", read_queue, each=True),

@@ -28,6 +28,8 @@ JUDGED_BY_AWS = (
     "inventory_hostname",
     "group_names",
     "instance_ami_parameter",
+    "instance_market_type",
+    "instance_may_be_stopped",
     "instance_memory_min_mib",
     "instance_type",
     "services",

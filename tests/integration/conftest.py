@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
@@ -56,6 +57,13 @@ class Account:
     def _get(self, page: str) -> dict[str, Any]:
         with urllib.request.urlopen(f"{self.url}/_localcloud/{page}", timeout=10) as answer:
             return dict(json.load(answer))
+
+    def become(self, **circumstances: Any) -> None:
+        """Make the account one like that."""
+        request = urllib.request.Request(
+            f"{self.url}/_localcloud/{settings.ACCOUNT_PAGE}?{urlencode(circumstances)}", method="POST"
+        )
+        urllib.request.urlopen(request, timeout=10).close()
 
     def is_ready(self) -> bool:
         try:

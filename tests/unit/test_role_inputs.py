@@ -141,6 +141,7 @@ NOT_TRIED = {
         "vpc_id": LAUNCH_ONLY,
         "subnet_ids": LAUNCH_ONLY,
     },
+    "alarms": {"alarms_starter_invoked": "follows starter_enabled, in the row of the starter"},
 }
 
 

@@ -74,7 +74,8 @@ class Plan:
 
     `pending` are changes that were begun before and are only waited for. `missing` is what another role has to make
     first: it is refused as well, but not in check mode, in which that role makes nothing. `unsettled` is what has to
-    settle before anything is judged. `expected` is what differs from the inputs and stays: AWS moves it by itself.
+    settle before anything is judged. `notices` is what somebody must know and do, in every run until it is done; it
+    refuses and changes nothing. `expected` is what differs from the inputs and stays: AWS moves it by itself.
     `known` is what the role's tasks need beside the changes, in check mode too, and `tag` that by which the role is run
     where it is not its name. Neither holds a secret.
     """
@@ -84,6 +85,7 @@ class Plan:
     pending: Sequence[Change] = ()
     missing: Sequence[Finding] = ()
     unsettled: Sequence[Finding] = ()
+    notices: Sequence[Finding] = ()
     expected: Sequence[Change] = ()
     known: Values = field(default_factory=dict)
     tag: str = ""

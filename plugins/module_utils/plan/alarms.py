@@ -1,6 +1,7 @@
 # Copyright: academy.deploy contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What somebody must be told of: jobs that failed for good or that nobody takes, and a worker that does not stop."""
+"""What somebody must be told of: jobs that failed for good or that nobody takes, a worker that does not stop, and a
+starter that does not start."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..findings import Finding, Words
-from ..names import DEAD_LETTER_SUFFIX, alarm_arn, alarm_topic_name, topic_arn
+from ..names import DEAD_LETTER_SUFFIX, alarm_arn, alarm_topic_name, starter_name, topic_arn
 from ..policies import as_text
 from ..services import ROWS, stopping_hosts
 from ..tags import own_tags, role_tags
@@ -17,6 +18,9 @@ from .instance import STATES
 
 WHY = "guide §11.5"
 SECONDS_PER_HOUR = 3600
+# The starter is invoked every minute. It tries again in the next, so a single failure is nothing to tell.
+STARTER_PERIOD_SECONDS = 300
+STARTER_PERIODS = 3
 # CloudWatch looks back at most seven days when periods are an hour or longer.
 LONGEST_HOURS = 7 * 24
 # EC2 tells the status of a running host once a minute, with basic and detailed monitoring alike (its load, with basic
@@ -42,6 +46,14 @@ def waiting_alarm_name(queue: str) -> str:
 
 def running_alarm_name(host: str) -> str:
     return f"{host}-running-too-long"
+
+
+def failing_alarm_name(deployment_name: str) -> str:
+    return f"{starter_name(deployment_name)}-failing"
+
+
+def silent_alarm_name(deployment_name: str) -> str:
+    return f"{starter_name(deployment_name)}-not-invoked"
 
 
 def name_findings(jobs: Values, services: Values, groups: Mapping[str, Sequence[str]]) -> list[Finding]:
@@ -172,15 +184,57 @@ def running_alarm(host: str, instance_id: str, hours: int, topic: str) -> Alarm:
     )
 
 
+def starter_alarms(deployment_name: str, topic: str, *, is_invoked: bool) -> list[Alarm]:
+    """Whether the starter cannot do what it should, and, as long as its schedule is enabled, whether it runs at all."""
+    watched: dict[str, Any] = {
+        "namespace": "AWS/Lambda",
+        "statistic": "Sum",
+        "dimensions": {"FunctionName": starter_name(deployment_name)},
+        "period_seconds": STARTER_PERIOD_SECONDS,
+        "evaluation_periods": STARTER_PERIODS,
+    }
+    minutes = STARTER_PERIOD_SECONDS * STARTER_PERIODS // 60
+    log = f"see its log group, /{deployment_name}/starter"
+    failing = _alarm(
+        failing_alarm_name(deployment_name),
+        f"the starter has failed for {minutes} minutes, so that workers may not be started: {log}",
+        topic,
+        metric_name="Errors",
+        **watched,
+    )
+    silent = _alarm(
+        silent_alarm_name(deployment_name),
+        f"the starter was not invoked for {minutes} minutes, so that no worker is started: run site.yml --tags starter",
+        topic,
+        metric_name="Invocations",
+        **watched,
+        comparison="LessThanThreshold",
+        # What is not invoked has no data.
+        treat_missing_data="breaching",
+    )
+    return [failing, silent] if is_invoked else [failing]
+
+
 def wanted_alarms(inputs: Values, ids: Mapping[str, str]) -> list[Alarm]:
-    """Two for each queue of jobs, one of them its dead letters', and one for each host that should stop itself."""
+    """Two for each queue of jobs, one of them its dead letters', one for each host that should stop itself, and the
+    starter's."""
     topic, jobs = _topic_arn(inputs), inputs["queues_jobs"].values()
     min_seconds, hours = inputs["alarms_job_waiting_min_seconds"], inputs["alarms_worker_running_hours"]
+    deployment, is_invoked = inputs["deployment_name"], inputs["alarms_starter_invoked"]
     return [
         *(dead_letter_alarm(job["name"], topic) for job in jobs),
         *(waiting_alarm(job["name"], int(job["visibility_timeout_seconds"]), min_seconds, topic) for job in jobs),
         *(running_alarm(host, ids.get(host, UNKNOWN_INSTANCE), hours, topic) for host in _hosts(inputs)),
+        *starter_alarms(deployment, topic, is_invoked=is_invoked),
     ]
+
+
+def pointless_changes(inputs: Values, alarms: Mapping[str, Values]) -> list[Change]:
+    """An alarm that a starter is not invoked which shall not be."""
+    name = silent_alarm_name(inputs["deployment_name"])
+    if inputs["alarms_starter_invoked"] or name not in alarms:
+        return []
+    return [Change(name, "remove", (), WHY, {"removed": {}})]
 
 
 # What CloudWatch calls the settings of an alarm.
@@ -284,6 +338,36 @@ def topic_changes(inputs: Values, now: Values | None) -> list[Change]:
     return compare(f"topic {name}", wanted, now, WHY, lambda _: {"topics": topic})
 
 
+def deaf_findings(emails: Sequence[str], topic: Values | None, arn: str) -> list[Finding]:
+    """Addresses that no alarm reaches, because their mail was not answered, or was answered with the wrong link."""
+    found = {one["endpoint"]: one for one in topic["subscriptions"] if one["protocol"] == "email"} if topic else {}
+    again = f"aws sns subscribe --topic-arn {arn} --protocol email --notification-endpoint"
+    return [
+        Finding(
+            "alarms_unheard",
+            "alarms_emails",
+            email,
+            Words(
+                "hears of no alarm, because somebody has unsubscribed it"
+                if found[email]["deleted"]
+                else "hears of no alarm yet, because nobody has answered AWS's mail",
+                "구독이 해지되어 알람을 받지 못합니다"
+                if found[email]["deleted"]
+                else "AWS의 확인 메일에 답하지 않아 아직 알람을 받지 못합니다",
+            ),
+            Words(
+                f"Follow the link of the mail 'AWS Notification - Subscription Confirmation'; for another one: {again} "
+                f"{email}.",
+                f"'AWS Notification - Subscription Confirmation' 메일의 링크를 여십시오. 메일을 다시 받으려면: {again} "
+                f"{email}.",
+            ),
+            "warning",
+        )
+        for email in dict.fromkeys(emails)
+        if email in found and not found[email]["confirmed"]
+    ]
+
+
 # --- the decision ---------------------------------------------------------------------------------------------------
 
 
@@ -327,7 +411,9 @@ def decide(inputs: Values, found: Values) -> Plan:
     changes = topic_changes(inputs, found["topics"].get(_topic_arn(inputs)))
     for alarm in wanted_alarms(inputs, ids):
         changes += alarm_changes(inputs, alarm, found["alarms"].get(alarm["name"]))
-    return Plan(changes=changes, missing=host_findings(_hosts(inputs), ids))
+    changes += pointless_changes(inputs, found["alarms"])
+    notices = deaf_findings(inputs["alarms_emails"], found["topics"].get(_topic_arn(inputs)), _topic_arn(inputs))
+    return Plan(changes=changes, missing=host_findings(_hosts(inputs), ids), notices=notices)
 
 
 ROLE = Role(

@@ -428,12 +428,15 @@ def launch_change(host: Values, found: Values, inventory: Sequence[str]) -> list
     """A missing instance, of the image that is the newest now, in the zone of this host."""
     name = host["inventory_hostname"]
     offered = offer(host, found)
-    subnet = spread(launch_subnets(found["network"]["subnets"], offered["zones"]), name, inventory)
+    subnets = launch_subnets(found["network"]["subnets"], offered["zones"])
+    subnet = spread(subnets, name, inventory)
     tags, is_spot = kind_tags(host), host["instance_market_type"] == SPOT
     launch = {
         "instance_type": host["instance_type"],
         "image_id": found["images"][host["instance_ami_parameter"]],
-        "subnet_id": subnet["subnet_id"],
+        # Where that has no capacity, the next.
+        "subnet_ids": [one["subnet_id"] for one in sorted(subnets, key=lambda one: one is not subnet)],
+        "vpc_id": found["network"]["vpc_id"],
         "security_group": host["instance_security_group"],
         "instance_profile": role_name(host["deployment_name"], host["instance_kind"]),
         "metadata_options": {**METADATA_OPTIONS},
@@ -442,21 +445,20 @@ def launch_change(host: Values, found: Values, inventory: Sequence[str]) -> list
         # EC2 refuses a launch that names a credit mode for a type without credits.
         **({"cpu_credits": host["instance_cpu_credits"]} if offered["has_cpu_credits"] else {}),
         "tags": tags,
-        **({"launch_template": {"name": template_name(name)}} if is_spot else {}),
+        **({"launch_template": template_name(name)} if is_spot else {}),
     }
     key_pair = {
         "key_name": host["instance_key_name"],
         "public_key_file": host["instance_public_key_file"],
         "tags": role_tags(host["deployment_tags"], "instance"),
     }
-    filters = {"filters": instance_filters(host)}
     wanted = {**launch, "zone": subnet["zone"], "market_type": host["instance_market_type"]}
     return compare(
         name,
         wanted,
         None,
         WHY,
-        lambda _: {"key_pairs": key_pair, "launches": {**launch, **filters}, "waits": filters},
+        lambda _: {"key_pairs": key_pair, "launches": {"filters": instance_filters(host), "launch": launch}},
     )
 
 
@@ -533,7 +535,7 @@ def host_changes(host: Values, found: Values, inventory: Sequence[str]) -> list[
 def pending_changes(host: Values, found: Values) -> list[Change]:
     """A launch that was begun by a run that was interrupted."""
     return [
-        Change(host["inventory_hostname"], "create", (), WHY, {"waits": {"filters": instance_filters(host)}})
+        Change(host["inventory_hostname"], "create", (), WHY, {"launches": {"filters": instance_filters(host)}})
         for instance in own_instances(host, found["instances"])
         if instance["state"]["name"] == "pending"
     ]
@@ -565,7 +567,6 @@ ROLE = Role(
         "updates",
         "volume_tags",
         "volume_types",
-        "waits",
     ),
     rules=(
         ROWS,

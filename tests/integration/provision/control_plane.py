@@ -31,6 +31,7 @@ from localcloud.certificates import create_authority
 from localcloud.front import Proxy
 from localcloud.functions import Functions
 from localcloud.guard import Guard
+from localcloud.keys import Keys
 from localcloud.metadata import TOKEN_HEADER, TOKEN_TTL_HEADER, Metadata
 from localcloud.operator_user import ensure_operator_user
 from localcloud.registry import Registry
@@ -132,7 +133,9 @@ def main(port: int) -> None:
     fixes.install(api)
     strict.install(api)
     Spot(api, NoHosts(), settle_seconds=SETTLE_SECONDS)
-    Registry(api, Proxy(), Guard(api))  # for those of ECR's API calls that moto lacks
+    guard = Guard(api)
+    Keys(api, guard, NoHosts())
+    Registry(api, Proxy(), guard)  # for those of ECR's API calls that moto lacks
     show_gp3_performance(api)
     serve_metadata(api)
     serve_pushes(api)

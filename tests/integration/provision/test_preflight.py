@@ -51,6 +51,31 @@ def test_an_address_that_nobody_lets_in_is_a_warning_and_no_answer_is_none(accou
     assert "[WARNING]" not in run.output
 
 
+def test_a_young_account_is_refused_before_the_first_create(account: Account) -> None:
+    key = account.client("kms").create_key()["KeyMetadata"]["Arn"]
+    account.client("ec2").modify_ebs_default_kms_key_id(KmsKeyId=key)
+    account.become(plan="FREE", on_demand_vcpus=2)
+    before = account.writes()
+    try:
+        output = said_by(preflight(account, "young").expect(2))
+        assert account.writes() == before
+        account.become(plan="PAID", on_demand_vcpus=8)
+        warned = said_by(preflight(account, "young-quota").expect())
+    finally:
+        account.become(plan="PAID", on_demand_vcpus=640)
+        account.client("ec2").reset_ebs_default_kms_key_id()
+    for text in (
+        "[ERROR] AWS account plan: the Free plan does not allow t4g.medium (academy-video-worker-1",
+        "database_backup_retention_days 7",
+        "[오류] AWS account plan: ",
+        "[ERROR] EC2 vCPU quota L-1216C47A (on-demand): needed are",
+        "[WARNING] EBS default encryption key: the volumes of academy-ai-worker-1, academy-api-1",
+    ):
+        assert text in output, text
+    assert "[ERROR]" not in warned
+    assert "[WARNING] EC2 vCPU quota" in warned
+
+
 def test_its_question_about_the_account_is_the_only_one_of_a_run(account: Account) -> None:
     before = account.calls().get("sts.GetCallerIdentity", 0)
     run = preflight(

@@ -65,7 +65,7 @@ CREATING = {
     "lambda.AddPermission": r"permission .*",
     "events.PutRule": r"schedule rule .*",
     "sns.CreateTopic": r"topic .*",
-    "cloudwatch.PutMetricAlarm": r"academy-.*-(not-empty|too-long)",
+    "cloudwatch.PutMetricAlarm": r"academy-.*-(not-empty|too-long|failing|not-invoked)",
 }
 # The calls that give what was created its other properties.
 COMPLETING = {
@@ -311,11 +311,11 @@ def test_log_groups_forget_and_repositories_are_immutable_and_tagged(account: Ac
         assert [rule["selection"]["tagStatus"] for rule in policy["rules"]] == ["untagged"]
 
 
-def test_alarms_watch_every_queue_and_every_host_that_stops_itself(account: Account) -> None:
+def test_alarms_watch_every_queue_every_host_that_stops_itself_and_the_starter(account: Account) -> None:
     alarms = account.client("cloudwatch").describe_alarms()["MetricAlarms"]
     watched = sorted(alarm["Dimensions"][0]["Value"] for alarm in alarms)
     stopping = [account.instances(name)[0]["InstanceId"] for name in HOSTS if "video" in name or "ai" in name]
-    assert watched == sorted(stopping + queue_names(account))
+    assert watched == sorted([*stopping, *queue_names(account), *["academy-starter"] * 2])
     (topic,) = account.client("sns").list_topics()["Topics"]
     assert {action for alarm in alarms for action in alarm["AlarmActions"]} == {topic["TopicArn"]}
 
@@ -693,7 +693,10 @@ def test_other_values_are_predicted_and_then_kept(account: Account) -> None:
         values |= own
         assert look(account) != wanted, role
         assert not any(tagged_by_others(account, role))
-    predicted_then_kept(account, "all", tuple(KINDS), values)
+    account.become(unanswered_emails="ops@example.com")
+    kept = predicted_then_kept(account, "all", tuple(KINDS), values)
+    account.become(unanswered_emails="")
+    assert "[WARNING] alarms_emails: hears of no alarm yet" in " ".join(kept.output.split())
     for role, (_, look, wanted) in PARAMETERS.items():
         assert look(account) == wanted, role
         assert all(tagged_by_others(account, role)), role
@@ -702,8 +705,15 @@ def test_other_values_are_predicted_and_then_kept(account: Account) -> None:
 def test_the_values_of_before_come_back_and_what_others_deleted(account: Account, looks: list[Any]) -> None:
     account.client("lambda").delete_function(FunctionName="academy-starter")
     account.client("sns").delete_topic(TopicArn=TOPIC_ARN)
+    iam, role = account.client("iam"), "academy-starter-role"
+    for policy in iam.list_role_policies(RoleName=role)["PolicyNames"]:
+        iam.delete_role_policy(RoleName=role, PolicyName=policy)
+    iam.delete_role(RoleName=role)
+    # Lambda cannot assume the new role for longer than the run takes to get there.
+    account.become(iam_seconds=45)
     allowed = {"instance_allow_type_change": [*HOSTS], "database_allow_smaller_class": ["academy-db"]}
     account.provision("restore", "-e", json.dumps(allowed)).expect()
+    account.become(iam_seconds=0)
     assert unchanged(account.provision("restored").expect().changed())
     look = snapshot(account)
     assert {kind: look[kind] for kind in KINDS["starter"]} == {kind: looks[0][kind] for kind in KINDS["starter"]}
@@ -723,10 +733,14 @@ def test_a_newer_image_replaces_no_host_and_a_terminated_host_gets_it(account: A
     assert unchanged(account.provision("newer-image", *newer).expect().changed())
 
     ec2.terminate_instances(InstanceIds=[old["InstanceId"]])
+    zone = old["Placement"]["AvailabilityZone"]
+    account.become(full_zones=zone)
     changed = account.provision("terminated", *newer).expect().changed()
+    account.become(full_zones="")
     assert {host: count for host, count in changed.items() if count} == {ALWAYS_ON: 1}
     (new,) = [host for host in account.instances(ALWAYS_ON) if host["State"]["Name"] == "running"]
     assert (new["InstanceId"] != old["InstanceId"], new["ImageId"]) == (True, image)
+    assert new["Placement"]["AvailabilityZone"] != zone
 
 
 def test_no_host_is_made_or_repaired_beside_a_namesake(account: Account) -> None:
@@ -844,12 +858,14 @@ def subnets_of_the_database(account: Account) -> set[str]:
     return {subnet["SubnetIdentifier"] for subnet in group["Subnets"]}
 
 
-def predicted_then_kept(account: Account, name: str, roles: tuple[str, ...], values: dict[str, Any]) -> None:
-    """Check mode foresees the change and writes nothing; it is made once, and then nothing is left to do."""
+def predicted_then_kept(account: Account, name: str, roles: tuple[str, ...], values: dict[str, Any]) -> support.Run:
+    """Check mode foresees the change and writes nothing; it is made once, and then nothing is left to do: that run."""
     arguments = ("--tags", ",".join(roles), "--extra-vars", json.dumps(values))
     before = account.writes()
     foreseen = changed_of_roles(account.provision(f"foresee-{name}", "--check", "--diff", *arguments))
     assert account.writes() == before
     assert foreseen == changed_of_roles(account.provision(f"modify-{name}", *arguments))
     assert foreseen.keys() == set(roles)
-    assert unchanged(account.provision(f"modified-{name}", *arguments).expect().changed())
+    kept = account.provision(f"modified-{name}", *arguments).expect()
+    assert unchanged(kept.changed())
+    return kept

@@ -499,6 +499,7 @@ def test_a_topic_with_who_is_told(aws: Aws) -> None:
     subscriptions = [
         {"Protocol": "email", "Endpoint": "ops@example.com", "SubscriptionArn": f"{arn}:1"},
         {"Protocol": "email", "Endpoint": "new@example.com", "SubscriptionArn": "PendingConfirmation"},
+        {"Protocol": "email", "Endpoint": "old@example.com", "SubscriptionArn": "Deleted"},
     ]
     sns.add_response("get_topic_attributes", {"Attributes": {"Policy": json.dumps(TRUST)}}, topic)
     sns.add_response("list_subscriptions_by_topic", {"Subscriptions": subscriptions}, topic)
@@ -506,8 +507,9 @@ def test_a_topic_with_who_is_told(aws: Aws) -> None:
     assert observe({"topic_arns": [arn]}, aws.client)["topics"][arn] == {
         "policy": TRUST,
         "subscriptions": [
-            {"protocol": "email", "endpoint": "ops@example.com", "confirmed": True},
-            {"protocol": "email", "endpoint": "new@example.com", "confirmed": False},
+            {"protocol": "email", "endpoint": "ops@example.com", "confirmed": True, "deleted": False},
+            {"protocol": "email", "endpoint": "new@example.com", "confirmed": False, "deleted": False},
+            {"protocol": "email", "endpoint": "old@example.com", "confirmed": False, "deleted": True},
         ],
         "tags": {"Project": "academy"},
     }
@@ -616,12 +618,15 @@ def test_instance_types_with_the_zones_that_offer_them(aws: Aws) -> None:
     processor = {"SupportedArchitectures": ["arm64"]}
     small = {"InstanceType": "t4g.small", "BurstablePerformanceSupported": True}
     types = [{**small, "MemoryInfo": {"SizeInMiB": 2048}, "ProcessorInfo": processor}]
+    types[0] |= {"VCpuInfo": {"DefaultVCpus": 2}, "FreeTierEligible": True}
     ec2.add_response("describe_instance_types", {"InstanceTypes": types}, filters)
     assert observe({"instance_types": ["t4g.small", "t4g.unknown"]}, aws.client)["instance_types"] == {
         "t4g.small": {
             "memory_mib": 2048,
             "architectures": ["arm64"],
             "has_cpu_credits": True,
+            "vcpus": 2,
+            "is_free": True,
             "zones": ["a", "c"],
         }
     }

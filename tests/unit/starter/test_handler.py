@@ -14,6 +14,7 @@ import pytest
 
 from localcloud import demo, fixes, settings
 from localcloud.api import Api
+from localcloud.spot import set_reason
 from localcloud.wire import ApiError, Call
 from roles.starter.files.academy_starter import handler as starter
 
@@ -148,7 +149,7 @@ def test_messages_in_flight_or_delayed_start_nothing(cloud: Cloud) -> None:
 @pytest.mark.parametrize(
     "code",
     ["IncorrectInstanceState", "InsufficientInstanceCapacity", "IncorrectSpotRequestState",
-     "MaxSpotInstanceCountExceeded", "InvalidInstanceID.NotFound"],
+     "InvalidInstanceID.NotFound"],
 )  # fmt: skip
 @pytest.mark.filterwarnings("ignore:Exception.ApiError.")
 def test_what_ec2_does_not_start_now_is_replaced_or_tried_again(cloud: Cloud, code: str) -> None:
@@ -174,6 +175,31 @@ def test_a_host_that_falls_back_as_soon_as_it_is_started_does_not_keep_the_other
     instance._state.name, instance._state.code = "stopped", 80
     cloud.tick()
     assert cloud.states() == {"v1": "stopped", "v2": "running", "a1": "stopped"}
+
+
+@pytest.mark.filterwarnings("ignore:Exception.ApiError.")
+@pytest.mark.parametrize("code", ["VcpuLimitExceeded", "MaxSpotInstanceCountExceeded"])
+def test_a_quota_that_is_reached_is_told_until_somebody_raises_it(cloud: Cloud, code: str) -> None:
+    cloud.send("lite")
+    cloud.refused = {cloud.ids["a1"]: code}
+    with pytest.raises(starter.StarterError, match="ai-worker"):
+        cloud.tick()
+    assert [code in line["reason"] for line in cloud.lines() if line["action"] == "refused"] == [True]
+
+
+def test_a_host_that_ec2_stops_as_soon_as_it_is_started_is_tried_again_and_told(cloud: Cloud) -> None:
+    cloud.send("lite")
+    instance = cloud.api.backends("ec2").get_instance(cloud.ids["a1"])
+    set_reason(instance, "Client.InternalError: Client error on launch")
+    with pytest.raises(starter.StarterError, match="ai-worker"):
+        cloud.tick()
+    fell, started = [line for line in cloud.lines() if line.get("host") == "a1"]
+    assert (fell["action"], fell["reason"]) == ("fell back", "Client.InternalError: Client error on launch")
+    assert (started["action"], cloud.states()["a1"]) == ("start", "running")
+    # Who stopped itself did not fall back.
+    instance.stop()
+    set_reason(instance, "Client.InstanceInitiatedShutdown: Instance initiated shutdown")
+    assert "fell back" not in [line["action"] for line in cloud.tick()]
 
 
 @pytest.mark.filterwarnings("ignore:Exception.ApiError.")

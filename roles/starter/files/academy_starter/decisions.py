@@ -23,10 +23,11 @@ PASSING = frozenset(
         "InsufficientHostCapacity",
         "InsufficientInstanceCapacity",
         "InvalidInstanceID.NotFound",
-        "MaxSpotInstanceCountExceeded",
         "SpotMaxPriceTooLow",
     }
 )
+# Why EC2 stopped a host again whose start it had accepted: mostly, whoever started it may not use the key of a volume.
+FELL_BACK = frozenset({"Client.InternalError", "Client.VolumeLimitExceeded", "Server.InternalError"})
 
 
 @dataclass(frozen=True)
@@ -61,13 +62,19 @@ class Depth:
 
 @dataclass(frozen=True)
 class Instance:
-    """A host as EC2 sees it; launched is when it was started last."""
+    """A host as EC2 sees it; launched is when it was started last, reason why it is as it is: <code>: <text>."""
 
     instance_id: str
     name: str
     state: str
     launched: datetime
     hold_until: str | None = None
+    reason: str = ""
+
+    @property
+    def fell_back(self) -> bool:
+        """Whether its last start came to nothing."""
+        return self.state == "stopped" and self.reason.partition(":")[0] in FELL_BACK
 
 
 @dataclass(frozen=True)

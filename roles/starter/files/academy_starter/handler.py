@@ -107,6 +107,7 @@ def _instance(found: dict[str, Any]) -> Instance:
         state=found["State"]["Name"],
         launched=found["LaunchTime"],
         hold_until=tags.get(HOLD_TAG),
+        reason=found.get("StateReason", {}).get("Message", ""),
     )
 
 
@@ -138,7 +139,11 @@ def _serve(group: Group, instances: Instances, now: datetime) -> None:
         "delayed": depth.delayed,
         "states": states(group, instances.values()),
     }
-    failed = []
+    # It is tried again, and somebody is told: no start in vain without a word.
+    failed = [host.name for host in decision.candidates if host.fell_back]
+    for host in decision.candidates:
+        if host.fell_back:
+            _log(group=group.name, action="fell back", host=host.name, instance=host.instance_id, reason=host.reason)
     for host in decision.candidates:
         error = _error_of_start(host)
         if error is None:
@@ -153,7 +158,7 @@ def _serve(group: Group, instances: Instances, now: datetime) -> None:
         reason = "EC2 starts none of them now: again in a minute" if decision.candidates else decision.reason
         _log(**seen, action="none", reason=reason)
     if failed:
-        raise StarterError(f"EC2 does not start {', '.join(failed)}")
+        raise StarterError(f"EC2 does not start {', '.join(dict.fromkeys(failed))}")
 
 
 def _error_of_start(host: Instance) -> ClientError | None:

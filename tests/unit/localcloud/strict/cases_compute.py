@@ -111,6 +111,12 @@ CASES = [
         lambda w: w.run(InstanceType="m5.large", ImageId=w.image("x86_64")),
     ),
     Case(
+        "ec2-credits",
+        "InstanceCreditSpecification.NotSupported",
+        lambda w: w.run(InstanceType="c7g.large", CreditSpecification={"CpuCredits": "unlimited"}),
+        lambda w: w.run(CreditSpecification={"CpuCredits": "unlimited"}),
+    ),
+    Case(
         "ec2-type-in-zone",
         "Unsupported",
         lambda w: w.run(InstanceType="m4.large", ImageId=w.image("x86_64"), SubnetId=w.subnet("d")),

@@ -19,15 +19,19 @@ from tests.unit.localcloud.strict import (
     cases_delivery,
     cases_identity,
     cases_models,
+    cases_young,
 )
 from tests.unit.localcloud.strict.world import REGION, Attempt, Case, World
 
 CASES = [
     *cases_compute.CASES, *cases_data.CASES, *cases_delivery.CASES, *cases_identity.CASES, *cases_models.CASES,
+    *cases_young.CASES,
 ]  # fmt: skip
 # Operations in which a rule looks on and refuses nothing.
 LOOKS_ON = {
     ("sqs-deleted-recently", "DeleteQueue"),  # notes when
+    ("ec2-new-instance-profile", "CreateInstanceProfile"),  # notes when
+    ("lambda-new-role", "CreateRole"),  # notes when
 }
 # Operations in which moto keeps a rule itself, other than in those of the rule's cases.
 KEPT_BY_MOTO = {

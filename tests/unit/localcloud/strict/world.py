@@ -51,7 +51,9 @@ class World:
         self._subnet_numbers = itertools.count(1)
         self.api = Api()
         fixes.install(self.api)
-        strict.install(self.api, [self._switchable(rule) for rule in strict.RULES], clock=lambda: self.now)
+        self.account = strict.install(
+            self.api, [self._switchable(rule) for rule in strict.RULES], clock=lambda: self.now
+        )
         self.spot = Spot(self.api, NoHosts(), settle_seconds=600)
         self.api.start()
 

@@ -34,6 +34,7 @@ INPUTS: dict[str, Any] = {
     "alarms_worker_running_hours": 12,
     "alarms_job_waiting_min_seconds": 3600,
     "alarms_emails": ["ops@example.com"],
+    "alarms_starter_invoked": True,
     "aws_region": "ap-northeast-2",
     "aws_account_id": "123456789012",
     "deployment_name": "academy",
@@ -41,14 +42,14 @@ INPUTS: dict[str, Any] = {
 }
 TAGS = {"Project": "academy", "Role": "alarms"}
 STACK = {"aws:cloudformation:stack-name": "theirs"}
-DEAD_LETTERS, WAITING, RUNNING = wanted_alarms(INPUTS, IDS)
+DEAD_LETTERS, WAITING, RUNNING, FAILING, SILENT = wanted_alarms(INPUTS, IDS)
 RUNNING_SETTINGS = {key: value for key, value in RUNNING.items() if key != "name"}
 TAGGED = {
     "arn": "arn:aws:cloudwatch:ap-northeast-2:123456789012:alarm:academy-video-worker-1-running-too-long",
     "tags": TAGS,
 }
 POLICY = topic_policy(TOPIC, "123456789012")
-MAIL = {"protocol": "email", "endpoint": "ops@example.com", "confirmed": True}
+MAIL = {"protocol": "email", "endpoint": "ops@example.com", "confirmed": True, "deleted": False}
 TOPIC_NOW: dict[str, Any] = {"policy": POLICY, "subscriptions": [MAIL], "tags": TAGS}
 
 
@@ -66,7 +67,7 @@ def running(**change: Any) -> Change:
 
 
 def state(**change: Any) -> dict[str, Any]:
-    alarms = {alarm["name"]: told(alarm) for alarm in (DEAD_LETTERS, WAITING, RUNNING)}
+    alarms = {alarm["name"]: told(alarm) for alarm in (DEAD_LETTERS, WAITING, RUNNING, FAILING, SILENT)}
     return {"alarms": alarms, "topics": {TOPIC: TOPIC_NOW}, "instances": INSTANCES, **change}
 
 
@@ -123,7 +124,7 @@ def test_a_job_is_reported_after_two_tries_and_no_sooner_than_it_may_have_to_wai
     visibility_seconds: int, threshold: float
 ) -> None:
     job = {**JOB, "visibility_timeout_seconds": visibility_seconds}
-    (_, alarm) = wanted_alarms({**INPUTS, "queues_jobs": {"video": job}, "groups": {}}, {})
+    (_, alarm, *_) = wanted_alarms({**INPUTS, "queues_jobs": {"video": job}, "groups": {}}, {})
     assert alarm["name"] == "academy-video-jobs-waiting-too-long"
     assert alarm["dimensions"] == {"QueueName": "academy-video-jobs"}
     assert (alarm["metric_name"], alarm["statistic"]) == ("ApproximateAgeOfOldestMessage", "Maximum")
@@ -148,6 +149,45 @@ def test_only_who_runs_through_an_hour_is_reported(minutes: int, reported: bool)
     assert (minutes >= RUNNING["threshold"]) == reported
 
 
+def test_a_starter_that_fails_or_is_not_invoked_is_reported() -> None:
+    for alarm, metric in ((FAILING, "Errors"), (SILENT, "Invocations")):
+        assert (alarm["namespace"], alarm["metric_name"], alarm["statistic"]) == ("AWS/Lambda", metric, "Sum")
+        assert alarm["dimensions"] == {"FunctionName": "academy-starter"}
+    # One failure in a minute is nothing, and no data at all is what a starter gives that nobody invokes.
+    assert (FAILING["evaluation_periods"], FAILING["treat_missing_data"]) == (3, "notBreaching")
+    assert (SILENT["comparison"], SILENT["treat_missing_data"]) == ("LessThanThreshold", "breaching")
+
+
+def test_a_starter_that_shall_not_be_invoked_is_not_missed() -> None:
+    inputs = {**INPUTS, "alarms_starter_invoked": False}
+    (change,) = ROLE.decide(inputs, state()).changes
+    assert (change.resource, change.verb, change.apply) == ("academy-starter-not-invoked", "remove", {"removed": {}})
+    rest = {name: alarm for name, alarm in state()["alarms"].items() if name != SILENT["name"]}
+    assert ROLE.decide(inputs, state(alarms=rest)).changes == []
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({}, None),
+        ({"confirmed": False}, "nobody has answered"),
+        ({"confirmed": False, "deleted": True}, "unsubscribed"),
+        # Who is not on our list is none of our business.
+        ({"confirmed": False, "endpoint": "x@example.com"}, None),
+    ],
+)
+def test_whom_no_alarm_reaches_is_named_in_every_run_and_nothing_is_changed(
+    change: dict[str, Any], words: str | None
+) -> None:
+    subscriptions = [MAIL | change, *([MAIL] if "endpoint" in change else [])]
+    plan = ROLE.decide(INPUTS, state(topics={TOPIC: {**TOPIC_NOW, "subscriptions": subscriptions}}))
+    assert (list(plan.changes), plan.is_empty) == ([], True)
+    assert [(notice.found, notice.severity) for notice in plan.notices] == (
+        [("ops@example.com", "warning")] if words else []
+    )
+    assert all(str(words) in notice.text_en and TOPIC in notice.text_en for notice in plan.notices)
+
+
 # --- what has to be done --------------------------------------------------------------------------------------------
 
 
@@ -160,9 +200,9 @@ def test_on_an_empty_account_topic_and_alarms_are_created_and_none_is_replaced()
     plan = ROLE.decide(INPUTS, state(alarms={}, topics={}))
     assert [(change.verb, [*change.apply]) for change in plan.changes] == [
         ("create", ["topics"]),
-        *[("create", ["alarms", "tags"])] * 3,
+        *[("create", ["alarms", "tags"])] * 5,
     ]
-    assert plan.changes[-1].apply == {"alarms": RUNNING_SETTINGS, "tags": TAGGED}
+    assert plan.changes[3].apply == {"alarms": RUNNING_SETTINGS, "tags": TAGGED}
 
 
 def test_a_host_without_an_instance_is_missing_by_name_and_its_alarms_are_planned() -> None:

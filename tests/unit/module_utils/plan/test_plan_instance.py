@@ -103,6 +103,7 @@ FOUND: dict[str, Any] = {
     },
     "launch_templates": {},
     "network": {
+        "vpc_id": "vpc-1",
         "subnets": [{"subnet_id": f"subnet-{zone}", "zone": zone} for zone in ("a", "b", "c")],
     },
 }
@@ -130,13 +131,14 @@ def test_a_missing_instance_is_launched_where_its_type_is_offered_and_waited_for
     plan = decide({})
     (change,) = plan.changes
     assert (list(plan.refusals), change.resource, change.verb, change.host) == ([], HOST, "create", HOST)
-    assert set(change.apply) == {"key_pairs", "launches", "waits"}
-    launch = change.apply["launches"]
-    assert (launch["image_id"], launch["subnet_id"], launch["tags"]) == ("ami-1", "subnet-c", TAGS)
+    assert set(change.apply) == {"key_pairs", "launches"}
+    filters, launch = change.apply["launches"]["filters"], change.apply["launches"]["launch"]
+    assert (launch["image_id"], launch["vpc_id"], launch["tags"]) == ("ami-1", "vpc-1", TAGS)
+    # Its own zone first, then where else its type is offered.
+    assert launch["subnet_ids"] == ["subnet-c", "subnet-b"]
     assert launch["instance_profile"] == "academy-video-worker-role"
-    assert launch["filters"] == change.apply["waits"]["filters"]
-    assert launch["filters"]["tag:Name"] == HOST
-    assert "terminated" not in launch["filters"]["instance-state-name"]
+    assert filters["tag:Name"] == HOST
+    assert "terminated" not in filters["instance-state-name"]
     assert launch["cpu_credits"] == "unlimited"
     assert "launch_template" not in launch
     assert change.apply["key_pairs"]["key_name"] == "academy-operator"
@@ -145,19 +147,20 @@ def test_a_missing_instance_is_launched_where_its_type_is_offered_and_waited_for
 def test_a_type_without_cpu_credits_is_launched_without_their_mode() -> None:
     offer = {"zones": ["b"], "memory_mib": 4096, "architectures": ["arm64"], "has_cpu_credits": False}
     (change,) = decide({"instance_types": {"c7g.large": offer}}, instance_type="c7g.large").changes
-    assert "cpu_credits" not in change.apply["launches"]
+    assert "cpu_credits" not in change.apply["launches"]["launch"]
 
 
 def test_a_spot_instance_is_launched_by_its_template() -> None:
     template, launch = decide({}, instance_market_type="spot").changes
     assert (template.resource, template.verb, loops([template])) == (f"{HOST}-spot", "create", ["templates"])
-    assert launch.apply["launches"]["launch_template"] == {"name": f"{HOST}-spot"}
+    assert launch.apply["launches"]["launch"]["launch_template"] == f"{HOST}-spot"
 
 
 def test_a_launch_that_was_begun_is_waited_for_and_no_change() -> None:
     plan = decide({"instances": [instance(state={"name": "pending"})]})
     assert plan.changes == []
-    assert [(change.host, loops([change])) for change in plan.pending] == [(HOST, ["waits"])]
+    assert [(change.host, loops([change])) for change in plan.pending] == [(HOST, ["launches"])]
+    assert "launch" not in plan.pending[0].apply["launches"]
     assert pending_changes(INPUTS, {"instances": [instance()]}) == []
 
 
