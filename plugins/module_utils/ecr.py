@@ -19,6 +19,10 @@ IMAGE_MEDIA_TYPES = (
     "application/vnd.oci.image.manifest.v1+json",
     "application/vnd.docker.distribution.manifest.v2+json",
 )
+CONFIG_MEDIA_TYPES = (
+    "application/vnd.oci.image.config.v1+json",
+    "application/vnd.docker.container.image.v1+json",
+)
 ACCEPTED_MEDIA_TYPES = INDEX_MEDIA_TYPES + IMAGE_MEDIA_TYPES
 
 # A variant that says no more than its architecture does.
@@ -34,9 +38,13 @@ class EcrError(ValueError):
 
 @dataclass(frozen=True)
 class Manifest:
-    """Either an index, which names its platforms, or one image, whose configuration blob names it."""
+    """Either an index, which names platforms, or one image, whose configuration blob names it.
+
+    An index need not name them: of `unnamed`, the digests of those of its manifests, each says its own.
+    """
 
     platforms: tuple[str, ...] = ()
+    unnamed: tuple[str, ...] = ()
     config_digest: str | None = None
 
 
@@ -97,11 +105,13 @@ def parse_manifest(text: str, media_type: str) -> Manifest:
     """Read the manifest that ECR returned with this media type."""
     document = _json_object(text, "manifest")
     if media_type in INDEX_MEDIA_TYPES:
-        return Manifest(platforms=_platforms_of_index(document))
+        return _manifest_of_index(document)
     if media_type in IMAGE_MEDIA_TYPES:
-        digest = document.get("config", {}).get("digest", "")
+        config = document.get("config", {})
+        digest = config.get("digest", "")
         validate_digest(digest)
-        return Manifest(config_digest=digest)
+        # Signatures and the like come as images with a configuration of their own kind: nobody can run those.
+        return Manifest(config_digest=digest if config.get("mediaType") in (None, *CONFIG_MEDIA_TYPES) else None)
     raise EcrError(
         f"the manifest has the media type {media_type!r}, which is not understood; "
         f"push the image as one of: {', '.join(ACCEPTED_MEDIA_TYPES)}"
@@ -128,10 +138,15 @@ def parse_authorization(token: str, endpoint: str) -> Authorization:
     return Authorization(username=username, password=password, registry=registry)
 
 
-def _platforms_of_index(document: dict[str, Any]) -> tuple[str, ...]:
-    platforms = [entry.get("platform", {}) for entry in document.get("manifests", [])]
+def _manifest_of_index(document: dict[str, Any]) -> Manifest:
+    entries = document.get("manifests", [])
+    named = [entry["platform"] for entry in entries if entry.get("platform")]
+    unnamed = [entry.get("digest", "") for entry in entries if not entry.get("platform")]
+    for digest in unnamed:
+        validate_digest(digest)
     # BuildKit adds attestations as entries of an unknown platform: nobody can run those.
-    return tuple(platform_name(platform) for platform in platforms if platform.get("os") != "unknown")
+    platforms = tuple(platform_name(platform) for platform in named if platform.get("os") != "unknown")
+    return Manifest(platforms=platforms, unnamed=tuple(unnamed))
 
 
 def _json_object(text: str | bytes, what: str) -> dict[str, Any]:

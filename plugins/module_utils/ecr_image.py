@@ -14,6 +14,7 @@ from .aws_calls import Client, ReadError, Record, ask
 from .ecr import (
     ACCEPTED_MEDIA_TYPES,
     EcrError,
+    Manifest,
     parse_manifest,
     platform_of_config,
     registry_host,
@@ -56,14 +57,7 @@ def _find(ecr: Client, region: str, options: Mapping[str, Any]) -> Record:
     repository = {"repositoryName": options["repository_name"]}
     if options.get("registry_id"):
         repository["registryId"] = options["registry_id"]
-    answer = ask(
-        ecr,
-        "batch_get_image",
-        NO_REPOSITORY,
-        **repository,
-        imageIds=[_image_id(options)],
-        acceptedMediaTypes=list(ACCEPTED_MEDIA_TYPES),
-    )
+    answer = _images(ecr, repository, [_image_id(options)])
     if answer is None:
         return {"found": False, "repository_found": False}
     if not answer["images"]:
@@ -73,11 +67,14 @@ def _find(ecr: Client, region: str, options: Mapping[str, Any]) -> Record:
     image = answer["images"][0]
     digest = image["imageId"]["imageDigest"]
     registry = registry_host(image["registryId"], region)
-    manifest = parse_manifest(image["imageManifest"], image["imageManifestMediaType"])
-    platforms = list(manifest.platforms)
-    if manifest.config_digest is not None:
-        layer = ask(ecr, "get_download_url_for_layer", **repository, layerDigest=manifest.config_digest)
-        platforms = [platform_of_config(_download(layer["downloadUrl"], options), manifest.config_digest)]
+    parts = [_manifest(image)]
+    if parts[0].unnamed:
+        unnamed = _images(ecr, repository, [{"imageDigest": digest} for digest in parts[0].unnamed])
+        parts += [_manifest(part) for part in unnamed["images"]]
+    platforms = [platform for part in parts for platform in part.platforms]
+    for config_digest in [part.config_digest for part in parts if part.config_digest]:
+        layer = ask(ecr, "get_download_url_for_layer", **repository, layerDigest=config_digest)
+        platforms.append(platform_of_config(_download(layer["downloadUrl"], options), config_digest))
     details = ask(ecr, "describe_images", **repository, imageIds=[{"imageDigest": digest}])["imageDetails"][0]
     return {
         "found": True,
@@ -89,6 +86,17 @@ def _find(ecr: Client, region: str, options: Mapping[str, Any]) -> Record:
         "tags": sorted(details.get("imageTags", [])),
         "pushed_at": details["imagePushedAt"].isoformat(),
     }
+
+
+def _images(ecr: Client, repository: Mapping[str, str], image_ids: list[dict[str, str]]) -> Any:
+    media_types = list(ACCEPTED_MEDIA_TYPES)
+    return ask(
+        ecr, "batch_get_image", NO_REPOSITORY, **repository, imageIds=image_ids, acceptedMediaTypes=media_types
+    )
+
+
+def _manifest(image: Record) -> Manifest:
+    return parse_manifest(image["imageManifest"], image["imageManifestMediaType"])
 
 
 def _image_id(options: Mapping[str, Any]) -> dict[str, str]:

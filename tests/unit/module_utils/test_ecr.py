@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.academy.deploy.plugins.module_utils.ecr import (
+    CONFIG_MEDIA_TYPES,
     IMAGE_MEDIA_TYPES,
     INDEX_MEDIA_TYPES,
     Authorization,
@@ -25,6 +26,7 @@ from ansible_collections.academy.deploy.plugins.module_utils.ecr import (
 )
 
 DIGEST = "sha256:" + "ab" * 32
+OTHER = "sha256:" + "cd" * 32
 ENDPOINT = "https://123456789012.dkr.ecr.ap-northeast-2.amazonaws.com"
 
 
@@ -89,6 +91,25 @@ def test_a_single_image_points_to_its_configuration(media_type: str) -> None:
     assert parse_manifest(text, media_type) == Manifest(config_digest=DIGEST)
 
 
+@pytest.mark.parametrize("media_type", CONFIG_MEDIA_TYPES)
+def test_a_configuration_of_an_image(media_type: str) -> None:
+    text = json.dumps({"config": {"digest": DIGEST, "mediaType": media_type}})
+    assert parse_manifest(text, IMAGE_MEDIA_TYPES[0]) == Manifest(config_digest=DIGEST)
+
+
+@pytest.mark.parametrize("media_type", ["application/vnd.oci.empty.v1+json", "application/vnd.dev.cosign"])
+def test_what_nobody_can_run_has_no_configuration_of_an_image(media_type: str) -> None:
+    text = json.dumps({"config": {"digest": DIGEST, "mediaType": media_type}})
+    assert parse_manifest(text, IMAGE_MEDIA_TYPES[0]) == Manifest()
+
+
+@pytest.mark.parametrize("entry", [{}, {"platform": {}}, {"platform": None}])
+def test_an_index_need_not_name_a_platform(entry: dict[str, Any]) -> None:
+    entries = [{"digest": DIGEST, "platform": {"os": "linux", "architecture": "arm64"}}, {"digest": OTHER, **entry}]
+    read = parse_manifest(json.dumps({"manifests": entries}), INDEX_MEDIA_TYPES[0])
+    assert read == Manifest(("linux/arm64",), unnamed=(OTHER,))
+
+
 @pytest.mark.parametrize("media_type", INDEX_MEDIA_TYPES)
 def test_an_index_names_its_platforms_without_attestations(media_type: str) -> None:
     entries = [
@@ -105,7 +126,8 @@ def test_an_index_names_its_platforms_without_attestations(media_type: str) -> N
         ("nonsense", IMAGE_MEDIA_TYPES[0], "the manifest is not JSON"),
         ("[]", IMAGE_MEDIA_TYPES[0], "the manifest is not a JSON object"),
         ("{}", IMAGE_MEDIA_TYPES[0], "the digest '' is not valid"),
-        ('{"manifests": [{}]}', INDEX_MEDIA_TYPES[0], "does not say its platform"),
+        ('{"manifests": [{}]}', INDEX_MEDIA_TYPES[0], "the digest '' is not valid"),
+        ('{"manifests": [{"platform": {"os": "linux"}}]}', INDEX_MEDIA_TYPES[0], "does not say its platform"),
         ("{}", "application/vnd.docker.distribution.manifest.v1+prettyjws", "not understood; push the image as one of"),
         ("{}", "", "has the media type ''"),
     ],

@@ -26,6 +26,7 @@ from tests.unit import aws_clients
 
 TAG = {"imageTag": "4f1c2d9"}
 DIGEST = "sha256:" + "ab" * 32
+OTHER = "sha256:" + "cd" * 32
 REGISTRY = "123456789012.dkr.ecr.ap-northeast-2.amazonaws.com"
 CONFIG = json.dumps({"os": "linux", "architecture": "arm64"}).encode()
 CONFIG_DIGEST = f"sha256:{hashlib.sha256(CONFIG).hexdigest()}"
@@ -113,6 +114,10 @@ def serve(monkeypatch: pytest.MonkeyPatch, blob: bytes | OSError) -> None:
 
 def answer_single(ecr: Stubber) -> None:
     answer(ecr, images=[image(SINGLE, IMAGE_MEDIA_TYPES[0])], failures=[])
+    answer_layer(ecr)
+
+
+def answer_layer(ecr: Stubber) -> None:
     ecr.add_response(
         "get_download_url_for_layer",
         {"downloadUrl": URL, "layerDigest": CONFIG_DIGEST},
@@ -131,6 +136,20 @@ def test_an_index_needs_no_download(ecr: Stubber, client: Any) -> None:
     answer(ecr, images=[image(INDEX, INDEX_MEDIA_TYPES[0])], failures=[])
     answer_details(ecr)
     assert find(client) == FOUND | {"platforms": ["linux/amd64"]}
+
+
+def test_an_index_without_platforms_is_asked_for_each_of_its_images(
+    ecr: Stubber, client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = {"manifests": [{"digest": OTHER}, {"platform": {"os": "unknown", "architecture": "unknown"}}]}
+    answer(ecr, images=[image(index, INDEX_MEDIA_TYPES[0])], failures=[])
+    wanted = {"imageIds": [{"imageDigest": OTHER}], "acceptedMediaTypes": list(ACCEPTED_MEDIA_TYPES)}
+    found = {"images": [image(SINGLE, IMAGE_MEDIA_TYPES[0])], "failures": []}
+    ecr.add_response("batch_get_image", found, {"repositoryName": "academy-api", **wanted})
+    answer_layer(ecr)
+    answer_details(ecr)
+    serve(monkeypatch, CONFIG)
+    assert find(client) == FOUND | {"platforms": ["linux/arm64"]}
 
 
 def test_no_such_image(ecr: Stubber, client: Any) -> None:
