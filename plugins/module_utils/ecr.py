@@ -29,6 +29,7 @@ ACCEPTED_MEDIA_TYPES = INDEX_MEDIA_TYPES + IMAGE_MEDIA_TYPES
 DEFAULT_VARIANTS = {"arm64": "v8", "amd64": "v1"}
 
 TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+EXPIRED = re.compile(r"\((ExpiredToken\w*|RequestExpired)\)|[Tt]oken has expired")
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
@@ -136,6 +137,16 @@ def parse_authorization(token: str, endpoint: str) -> Authorization:
     if not separator or not username or not password or not registry:
         raise EcrError("the authorization token does not hold a user name, a password and an endpoint")
     return Authorization(username=username, password=password, registry=registry)
+
+
+def login_advice(error: str) -> str:
+    """What to do about a login that AWS refuses: a build may outlast the credentials with which the run began."""
+    if not EXPIRED.search(error):
+        return ""
+    return (
+        ", because the AWS credentials have expired. Sign in again (aws sso login, or whatever gave you these) and run "
+        "again: what was built stays on the engine, and nothing was deployed"
+    )
 
 
 def _manifest_of_index(document: dict[str, Any]) -> Manifest:

@@ -90,9 +90,7 @@ def _find(ecr: Client, region: str, options: Mapping[str, Any]) -> Record:
 
 def _images(ecr: Client, repository: Mapping[str, str], image_ids: list[dict[str, str]]) -> Any:
     media_types = list(ACCEPTED_MEDIA_TYPES)
-    return ask(
-        ecr, "batch_get_image", NO_REPOSITORY, **repository, imageIds=image_ids, acceptedMediaTypes=media_types
-    )
+    return ask(ecr, "batch_get_image", NO_REPOSITORY, **repository, imageIds=image_ids, acceptedMediaTypes=media_types)
 
 
 def _manifest(image: Record) -> Manifest:

@@ -15,6 +15,7 @@ from ansible_collections.academy.deploy.plugins.module_utils.ecr import (
     Authorization,
     EcrError,
     Manifest,
+    login_advice,
     parse_authorization,
     parse_manifest,
     platform_name,
@@ -165,3 +166,17 @@ def test_what_is_no_authorization_is_not_repeated(token: str) -> None:
     with pytest.raises(EcrError) as refused:
         parse_authorization(token, ENDPOINT)
     assert not token or token not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        ("An error occurred (ExpiredTokenException) when calling GetAuthorizationToken: The security token", True),
+        ("An error occurred (ExpiredToken) when calling GetAuthorizationToken: expired", True),
+        ("An error occurred (RequestExpired) when calling GetAuthorizationToken: Request has expired.", True),
+        ("Error when retrieving token from sso: Token has expired and refresh failed", True),
+        ("An error occurred (AccessDeniedException) when calling GetAuthorizationToken: no", False),
+    ],
+)
+def test_credentials_that_a_build_outlasted(error: str, told: bool) -> None:
+    assert ("Sign in again" in login_advice(error)) is told
