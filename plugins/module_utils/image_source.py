@@ -125,7 +125,7 @@ def read_work_tree(directory: str, release: str) -> WorkTree | None:
     if head.returncode:
         told = head.stderr.strip()
         return None if NO_REPOSITORY in told else WorkTree(refusal=told)
-    named = _git(directory, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{release}^{{commit}}")
+    named = _git(directory, "rev-parse", "--verify", "--quiet", f"{release}^{{commit}}")
     status = _git(directory, "status", "--porcelain", "--untracked-files=all", "-z", "--", ".")
     return WorkTree(head.stdout.strip(), named.stdout.strip(), changed_files(status.stdout))
 

@@ -131,7 +131,7 @@ def test_upstream_version(debian: str, expected: str) -> None:
 
 
 TARGETS = """\
-Debian bookworm-updates https://mirror.example/debian /etc/apt/sources.list.d/debian.sources:1
+Debian bookworm-updates https://updates.example/debian /etc/apt/sources.list.d/debian.sources:1
 Debian bookworm https://mirror.example/debian /etc/apt/sources.list.d/debian.sources:1
 Debian bookworm-security https://mirror.example/security /etc/apt/sources.list:3
 Debian trixie https://next.example/debian /etc/apt/sources.list.d/next.list:1

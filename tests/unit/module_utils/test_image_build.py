@@ -55,6 +55,7 @@ def test_an_image_is_built_for_one_platform() -> None:
         ("ERROR: failed to solve: no match for platform in manifest: not found", "in a FROM is neither"),
         ("dockerfile parse error line 3: unknown instruction: SET", "Docker 23 or later"),
         ("dockerfile parse error on line 3: unknown instruction: SET", "Docker 23 or later"),
+        ("dockerfile parse error line 2: unknown flag: link", "Docker 23 or later"),
         ("Cannot connect to the Docker daemon at unix:///x. Is the docker daemon running?", "ssh://builder (images_"),
         ("failed to dial gRPC: cannot connect to the Docker daemon. Is 'docker daemon' running?", "Start the engine"),
         ("write /x: no space left on device", "docker builder prune"),

@@ -108,7 +108,7 @@ def test_what_git_cannot_read_is_no_clean_tree(repository: Path) -> None:
 
 def test_git_tells_commit_release_and_changes_below_the_directory(repository: Path) -> None:
     first = commit(repository)
-    git(repository, "tag", "v1")
+    git(repository, "tag", "--annotate", "--message=x", "v1")
     head = commit(repository)
     source = str(repository / "docker")
     assert read_work_tree(source, head[:8]) == WorkTree(head, head)
