@@ -43,8 +43,9 @@ REMEDIES: Mapping[str, str] = {
         "Correct the line; where it is a heredoc or an option that newer builders know, use an engine of Docker 23 or "
         "later, or let the Dockerfile begin with a syntax line that the engine can pull (# syntax=docker/dockerfile:1)."
     ),
-    r"annot connect to the Docker daemon|error during connect": (
-        "Start the engine at {docker_host} (images_docker_host), or name one that runs."
+    r"annot connect to the Docker daemon|error during connect|unexpected EOF": (
+        "The engine at {docker_host} (images_docker_host) does not answer, or no longer: start it, or name one that "
+        "runs."
     ),
     r"no space left on device": "Make room on the engine at {docker_host}: docker builder prune.",
 }
