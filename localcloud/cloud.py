@@ -218,9 +218,7 @@ def _start_components(stack: contextlib.ExitStack) -> None:
     machine.start_lxcfs()
     with ThreadPoolExecutor(1) as background:
         # These take seconds too, and little of this process.
-        containers = background.submit(
-            Together(Store(made.services), Builder(made.services, made.python_archive)).start
-        )
+        containers = background.submit(Together(Store(made.services), Builder(made.builder, made.python_archive)).start)
         api, components = _compose(made)
         for name, component in components.items():
             _report_step(name)

@@ -83,6 +83,17 @@ def playbook(*arguments: str, name: str, environment: dict[str, str] | None = No
     return run(command, *arguments, name=name, environment=environment, timeout_seconds=timeout_seconds)
 
 
+def module(
+    module: str, arguments: Mapping[str, object], *, name: str, environment: dict[str, str] | None = None
+) -> Run:
+    """Run one module on this machine."""
+    return run(
+        str(Path(sys.executable).with_name("ansible")), "localhost", "-i", "localhost,", "-c", "local",
+        "-e", f"ansible_python_interpreter={sys.executable}", "-m", module, "-a", json.dumps(arguments),
+        name=name, environment=environment,
+    )  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Background:
     """A command that runs while the test goes on."""

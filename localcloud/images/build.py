@@ -41,6 +41,9 @@ BUILD_PROGRAMS: Final[Mapping[str, str]] = {
     "createrepo_c": "createrepo-c",
     "rpmbuild": "rpm",
 }
+# A Debian 12 that was never updated does not know who signs the release after it.
+NEXT_KEY: Final = Path(f"/usr/share/keyrings/debian-archive-{recipes.NEXT_CODENAME}-stable.gpg")
+KEYS_PACKAGE: Final = "debian-archive-keyring"
 _DIRECTORY: Final = Path(__file__).parent
 _PARALLEL_BUILDS: Final = 2
 _WORK_PREFIX: Final = "build-"
@@ -58,6 +61,7 @@ class Images:
 
     host: str
     services: str
+    builder: str
     python: str
     python_archive: Path
 
@@ -86,6 +90,7 @@ def ensure_images(progress: Progress) -> Images:
         return Images(
             host=builds[recipes.HOST.name].reference,
             services=builds[recipes.SERVICES.name].reference,
+            builder=builds[recipes.BUILDER.name].reference,
             python=python_reference,
             python_archive=archive,
         )
@@ -155,7 +160,7 @@ class _Build:
             *("mmdebstrap", "--variant=essential", "--format=tar", f"--include={','.join(self.recipe.packages)}"),
             *recipes.slimming_options(),
             *(f"--customize-hook={hook}" for hook in self.recipe.hooks),
-            *(recipes.DEBIAN_CODENAME, "-", *_debian_sources()),
+            *(self.recipe.codename, "-", *debian_sources(self.recipe.codename)),
         ]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=False) as maker:
             assert maker.stdout is not None
@@ -196,16 +201,17 @@ def _prepare(progress: Progress) -> None:
             f"The images are built from the packages of Debian {recipes.DEBIAN_CODENAME} through this machine's apt "
             f"sources, but this machine is {codename or 'no Debian'}. Use a Debian 12 machine."
         )
-    install_packages(missing_packages(BUILD_PROGRAMS), progress)
+    install_packages([*missing_packages(BUILD_PROGRAMS), *([] if NEXT_KEY.exists() else [KEYS_PACKAGE])], progress)
     for abandoned in CACHE_DIR.glob(f"{_WORK_PREFIX}*"):  # by a build that was killed
         shutil.rmtree(abandoned)
     progress("Reading Debian's package lists")
     run(*APT_GET, "update", timeout=None)
 
 
-def _debian_sources() -> list[str]:
-    format_and_filter = ("--format", "$(ORIGIN) $(CODENAME) $(SOURCESENTRY)", "Created-By: Packages")
-    sources = recipes.debian_sources(run("apt-get", "indextargets", *format_and_filter))
+def debian_sources(codename: str) -> list[str]:
+    """mmdebstrap's arguments for a Debian release, through this machine's apt sources."""
+    format_and_filter = ("--format", "$(ORIGIN) $(CODENAME) $(REPO_URI) $(SOURCESENTRY)", "Created-By: Packages")
+    sources = recipes.debian_sources(run("apt-get", "indextargets", *format_and_filter), codename)
     if not sources:
         raise BuildError(
             f"No apt source of this machine offers Debian {recipes.DEBIAN_CODENAME}. Add one, run `apt-get update` and "
@@ -287,7 +293,7 @@ def _settings_files(recipe: Recipe) -> dict[str, bytes]:
 
 
 def _docker(*arguments: str) -> str:
-    # Debian has no buildx; the engine's own builder is all that these Dockerfiles need.
+    # Debian 12 has no buildx; the engine's own builder is all that these Dockerfiles need.
     return run("env", "DOCKER_BUILDKIT=0", *docker_command(*arguments), timeout=STEP_TIMEOUT_SECONDS)
 
 

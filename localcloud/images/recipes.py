@@ -12,6 +12,7 @@ from typing import Final
 
 REPOSITORY: Final = "academy-localcloud"
 DEBIAN_CODENAME: Final = "bookworm"  # brings the Python 3.11 and the PostgreSQL 15 that the images promise
+NEXT_CODENAME: Final = "trixie"  # brings the BuildKit that knows what today's Dockerfiles are written with
 
 # Debian package of the host → the name under which Amazon Linux 2023 has it installed. The images are made for
 # programs: without their libraries' documentation, and without what Debian only recommends.
@@ -86,26 +87,25 @@ class Recipe:
     # Shell commands for mmdebstrap, run when the packages are installed; "$1" is the root of the new system.
     hooks: tuple[str, ...] = ()
     rpms: bool = False
+    codename: str = DEBIAN_CODENAME
 
 
 HOST: Final = Recipe("host", (*HOST_PACKAGES, *HOST_LIBRARIES), rpms=True)
 SERVICES: Final = Recipe(
     "services",
     (
-        "amazon-ecr-credential-helper",
         "ca-certificates",
         "docker-registry",
-        "docker.io",
         "iproute2",
-        "iptables",
         "postgresql-15",
         "procps",
     ),
     # The package makes a database cluster; each embedded database makes its own.
     hooks=('rm -rf "$1/var/lib/postgresql/15" "$1/etc/postgresql/15"',),
 )
+BUILDER: Final = Recipe("builder", ("ca-certificates", "docker.io", "iptables"), codename=NEXT_CODENAME)
 PYTHON: Final = Recipe("python", ("ca-certificates", "python3", "python3-pip", "python3-venv"))
-RECIPES: Final = (HOST, SERVICES, PYTHON)
+RECIPES: Final = (HOST, SERVICES, BUILDER, PYTHON)
 
 
 def content_tag(parts: Mapping[str, bytes]) -> str:
@@ -123,7 +123,7 @@ def rootfs_parts(recipe: Recipe, architecture: str) -> dict[str, bytes]:
     """What the root file system of an image follows from."""
     return {
         "architecture": architecture.encode(),
-        "codename": DEBIAN_CODENAME.encode(),
+        "codename": recipe.codename.encode(),
         "options": " ".join(slimming_options()).encode(),
         "packages": " ".join(sorted(recipe.packages)).encode(),
         "hooks": "\n".join(recipe.hooks).encode(),
@@ -171,12 +171,11 @@ def upstream_version(debian_version: str) -> str:
     return re.sub(r"[+~](ds|dfsg)\d*$", "", upstream).replace("-", "_")
 
 
-def debian_sources(index_targets: str) -> list[str]:
-    """The apt source files of the machine that name Debian's own archives, in what `apt-get indextargets` prints as
-    "<origin> <codename> <source file>:<entry>" lines."""
-    files: dict[str, None] = {}
-    for line in index_targets.splitlines():
-        origin, codename, entry = line.split(" ", 2)
-        if origin == "Debian" and codename.partition("-")[0] == DEBIAN_CODENAME:
-            files[entry.rpartition(":")[0]] = None
-    return list(files)
+def debian_sources(index_targets: str, codename: str) -> list[str]:
+    """Where mmdebstrap finds a Debian release, by what `apt-get indextargets` prints as "<origin> <codename>
+    <archive> <source file>:<entry>" lines: the machine's own source files, or another release in the same archive."""
+    targets = [line.split(" ", 3) for line in index_targets.splitlines()]
+    own = [target for target in targets if target[0] == "Debian" and target[1].partition("-")[0] == DEBIAN_CODENAME]
+    if codename == DEBIAN_CODENAME:
+        return [*dict.fromkeys(entry.rpartition(":")[0] for _, _, _, entry in own)]
+    return [f"deb {archive} {codename} main" for _, name, archive, _ in own if name == DEBIAN_CODENAME][:1]

@@ -16,6 +16,7 @@ from ..module_utils.application_environment import table_findings
 from ..module_utils.aws_calls import ReadError
 from ..module_utils.aws_state import THREADS, UnfitNetworkError, observe
 from ..module_utils.findings import Finding, errors, report
+from ..module_utils.image_source import missing_files, read_work_tree, source_findings, work_tree_findings
 from ..module_utils.network import MINIMUM_ZONES
 from ..module_utils.opening import opening_findings, opening_reads
 from ..module_utils.operator_policy import (
@@ -44,7 +45,6 @@ from ..module_utils.preflight import (
     once,
     own_settings,
     public_key_findings,
-    source_findings,
     unreachable_findings,
 )
 from ..module_utils.reachability import changed_address_findings
@@ -231,11 +231,12 @@ class ActionModule(AwsAction):
         directory = values.get("images_source_dir")
         if not directory or not definitions:
             return []
-        root = Path(directory).expanduser()
-        if not root.is_dir():
-            return source_findings(directory, ["such directory"])
+        root = str(Path(directory).expanduser())
         files = [definition["dockerfile"] for definition in definitions]
-        return source_findings(directory, [file for file in files if not (root / file).is_file()])
+        missing = missing_files(root, [*filter(None, [values.get("images_base_dockerfile")]), *files])
+        if missing or "release" not in values:
+            return source_findings(directory, missing)
+        return work_tree_findings(directory, values["release"], read_work_tree(root, values["release"]))
 
     def _ask_aws(
         self, values: Mapping[str, Any], hosts: Sequence[Mapping[str, Any]], opens: bool, new_hosts: Collection[str]

@@ -21,12 +21,17 @@ IMAGE_MEDIA_TYPES = (
     "application/vnd.oci.image.manifest.v1+json",
     "application/vnd.docker.distribution.manifest.v2+json",
 )
+CONFIG_MEDIA_TYPES = (
+    "application/vnd.oci.image.config.v1+json",
+    "application/vnd.docker.container.image.v1+json",
+)
 ACCEPTED_MEDIA_TYPES = INDEX_MEDIA_TYPES + IMAGE_MEDIA_TYPES
 
 # A variant that says no more than its architecture does.
 DEFAULT_VARIANTS = {"arm64": "v8", "amd64": "v1"}
 
 TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+EXPIRED = re.compile(r"\((ExpiredToken\w*|RequestExpired)\)|[Tt]oken has expired")
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
@@ -36,11 +41,15 @@ class EcrError(ValueError):
 
 @dataclass(frozen=True)
 class Manifest:
-    """Either an index, which names its platforms, or one image, whose configuration blob names it."""
+    """Either an index, which names platforms, or one image, whose configuration blob names it.
+
+    An index need not name them: of `unnamed`, the digests of those of its manifests, each says its own.
+    """
 
     platforms: tuple[str, ...] = ()
+    unnamed: tuple[str, ...] = ()
+    first: str | None = None  # of an index: the digest of its first image
     config_digest: str | None = None
-    digest: str | None = None  # of an index: its first image
 
 
 @dataclass(frozen=True)
@@ -108,13 +117,13 @@ def parse_manifest(text: str, media_type: str) -> Manifest:
     """Read the manifest that ECR returned with this media type."""
     document = _json_object(text, "manifest")
     if media_type in INDEX_MEDIA_TYPES:
-        images = _images_of_index(document)
-        platforms = tuple(platform_name(image.get("platform", {})) for image in images)
-        return Manifest(platforms=platforms, digest=images[0].get("digest") if images else None)
+        return _manifest_of_index(document)
     if media_type in IMAGE_MEDIA_TYPES:
-        digest = document.get("config", {}).get("digest", "")
+        config = document.get("config", {})
+        digest = config.get("digest", "")
         validate_digest(digest)
-        return Manifest(config_digest=digest)
+        # Signatures and the like come as images with a configuration of their own kind: nobody can run those.
+        return Manifest(config_digest=digest if config.get("mediaType") in (None, *CONFIG_MEDIA_TYPES) else None)
     raise EcrError(
         f"the manifest has the media type {media_type!r}, which is not understood; "
         f"push the image as one of: {', '.join(ACCEPTED_MEDIA_TYPES)}"
@@ -144,9 +153,27 @@ def parse_authorization(token: str, endpoint: str) -> Authorization:
     return Authorization(username=username, password=password, registry=registry)
 
 
-def _images_of_index(document: dict[str, Any]) -> list[dict[str, Any]]:
+def login_advice(error: str) -> str:
+    """What to do about a login that AWS refuses: a build may outlast the credentials with which the run began."""
+    if not EXPIRED.search(error):
+        return ""
+    return (
+        ", because the AWS credentials have expired. Sign in again (aws sso login, or whatever gave you these) and run "
+        "again: what was built stays on the engine, and nothing was deployed"
+    )
+
+
+def _manifest_of_index(document: dict[str, Any]) -> Manifest:
     # BuildKit adds attestations as entries of an unknown platform: nobody can run those.
-    return [entry for entry in document.get("manifests", []) if entry.get("platform", {}).get("os") != "unknown"]
+    images = [entry for entry in document.get("manifests", []) if (entry.get("platform") or {}).get("os") != "unknown"]
+    unnamed = [entry.get("digest", "") for entry in images if not entry.get("platform")]
+    for digest in unnamed:
+        validate_digest(digest)
+    return Manifest(
+        platforms=tuple(platform_name(entry["platform"]) for entry in images if entry.get("platform")),
+        unnamed=tuple(unnamed),
+        first=images[0].get("digest") if images else None,
+    )
 
 
 def _json_object(text: str | bytes, what: str) -> dict[str, Any]:

@@ -58,7 +58,7 @@ def _find(ecr: Client, region: str, options: Mapping[str, Any]) -> Record:
     repository = {"repositoryName": options["repository_name"]}
     if options.get("registry_id"):
         repository["registryId"] = options["registry_id"]
-    answer = _ask_images(ecr, repository, _image_id(options))
+    answer = _images(ecr, repository, [_image_id(options)])
     if answer is None:
         return {"found": False, "repository_found": False}
     if not answer["images"]:
@@ -68,11 +68,10 @@ def _find(ecr: Client, region: str, options: Mapping[str, Any]) -> Record:
     image = answer["images"][0]
     digest = image["imageId"]["imageDigest"]
     registry = registry_host(image["registryId"], region)
-    manifest = parse_manifest(image["imageManifest"], image["imageManifestMediaType"])
-    platforms = list(manifest.platforms)
-    configuration = _configuration(ecr, repository, manifest, options)
-    if configuration and not platforms:
-        platforms = [configuration.platform]
+    manifest = _manifest(image)
+    configurations = _configurations(ecr, repository, manifest, options)
+    # The first image of an index that names its platforms was asked for how it is started alone.
+    unnamed = [] if manifest.platforms and not manifest.unnamed else configurations
     details = ask(ecr, "describe_images", **repository, imageIds=[{"imageDigest": digest}])["imageDetails"][0]
     return {
         "found": True,
@@ -80,32 +79,36 @@ def _find(ecr: Client, region: str, options: Mapping[str, Any]) -> Record:
         "registry": registry,
         "digest": digest,
         "reference": f"{registry}/{options['repository_name']}@{digest}",
-        "platforms": platforms,
+        "platforms": [*manifest.platforms, *(configuration.platform for configuration in unnamed)],
         "tags": sorted(details.get("imageTags", [])),
         "pushed_at": details["imagePushedAt"].isoformat(),
         "size_bytes": details.get("imageSizeInBytes", 0),
-        "passes_signals": configuration.passes_signals if configuration else None,
+        "passes_signals": configurations[0].passes_signals if configurations else None,
     }
 
 
-def _ask_images(ecr: Client, repository: Mapping[str, str], image_id: Mapping[str, str]) -> Record | None:
-    asked = {**repository, "imageIds": [image_id], "acceptedMediaTypes": list(ACCEPTED_MEDIA_TYPES)}
-    answer: Record | None = ask(ecr, "batch_get_image", NO_REPOSITORY, **asked)
-    return answer
-
-
-def _configuration(
+def _configurations(
     ecr: Client, repository: Mapping[str, str], manifest: Manifest, options: Mapping[str, Any]
-) -> Configuration | None:
-    """Of an index that of its first image, which is built from the same Dockerfile as the others."""
-    if manifest.digest is not None:
-        answer = _ask_images(ecr, repository, {"imageDigest": manifest.digest}) or {"images": []}
-        for image in answer["images"]:
-            manifest = parse_manifest(image["imageManifest"], image["imageManifestMediaType"])
-    if manifest.config_digest is None:
-        return None
-    layer = ask(ecr, "get_download_url_for_layer", **repository, layerDigest=manifest.config_digest)
-    return parse_configuration(_download(layer["downloadUrl"], options), manifest.config_digest)
+) -> list[Configuration]:
+    """Of an image its own; of an index those of the images whose platforms it does not name, or else of its first."""
+    parts, first = [manifest], [manifest.first] if manifest.first else []
+    if asked := [*manifest.unnamed] or first:
+        answer = _images(ecr, repository, [{"imageDigest": digest} for digest in asked])
+        parts = [_manifest(image) for image in answer["images"]]
+    found = []
+    for digest in [part.config_digest for part in parts if part.config_digest]:
+        layer = ask(ecr, "get_download_url_for_layer", **repository, layerDigest=digest)
+        found.append(parse_configuration(_download(layer["downloadUrl"], options), digest))
+    return found
+
+
+def _images(ecr: Client, repository: Mapping[str, str], image_ids: list[dict[str, str]]) -> Any:
+    media_types = list(ACCEPTED_MEDIA_TYPES)
+    return ask(ecr, "batch_get_image", NO_REPOSITORY, **repository, imageIds=image_ids, acceptedMediaTypes=media_types)
+
+
+def _manifest(image: Record) -> Manifest:
+    return parse_manifest(image["imageManifest"], image["imageManifestMediaType"])
 
 
 def _image_id(options: Mapping[str, Any]) -> dict[str, str]:

@@ -319,27 +319,6 @@ def public_key_findings(path: str, text: str | None) -> list[Finding]:
     return [Finding("public_key", "instance_public_key_file", found, words, remedy)]
 
 
-def source_findings(directory: str, missing: Sequence[str]) -> list[Finding]:
-    """The source tree of the images, and which of what is built from it is not there."""
-    return [
-        Finding(
-            "images_source",
-            "images_source_dir",
-            f"no {name}",
-            Words(
-                f"must be the academy's source tree on this machine ({directory}), unless ECR has all images of the "
-                "release",
-                f"ECR에 릴리스 이미지가 모두 있지 않으면 이 컴퓨터의 소스 트리({directory})여야 합니다",
-            ),
-            Words(
-                "Check it out there, or correct images_source_dir or images_definitions.",
-                "그곳에 체크아웃하거나 images_source_dir 또는 images_definitions를 고치십시오.",
-            ),
-        )
-        for name in missing
-    ]
-
-
 def once(findings: Iterable[Finding]) -> list[Finding]:
     return list(dict.fromkeys(findings))
 

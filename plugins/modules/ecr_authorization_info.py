@@ -68,7 +68,7 @@ import contextlib
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 from ansible_collections.amazon.aws.plugins.module_utils.retries import AWSRetry
 
-from ..module_utils.ecr import EcrError, parse_authorization
+from ..module_utils.ecr import EcrError, login_advice, parse_authorization
 
 with contextlib.suppress(ImportError):  # AnsibleAWSModule says what is missing.
     from botocore.exceptions import BotoCoreError, ClientError
@@ -83,7 +83,7 @@ def main() -> None:
     except EcrError as error:
         module.fail_json(msg=f"Cannot use the login that ECR returned: {error}")
     except (BotoCoreError, ClientError) as error:
-        module.fail_json_aws(error, msg="Cannot get a login to the registry")
+        module.fail_json_aws(error, msg=f"Cannot get a login to the registry{login_advice(str(error))}")
     module.exit_json(
         changed=False,
         username=login.username,

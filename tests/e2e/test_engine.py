@@ -4,10 +4,8 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-import sys
 from pathlib import Path
 
 from localcloud import settings
@@ -26,13 +24,10 @@ Host builder
 
 
 def module(directory: Path, name: str, arguments: dict[str, object]) -> support.Run:
-    """Run a module of community.docker as roles/images does, with the operator's ssh configuration."""
-    return support.run(
-        str(Path(sys.executable).with_name("ansible")), "localhost", "-i", "localhost,", "-c", "local",
-        "-e", f"ansible_python_interpreter={sys.executable}", "-m", f"community.docker.{name}",
-        "-a", json.dumps({"docker_host": "ssh://builder", "use_ssh_client": True, **arguments}),
-        name=f"engine-{name}", environment={"PATH": f"{directory}:{os.environ['PATH']}"}, timeout_seconds=120,
-    )  # fmt: skip
+    """Run a module as roles/images does, with the operator's ssh configuration."""
+    environment = {"PATH": f"{directory}:{os.environ['PATH']}"}
+    arguments = {"docker_host": "ssh://builder", **arguments}
+    return support.module(name, arguments, name=f"engine-{name.rpartition('.')[2]}", environment=environment)
 
 
 def test_an_engine_behind_ssh_builds_with_the_ssh_of_this_machine(tmp_path: Path) -> None:
@@ -52,9 +47,15 @@ def test_an_engine_behind_ssh_builds_with_the_ssh_of_this_machine(tmp_path: Path
     # Whoever builds must be allowed to; on the hosts nobody is.
     assert support.on_host(host["instance_id"], "usermod", "-aG", "docker", "ec2-user").returncode == 0
     try:
-        told = module(tmp_path, "docker_host_info", {}).expect()
+        told = module(tmp_path, "community.docker.docker_host_info", {"use_ssh_client": True}).expect()
         assert f"Name: ip-{str(host['address']).replace('.', '-')}" in told.output
-        module(tmp_path, "docker_image", {"name": IMAGE, "source": "build", "build": {"path": str(source)}}).expect()
+        build: dict[str, object] = {
+            "name": IMAGE, "tag": "latest", "path": str(source), "dockerfile": "Dockerfile",
+            "platform": "linux/amd64", "docker_cli": "/usr/bin/docker",
+        }  # fmt: skip
+        module(tmp_path, "academy.deploy.image_build", build).expect()
+        again = module(tmp_path, "academy.deploy.image_build", build).expect()
+        assert "changed: false" in again.output
         assert support.on_host(host["instance_id"], "docker", "image", "inspect", IMAGE).returncode == 0
     finally:
         support.on_host(host["instance_id"], "docker", "image", "rm", "--force", IMAGE)

@@ -221,7 +221,8 @@ def desk(cloud: None, tmp_path_factory: pytest.TempPathFactory) -> Desk:
     """An operator's directory, on the operator's machine: nothing of this checkout's environment is there."""
     desk = Desk(
         tmp_path_factory.mktemp("operator"),
-        {"PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "LC_ALL": "C.UTF-8"},
+        # Debian's own client has BuildKit; one in /usr/local may need a plugin.
+        {"PATH": "/usr/bin:/bin:/usr/sbin:/sbin", "LC_ALL": "C.UTF-8"},
         (sys.executable, "-m", "localcloud", "operator", "--"),
     )
     desk.set_up()

@@ -126,6 +126,7 @@ def test_its_question_about_the_account_is_the_only_one_of_a_run(account: Accoun
             "machines",
             {
                 "aws_account_id": "000000000000",
+                "release": "0" * 40,
                 "instance_type": "t4g.small",
                 "video_worker_memory_mib": 4096,
                 "worker_heartbeat": False,
@@ -134,6 +135,7 @@ def test_its_question_about_the_account_is_the_only_one_of_a_run(account: Accoun
             },
             [
                 *("aws_account_id: ", "123456789012 (arn:aws:"),
+                f"must be at the commit that the release names ({'0' * 40})",
                 *("instance_type: ", "needs at least 4096 MiB"),
                 "(video_worker_memory_mib 4096) and 400 MiB for the system",
                 *("API_BASE_URL ", "a public address", "VIDEO_WORKER_ID: two workers may not share it"),

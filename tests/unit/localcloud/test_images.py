@@ -12,7 +12,7 @@ import pytest
 
 from localcloud import images
 from localcloud.images import build, recipes
-from localcloud.images.recipes import HOST, RECIPES, SERVICES, content_tag, image_parts, rootfs_parts
+from localcloud.images.recipes import BUILDER, HOST, RECIPES, SERVICES, content_tag, image_parts, rootfs_parts
 
 DIRECTORY = Path(images.__file__).parent
 
@@ -58,6 +58,7 @@ def test_an_image_is_rebuilt_for_whatever_goes_into_it() -> None:
         tag(Dockerfile=b"FROM scratch"),
         tag(replace(HOST, packages=(*HOST.packages, "vim"))),
         tag(replace(HOST, hooks=("true",))),
+        tag(replace(HOST, codename="sid")),
         tag(replace(HOST, rpms=False)),
     ]
     assert len(set(tags)) == len(tags)
@@ -82,8 +83,13 @@ def test_every_repacked_package_has_its_spec_file() -> None:
     assert specs == {*recipes.REPACKED, "system-release"}
 
 
-def test_the_services_bring_what_databases_registry_and_builder_run() -> None:
-    assert {"postgresql-15", "docker-registry", "docker.io", "iptables"} <= set(SERVICES.packages)
+def test_the_services_bring_what_databases_and_registry_run() -> None:
+    assert {"postgresql-15", "docker-registry"} <= set(SERVICES.packages)
+
+
+def test_the_builder_brings_an_engine_with_todays_buildkit() -> None:
+    assert {"docker.io", "iptables"} <= set(BUILDER.packages)
+    assert BUILDER.codename == "trixie"
 
 
 def test_a_copy_of_the_files_is_told_apart_by_content_kind_and_link(tmp_path: Path) -> None:
@@ -124,14 +130,28 @@ def test_upstream_version(debian: str, expected: str) -> None:
     assert recipes.upstream_version(debian) == expected
 
 
-def test_only_debians_own_archives_of_this_release_are_sources() -> None:
-    targets = """\
-Debian bookworm /etc/apt/sources.list.d/debian.sources:1
-Debian bookworm-updates /etc/apt/sources.list.d/debian.sources:1
-Debian bookworm-security /etc/apt/sources.list:3
-Debian trixie /etc/apt/sources.list.d/next.list:1
-Somebody bookworm /etc/apt/sources.list.d/somebody.list:1"""
-    assert recipes.debian_sources(targets) == ["/etc/apt/sources.list.d/debian.sources", "/etc/apt/sources.list"]
+TARGETS = """\
+Debian bookworm-updates https://updates.example/debian /etc/apt/sources.list.d/debian.sources:1
+Debian bookworm https://mirror.example/debian /etc/apt/sources.list.d/debian.sources:1
+Debian bookworm-security https://mirror.example/security /etc/apt/sources.list:3
+Debian trixie https://next.example/debian /etc/apt/sources.list.d/next.list:1
+Somebody bookworm https://somebody.example /etc/apt/sources.list.d/somebody.list:1"""
+
+
+@pytest.mark.parametrize(
+    ("codename", "expected"),
+    [
+        ("bookworm", ["/etc/apt/sources.list.d/debian.sources", "/etc/apt/sources.list"]),
+        # In the archive that has the machine's own release, whatever else it may have of this one.
+        ("trixie", ["deb https://mirror.example/debian trixie main"]),
+    ],
+)
+def test_only_debians_own_archives_are_sources(codename: str, expected: list[str]) -> None:
+    assert recipes.debian_sources(TARGETS, codename) == expected
+
+
+def test_no_archive_of_debians_own_is_no_source() -> None:
+    assert recipes.debian_sources(TARGETS.replace("Debian", "Somebody"), "trixie") == []
 
 
 # --- the host's programs ------------------------------------------------------------------------------------------

@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 from ansible_collections.academy.deploy.plugins.module_utils.ecr import (
+    CONFIG_MEDIA_TYPES,
     IMAGE_MEDIA_TYPES,
     INDEX_MEDIA_TYPES,
     Authorization,
     Configuration,
     EcrError,
     Manifest,
+    login_advice,
     parse_authorization,
     parse_configuration,
     parse_manifest,
@@ -26,6 +28,7 @@ from ansible_collections.academy.deploy.plugins.module_utils.ecr import (
 )
 
 DIGEST = "sha256:" + "ab" * 32
+OTHER = "sha256:" + "cd" * 32
 ENDPOINT = "https://123456789012.dkr.ecr.ap-northeast-2.amazonaws.com"
 
 
@@ -90,6 +93,25 @@ def test_a_single_image_points_to_its_configuration(media_type: str) -> None:
     assert parse_manifest(text, media_type) == Manifest(config_digest=DIGEST)
 
 
+@pytest.mark.parametrize("media_type", CONFIG_MEDIA_TYPES)
+def test_a_configuration_of_an_image(media_type: str) -> None:
+    text = json.dumps({"config": {"digest": DIGEST, "mediaType": media_type}})
+    assert parse_manifest(text, IMAGE_MEDIA_TYPES[0]) == Manifest(config_digest=DIGEST)
+
+
+@pytest.mark.parametrize("media_type", ["application/vnd.oci.empty.v1+json", "application/vnd.dev.cosign"])
+def test_what_nobody_can_run_has_no_configuration_of_an_image(media_type: str) -> None:
+    text = json.dumps({"config": {"digest": DIGEST, "mediaType": media_type}})
+    assert parse_manifest(text, IMAGE_MEDIA_TYPES[0]) == Manifest()
+
+
+@pytest.mark.parametrize("entry", [{}, {"platform": {}}, {"platform": None}])
+def test_an_index_need_not_name_a_platform(entry: dict[str, Any]) -> None:
+    entries = [{"digest": DIGEST, "platform": {"os": "linux", "architecture": "arm64"}}, {"digest": OTHER, **entry}]
+    read = parse_manifest(json.dumps({"manifests": entries}), INDEX_MEDIA_TYPES[0])
+    assert read == Manifest(("linux/arm64",), unnamed=(OTHER,), first=DIGEST)
+
+
 @pytest.mark.parametrize("media_type", INDEX_MEDIA_TYPES)
 def test_an_index_names_its_platforms_without_attestations(media_type: str) -> None:
     entries = [
@@ -97,7 +119,7 @@ def test_an_index_names_its_platforms_without_attestations(media_type: str) -> N
         {"digest": DIGEST, "platform": {"os": "linux", "architecture": "arm64", "variant": "v8"}},
         {"digest": "sha256:2", "platform": {"os": "linux", "architecture": "amd64"}},
     ]
-    expected = Manifest(("linux/arm64", "linux/amd64"), digest=DIGEST)
+    expected = Manifest(("linux/arm64", "linux/amd64"), first=DIGEST)
     assert parse_manifest(json.dumps({"manifests": entries}), media_type) == expected
 
 
@@ -107,7 +129,8 @@ def test_an_index_names_its_platforms_without_attestations(media_type: str) -> N
         ("nonsense", IMAGE_MEDIA_TYPES[0], "the manifest is not JSON"),
         ("[]", IMAGE_MEDIA_TYPES[0], "the manifest is not a JSON object"),
         ("{}", IMAGE_MEDIA_TYPES[0], "the digest '' is not valid"),
-        ('{"manifests": [{}]}', INDEX_MEDIA_TYPES[0], "does not say its platform"),
+        ('{"manifests": [{}]}', INDEX_MEDIA_TYPES[0], "the digest '' is not valid"),
+        ('{"manifests": [{"platform": {"os": "linux"}}]}', INDEX_MEDIA_TYPES[0], "does not say its platform"),
         ("{}", "application/vnd.docker.distribution.manifest.v1+prettyjws", "not understood; push the image as one of"),
         ("{}", "", "has the media type ''"),
     ],
@@ -156,3 +179,17 @@ def test_what_is_no_authorization_is_not_repeated(token: str) -> None:
     with pytest.raises(EcrError) as refused:
         parse_authorization(token, ENDPOINT)
     assert not token or token not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        ("An error occurred (ExpiredTokenException) when calling GetAuthorizationToken: The security token", True),
+        ("An error occurred (ExpiredToken) when calling GetAuthorizationToken: expired", True),
+        ("An error occurred (RequestExpired) when calling GetAuthorizationToken: Request has expired.", True),
+        ("Error when retrieving token from sso: Token has expired and refresh failed", True),
+        ("An error occurred (AccessDeniedException) when calling GetAuthorizationToken: no", False),
+    ],
+)
+def test_credentials_that_a_build_outlasted(error: str, told: bool) -> None:
+    assert ("Sign in again" in login_advice(error)) is told

@@ -26,6 +26,7 @@ from tests.unit import aws_clients
 
 TAG = {"imageTag": "4f1c2d9"}
 DIGEST = "sha256:" + "ab" * 32
+OTHER = "sha256:" + "cd" * 32
 REGISTRY = "123456789012.dkr.ecr.ap-northeast-2.amazonaws.com"
 CONFIG = json.dumps(
     {"os": "linux", "architecture": "arm64", "config": {"Cmd": ["/bin/sh", "-c", "python worker.py"]}}
@@ -150,6 +151,17 @@ def test_an_index_whose_image_is_gone_does_not_tell_how_it_is_started(ecr: Stubb
     answer(ecr, images=[], failures=[{"failureCode": "ImageNotFound"}], image_id={"imageDigest": FIRST})
     answer_details(ecr)
     assert find(client) == FOUND | {"platforms": ["linux/amd64"], "passes_signals": None}
+
+
+def test_an_index_without_platforms_is_asked_for_each_of_its_images(
+    ecr: Stubber, client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = {"manifests": [{"digest": OTHER}, {"platform": {"os": "unknown", "architecture": "unknown"}}]}
+    answer(ecr, images=[image(index, INDEX_MEDIA_TYPES[0])], failures=[])
+    answer_single(ecr, {"imageDigest": OTHER})
+    answer_details(ecr)
+    serve(monkeypatch, CONFIG)
+    assert find(client) == FOUND | {"platforms": ["linux/arm64"], "passes_signals": False}
 
 
 def test_no_such_image(ecr: Stubber, client: Any) -> None:

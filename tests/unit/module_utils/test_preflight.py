@@ -25,7 +25,6 @@ from plugins.module_utils.preflight import (
     own_settings,
     placeholder_findings,
     public_key_findings,
-    source_findings,
     unreachable_findings,
 )
 from plugins.module_utils.rds_password import KOREAN, PASSWORD_LENGTHS
@@ -310,13 +309,6 @@ def test_the_operators_public_key(text: str | None, found: str) -> None:
     for finding in findings:
         assert found in finding.found
         check(finding)
-
-
-def test_what_images_are_built_from() -> None:
-    assert source_findings("/src", []) == []
-    (finding,) = source_findings("/src", ["docker/api/Dockerfile"])
-    assert finding.found == "no docker/api/Dockerfile"
-    check(finding)
 
 
 def test_once_open_the_apis_address_is_not_awaited() -> None:
