@@ -32,6 +32,7 @@ HEARD = "trap 'echo heard; exit 0' TERM; echo ready; while :; do sleep 0.05; don
         (["sh", "-c", f"exec >log; {PYTHON}"], False),
         (["sh", "-c", "set -e\nexec python -c 'import a; run()'"], True),
         (["sh", "-c", f"echo exec; {PYTHON}"], False),
+        (["sh", "-c", f"{PYTHON} exec"], False),
         (["sh", "-c", f"exec {PYTHON};"], True),
         (["sh", "-ec", PYTHON], False),
         (["sh", "-e", "-u", "-c", PYTHON], False),

@@ -178,3 +178,16 @@ def test_memory_is_told_of_the_containers_that_are_named(tmp_path: Path, monkeyp
         "academy-api-green": None,
         "other": None,
     }
+
+
+def test_the_room_for_images_is_that_where_docker_keeps_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: dict[str, Any] = {"containers": False, "variables": [], "repositories": ["academy-api"], "memory_of": []}
+    monkeypatch.setitem(DOCKER, "/info", {"DockerRootDir": "/proc"})
+    monkeypatch.setitem(DOCKER, "/images/json", [])
+    with listening(tmp_path / "docker", Engine) as path:
+        monkeypatch.setattr(host_state_info, "DOCKER_SOCKET", path)
+        # There is none at all in /proc.
+        assert read_docker(asked)["image_room_bytes"] == 0
+        monkeypatch.setitem(DOCKER, "/info", {"DockerRootDir": str(tmp_path)})
+        assert read_docker(asked)["image_room_bytes"] > 0
+        assert read_docker({**asked, "repositories": [], "containers": True})["image_room_bytes"] is None

@@ -226,10 +226,20 @@ def test_no_request_fails_while_servers_change(place: Place, switch: Switch) -> 
     assert len(answers) > 200
 
 
-def test_a_slow_request_is_waited_for(place: Place, switch: Switch) -> None:
+def test_a_slow_request_is_waited_for(place: Place, switch: Switch, monkeypatch: pytest.MonkeyPatch) -> None:
+    waiting: list[dict[str, str]] = []
+    drain = proxy_switch.Runtime.drain
+
+    def observed(runtime: proxy_switch.Runtime, servers: list[str], seconds: float) -> tuple[dict[str, int], float]:
+        waiting.append(place.states())
+        return drain(runtime, servers, seconds)
+
+    monkeypatch.setattr(proxy_switch.Runtime, "drain", observed)
     with place.running(), ThreadPoolExecutor() as pool:
         slow = place.begin(pool, "/slow")
         done = switch("green")
+        # Nobody new went there meanwhile.
+        assert waiting == [{"blue": "drain", "green": "ready"}]
         assert place.states() == {"blue": "maint", "green": "ready"}
         assert place.get() == "green"
     assert slow.result() == "blue"
