@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,7 +17,7 @@ from typing import Any
 import pytest
 
 from plugins.modules import host_state_info
-from plugins.modules.host_state_info import answers, read_docker, read_proxy
+from plugins.modules.host_state_info import answers, processes, read_daemon, read_docker, read_proxy
 
 FOREIGN = "elsewhere.example.com"
 HEALTHY = '{"status": "healthy", "release": "1a2b3c4"}'
@@ -101,6 +102,7 @@ CONTAINER: dict[str, Any] = {
     "Mounts": [],
 }  # fmt: skip
 DOCKER: dict[str, Any] = {
+    "/info": {"DockerRootDir": "/var/lib/docker"},
     "/containers/json?all=true": [{"Id": "c1"}, {"Id": "c2"}, {"Id": "c3"}, {"Id": "gone"}],
     "/containers/c1/json": {**CONTAINER, "Id": "c1", "Name": "/academy-api-blue"},
     "/containers/c2/json": {**CONTAINER, "Id": "c2", "Name": "/academy-api-green"},
@@ -138,9 +140,11 @@ def listening(path: Path, handler: type[BaseRequestHandler]) -> Iterator[str]:
         server.block_on_close = False
         thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
-        yield str(path)
-        server.shutdown()
-        thread.join()
+        try:
+            yield str(path)
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def test_a_proxy_shows_its_servers(tmp_path: Path) -> None:
@@ -169,3 +173,24 @@ def test_memory_is_told_of_the_containers_that_are_named(tmp_path: Path, monkeyp
         "academy-api-green": None,
         "other": None,
     }
+
+
+def test_the_daemon_is_told_with_its_directory_and_processes_with_their_parents(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[list[str]] = []
+
+    def run(command: list[str]) -> str:
+        asked.append(command)
+        return f"ExecStart={{ argv[]=dockerd $OPTIONS ; ignore_errors=no }}\nEnvironmentFiles={tmp_path}/environment\n"
+
+    (tmp_path / "environment").write_text("OPTIONS=--icc\n", encoding="utf-8")
+    with listening(tmp_path / "docker", Engine) as path:
+        monkeypatch.setattr(host_state_info, "DOCKER_SOCKET", path)
+        found = read_daemon(run, running=True)
+    assert (found["options"], found["root"]) == ({"icc": f"{tmp_path}/environment"}, "/var/lib/docker")
+    assert (read_daemon(run, running=False)["root"], read_daemon(run, running=False)["unseen"]) == (None, {})
+    assert asked[0][:2] == ["systemctl", "show"]
+    parents = {pid: (parent, command[0]) for pid, parent, command in processes()}
+    assert parents[os.getpid()][0] == os.getppid()
+    assert parents[os.getpid()][1]
