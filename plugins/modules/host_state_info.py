@@ -323,6 +323,7 @@ import json
 import os
 import platform
 import pwd
+import re
 import socket
 import stat
 import time
@@ -491,14 +492,16 @@ def read_daemon(run: Callable[[list[str]], str], running: bool) -> dict[str, Any
 
 
 def processes() -> Iterator[tuple[int, int, list[str]]]:
+    """Number, parent and command of each process of the host itself: a container may have a Docker of its own."""
     for name in filter(str.isdigit, os.listdir("/proc")):
         try:
-            status, command = read_text(f"/proc/{name}/stat"), read_text(f"/proc/{name}/cmdline")
+            status, command = read_text(f"/proc/{name}/status"), read_text(f"/proc/{name}/cmdline")
         except ProcessLookupError:
             continue
-        # The name in front of the last parenthesis may hold anything.
-        if status:
-            yield int(name), int(status.rpartition(")")[2].split()[1]), command.split("\0")
+        # A number for each namespace of processes that it is in.
+        found = re.search(r"^PPid:\t(\d+)$.*^NSpid:\t\d+$", status, re.MULTILINE | re.DOTALL)
+        if found:
+            yield int(name), int(found[1]), command.split("\0")
 
 
 def read_disks(paths: list[str]) -> dict[str, dict[str, int]]:

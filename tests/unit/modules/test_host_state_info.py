@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from plugins.modules import host_state_info
-from plugins.modules.host_state_info import answers, read_disks, read_docker, read_proxy
+from plugins.modules.host_state_info import answers, processes, read_daemon, read_disks, read_docker, read_proxy
 
 FOREIGN = "elsewhere.example.com"
 HEALTHY = '{"status": "healthy", "release": "1a2b3c4"}'
@@ -103,6 +103,7 @@ CONTAINER: dict[str, Any] = {
     "Mounts": [],
 }  # fmt: skip
 DOCKER: dict[str, Any] = {
+    "/info": {"DockerRootDir": "/var/lib/docker"},
     "/containers/json?all=true": [{"Id": "c1"}, {"Id": "c2"}, {"Id": "c3"}, {"Id": "gone"}],
     "/containers/c1/json": {**CONTAINER, "Id": "c1", "Name": "/academy-api-blue"},
     "/containers/c2/json": {**CONTAINER, "Id": "c2", "Name": "/academy-api-green"},
@@ -140,9 +141,11 @@ def listening(path: Path, handler: type[BaseRequestHandler]) -> Iterator[str]:
         server.block_on_close = False
         thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
-        yield str(path)
-        server.shutdown()
-        thread.join()
+        try:
+            yield str(path)
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def test_a_proxy_shows_its_servers(tmp_path: Path) -> None:
@@ -191,3 +194,24 @@ def test_the_room_for_images_is_that_where_docker_keeps_them(tmp_path: Path, mon
         monkeypatch.setitem(DOCKER, "/info", {"DockerRootDir": str(tmp_path)})
         assert read_docker(asked)["image_room_bytes"] > 0
         assert read_docker({**asked, "repositories": [], "containers": True})["image_room_bytes"] is None
+
+
+def test_the_daemon_is_told_with_its_directory_and_processes_with_their_parents(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[list[str]] = []
+
+    def run(command: list[str]) -> str:
+        asked.append(command)
+        return f"ExecStart={{ argv[]=dockerd $OPTIONS ; ignore_errors=no }}\nEnvironmentFiles={tmp_path}/environment\n"
+
+    (tmp_path / "environment").write_text("OPTIONS=--icc\n", encoding="utf-8")
+    with listening(tmp_path / "docker", Engine) as path:
+        monkeypatch.setattr(host_state_info, "DOCKER_SOCKET", path)
+        found = read_daemon(run, running=True)
+    assert (found["options"], found["root"]) == ({"icc": f"{tmp_path}/environment"}, "/var/lib/docker")
+    assert (read_daemon(run, running=False)["root"], read_daemon(run, running=False)["unseen"]) == (None, {})
+    assert asked[0][:2] == ["systemctl", "show"]
+    parents = {pid: (parent, command[0]) for pid, parent, command in processes()}
+    assert parents[os.getpid()][0] == os.getppid()
+    assert parents[os.getpid()][1]
