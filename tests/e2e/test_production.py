@@ -369,7 +369,9 @@ def test_the_groups_let_in_whom_the_inventory_names_and_nobody_else(desk: Desk) 
 def test_a_new_commit_is_deployed(desk: Desk, shell: list[str]) -> None:
     desk.commit("Another release")
     release = desk.shell("production-release", *shell, "echo $RELEASE").expect().output.strip()
-    desk.shell("production-deploy", *shell, SITE.replace("site.yml", "playbooks/deploy.yml")).expect()
+    run = desk.shell("production-deploy", *shell, SITE.replace("site.yml", "playbooks/deploy.yml")).expect()
+    # What to send the application alone knows, and nobody has said so.
+    assert "Not configured, so nobody knows whether it works: a query through the API" in support.words(run.output)
     tags = [{tag["Key"]: tag["Value"] for tag in instance["Tags"]} for instance in demo.instances()]
     assert {tag["Release"] for tag in tags} == {release}
     assert api_status(desk) == 200
@@ -572,7 +574,9 @@ def kill_at(desk: Desk, shell: list[str], moment: Moment, name: str) -> None:
     """Run a playbook and kill it, with every process that it started here, at that moment."""
     if moment.program:
         trap(moment)
-    playbook = f"ansible-playbook -i {INVENTORY} -e release=$RELEASE {' '.join(moment.playbook)} {AWAKE} {BROKEN} {TALKATIVE}"
+    playbook = (
+        f"ansible-playbook -i {INVENTORY} -e release=$RELEASE {' '.join(moment.playbook)} {AWAKE} {BROKEN} {TALKATIVE}"
+    )
     try:
         with desk.background(name, *shell, f"exec {playbook}") as run:
             if moment.line:

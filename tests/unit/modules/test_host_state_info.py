@@ -162,7 +162,7 @@ def test_a_socket_of_somebody_else_is_no_proxy(tmp_path: Path) -> None:
 
 def test_room_is_told_of_directories_that_are_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     disk = SimpleNamespace(f_frsize=4096, f_blocks=1000, f_bfree=300, f_bavail=250)
-    monkeypatch.setattr(host_state_info.os, "statvfs", {str(tmp_path): disk}.__getitem__)
+    monkeypatch.setattr("os.statvfs", {str(tmp_path): disk}.__getitem__)
     found = read_disks([str(tmp_path), str(tmp_path / "missing")])
     assert found == {str(tmp_path): {"size_bytes": 4096000, "available_bytes": 1024000}}
 
