@@ -60,6 +60,8 @@ ELSEWHERE: dict[tuple[str, str], Use] = {
     ("KeepAlarms", "cloudwatch:UntagResource"): Use(
         "cloudwatch", "UntagResource", {"ResourceARN": arn("cloudwatch", "alarm:academy-x"), "TagKeys": KEYS}
     ),
+    # status.yml and rollback.yml need hosts to tell of.
+    ("SeeReleases", "ssm:GetParameterHistory"): Use("ssm", "GetParameterHistory", {"Name": "/academy/releases"}),
     # Nothing here was named otherwise once but a queue, an alarm and a subnet group.
     ("SeeWhoseItIs", "ecr:ListTagsForResource"): Use(
         "ecr", "ListTagsForResource", {"resourceArn": arn("ecr", "repository/named-otherwise")}
