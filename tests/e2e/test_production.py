@@ -574,9 +574,8 @@ def kill_at(desk: Desk, shell: list[str], moment: Moment, name: str) -> None:
     """Run a playbook and kill it, with every process that it started here, at that moment."""
     if moment.program:
         trap(moment)
-    playbook = (
-        f"ansible-playbook -i {INVENTORY} -e release=$RELEASE {' '.join(moment.playbook)} {AWAKE} {BROKEN} {TALKATIVE}"
-    )
+    options = f"{' '.join(moment.playbook)} {AWAKE} {BROKEN} {TALKATIVE}"
+    playbook = f"ansible-playbook -i {INVENTORY} -e release=$RELEASE {options}"
     try:
         with desk.background(name, *shell, f"exec {playbook}") as run:
             if moment.line:
