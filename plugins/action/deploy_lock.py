@@ -33,6 +33,7 @@ from ..module_utils.deploy_lock import (
     lock_name,
     lock_path,
     lock_text,
+    loss,
     outlived,
     read_locks,
     refusal,
@@ -85,7 +86,9 @@ class ActionModule(AwsAction):
         ssm, run = self.client("ssm"), f"{socket.gethostname()}:{self._directory.parent.name}"
         for _ in range(ATTEMPTS):
             locks, now = read_locks(read_lock_generations(ssm, lock_path(parameters["deployment_name"]))), _now()
-            found = decide(locks, run, now, parameters["break_lock"])
+            found = decide(locks, run, now, breaks=parameters["break_lock"], had=self._directory.exists())
+            if found.becomes == "lost":
+                raise AnsibleActionFail("\n".join(report([loss(found.found, now)])))
             if found.becomes == "refused" and found.found:
                 raise AnsibleActionFail("\n".join(report([refusal(found.found, now)])))
             if found.becomes == "held" or self._taken(ssm, found, run, parameters):
@@ -126,19 +129,25 @@ class ActionModule(AwsAction):
         order = Order(
             parameters["deployment_name"], generation, str(self._directory), getppid(), region, endpoint_url, connection
         )
-        with self._directory.joinpath(TROUBLE).open("wb") as trouble:
+        trouble = self._directory / TROUBLE
+        with trouble.open("wb") as errors:
             keeper = subprocess.Popen(
                 [sys.executable, "-m", "plugins.plugin_utils.lock_keeper"],
                 # Keys neither in arguments nor in the environment.
                 stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                stderr=trouble,
+                stdout=subprocess.PIPE,
+                stderr=errors,
                 env={**environ, "PYTHONPATH": str(ROOT)},
                 cwd=ROOT,
                 start_new_session=True,
             )
-        with keeper.stdin as stdin:  # type: ignore[union-attr]  # PIPE
-            stdin.write(json.dumps(asdict(order)).encode())
+        assert keeper.stdin
+        assert keeper.stdout
+        with keeper.stdin, keeper.stdout:
+            keeper.stdin.write(json.dumps(asdict(order)).encode())
+            keeper.stdin.close()
+            if not keeper.stdout.readline():
+                raise AnsibleActionFail(f"deploy lock: its keeper did not start: {trouble.read_text(encoding='utf-8')}")
 
 
 def _now() -> datetime:

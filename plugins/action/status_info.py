@@ -73,7 +73,7 @@ class ActionModule(PlanAction):
             .values
             for service, row in rows.items()
         }
-        disks = [ROOT_DISK, *([variables[TRANSCODE]] if TRANSCODE in variables else [])]
+        disks = [ROOT_DISK, *([self.resolved(variables, TRANSCODE)] if TRANSCODE in variables else [])]
         asked = {
             "containers": True,
             "repositories": [f"{registry}/{row.name}" for row in rows.values()],

@@ -47,9 +47,9 @@ class Lock:
 
 @dataclass(frozen=True)
 class Decision:
-    """What becomes of a run that wants the deployment: it has the lock already, takes it, or is refused."""
+    """What becomes of a run that wants the deployment: it has it already, takes it, is refused, or has lost it."""
 
-    becomes: Literal["held", "taken", "refused"]
+    becomes: Literal["held", "taken", "refused", "lost"]
     generation: int
     found: Lock | None = None  # the lock that is in the way or is broken, and the run's own where it has it already
 
@@ -98,13 +98,15 @@ def read_locks(parameters: Iterable[Mapping[str, Any]]) -> list[Lock]:
     return sorted((lock for lock in found if lock), key=lambda lock: lock.generation)
 
 
-def decide(locks: Sequence[Lock], run: str, now: datetime, breaks: bool) -> Decision:
-    """What a run may do by what it has read."""
+def decide(locks: Sequence[Lock], run: str, now: datetime, *, breaks: bool = False, had: bool = False) -> Decision:
+    """What a run may do by what it has read, which breaks others' locks or had one itself."""
     if not locks:
-        return Decision("taken", 1)
+        return Decision("lost" if had else "taken", 1)
     last = locks[-1]
     if last.run == run and not last.ended:
         return Decision("held", last.generation, last)
+    if had:
+        return Decision("lost", last.generation, last)
     if last.is_held(now) and not breaks:
         return Decision("refused", last.generation, last)
     return Decision("taken", last.generation + 1, last if last.is_held(now) else None)
@@ -138,6 +140,20 @@ def holder(lock: Lock, now: datetime) -> str:
     return (
         f"{lock.owner} on {lock.host} (playbooks/{lock.playbook}.yml, release {lock.release}) since {lock.taken_at}, "
         f"{minutes} min ago, until {lock.expires_at} unless it goes on"
+    )
+
+
+def loss(lock: Lock | None, now: datetime) -> Finding:
+    """Of a run that slept for longer than its lease, or whose lock was broken: what it began to do is old by now."""
+    return Finding(
+        "deploy_lock_lost",
+        "deploy lock",
+        f"that of {holder(lock, now)}" if lock else "none",
+        Words("this run had it and must still have it", "이 실행이 쥐고 있던 잠금을 계속 쥐고 있어야 합니다"),
+        Words(
+            "It slept for longer than ten minutes, or its lock was broken, so it goes no further. Run it again.",
+            "10분 넘게 멈춰 있었거나 잠금이 해제되었으므로 더 진행하지 않습니다. 다시 실행하십시오.",
+        ),
     )
 
 

@@ -259,7 +259,7 @@ def _unknown_notes(row: Values, wanted: str) -> list[Words]:
     return [
         Words(f"{host}: which image {name} is of", f"{host}: {name}의 이미지")
         for name in (
-            service["service"] for service in row["services"] if service["container"] and not service["digest"]
+            service["service"] for service in row["services"] if service["health"] != ABSENT and not service["digest"]
         )
     ]
 

@@ -66,7 +66,7 @@ class Keeper:
 
     def keep(self) -> None:
         """Until the run ends. By the clock and not by time that counts: a laptop that slept renews at once."""
-        last = 0.0
+        last = time.time()
         while self.runs() and not self._end.exists():
             if time.time() - last >= RENEW_SECONDS:
                 last = time.time()
@@ -74,6 +74,7 @@ class Keeper:
             # Here, because an interrupted run takes the file with it.
             self._read_digests()
             time.sleep(LOOK_SECONDS)
+        self._read_digests()
         result = self._end.read_text(encoding="utf-8") if self._end.exists() else INTERRUPTED
         self._tell(lambda: self.finish(result))
         if self._directory.exists():
@@ -148,4 +149,7 @@ class Keeper:
 
 
 if __name__ == "__main__":
-    Keeper(Order(**json.load(sys.stdin))).keep()
+    keeper = Keeper(Order(**json.load(sys.stdin)))
+    # Whoever has started it waits for a word, and then listens no more.
+    print("ready", flush=True)
+    keeper.keep()

@@ -121,6 +121,12 @@ def test_the_next_run_makes_up_for_it_but_for_who_has_a_job_and_everybody_stops_
     assert set(releases()[0].digests) == set(policies.CONTAINER_OF.values())
     assert f"{BUSY_WORKER} is busy with a job, so it is left with release {old}" in " ".join(run.output.split())
     assert run.changed()[BUSY_WORKER] == 0
+    # Who got it was asked for its digest while it was held, and the release for an answer and for the end of a job.
+    told = re.findall(rf"(\S+) runs release {RELEASE}: sha256:", support.words(run.output))
+    assert set(told) == HOSTS - {BUSY_WORKER}
+    assert "Not configured" not in run.output
+    assert re.search(r"Send a query through the API to the database\] \*+\nok: ", run.output)
+    assert re.search(r"Wait until the API says that the job is done\] \*+\n(?:FAILED.*\n)*ok: ", run.output)
     for name in HOSTS:
         assert tags(name)["Release"] == (old if name == BUSY_WORKER else RELEASE), name
         assert "HoldUntil" not in tags(name), name
@@ -179,6 +185,19 @@ def test_the_first_proxy_of_a_host_takes_the_port_by_consent_alone_and_tells_the
     assert api_status() == 200
     assert api_container(host).split()[1] not in {container, before}
     assert set(support.playbook(*repair, name="deploy-taken-over").expect().changed().values()) == {0}
+
+
+def test_going_back_without_a_release_brings_the_one_before_and_loses_no_request() -> None:
+    address = support.instance(API_HOST)["address"]
+    with load.constant(address, 8000) as requests:
+        run = support.playbook("playbooks/rollback.yml", f"--limit={API_HOST}", name="deploy-back").expect()
+    assert requests.lost == []
+    (before,) = set(requests.releases) - {RELEASE}
+    assert demo.api_summary(address)["health"]["release"] == before == tags(API_HOST)["Release"]
+    # It had served, so nothing was prepared, and the plays for all hosts found it running.
+    switched = run.output.index("Move the traffic to the container that is to serve")
+    assert switched < run.output.index("PLAY [Find the running hosts]")
+    assert "Check whether the preparation is needed" not in run.output[:switched]
 
 
 def say_busy(name: str) -> None:

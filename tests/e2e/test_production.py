@@ -439,6 +439,8 @@ def test_a_new_commit_reaches_one_api_host_after_the_other_and_no_request_is_los
     with visitors(desk, "production-visitor-deploy") as visited:
         run = desk.shell("production-deploy", *shell, SITE.replace("site.yml", "playbooks/deploy.yml")).expect()
     assert visited["said"].keys() == {f"release {before}", f"release {release}"}
+    # What to send the application alone knows, and nobody has said so.
+    assert "Not configured, so nobody knows whether it works: a query through the API" in support.words(run.output)
     moved = support.task("Move the traffic to the container that is to serve") + r".*\n^changed: \[([^\]]*)\]"
     assert re.findall(moved, run.output, re.MULTILINE) == [API_HOST, SECOND_API_HOST]
     tags = [{tag["Key"]: tag["Value"] for tag in instance["Tags"]} for instance in demo.instances()]
@@ -634,9 +636,8 @@ def kill_at(desk: Desk, shell: list[str], moment: Moment, name: str) -> None:
     """Run a playbook and kill it, with every process that it started here, at that moment."""
     if moment.program:
         trap(moment)
-    playbook = (
-        f"ansible-playbook -i {INVENTORY} -e release=$RELEASE {' '.join(moment.playbook)} {AWAKE} {BROKEN} {TALKATIVE}"
-    )
+    options = f"{' '.join(moment.playbook)} {AWAKE} {BROKEN} {TALKATIVE}"
+    playbook = f"ansible-playbook -i {INVENTORY} -e release=$RELEASE {options}"
     try:
         with desk.background(name, *shell, f"exec {playbook}") as run:
             if moment.line:

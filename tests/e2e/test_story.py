@@ -48,6 +48,7 @@ CANARY = f"canary{secrets.token_hex(16)}"
 CANARY_FILE = support.ROOT / "build" / "canary.json"
 ROW = "written before the stop"
 PLAN_OUTPUT = support.ROOT / "build" / "plan.json"
+STATUS_OUTPUT = PLAN_OUTPUT.with_name("status.json")
 ENVIRONMENT_FILE = f"/etc/academy/{CONTAINER}.env"
 
 
@@ -116,6 +117,28 @@ def test_the_plan_of_what_is_as_it_should_be_is_clean() -> None:
     assert report["compared_hosts"] == [API_HOST, MESSAGING_HOST]
     # They are judged by what AWS tells.
     assert {entry["host"] for entry in report["expected"] if entry["host"]} == set(SLEEPERS)
+
+
+def test_the_status_tells_what_runs_where() -> None:
+    run = support.playbook("playbooks/status.yml", name="status")
+    report = json.loads(STATUS_OUTPUT.read_text(encoding="utf-8"))
+    # How full the disk of the machine is, is nobody's here.
+    assert [note for note in report["attention"] if "the disk at" not in note["en"]] == report["unknown"] == []
+    assert set(run.expect(0 if report["status"] == "ok" else 2).changed().values()) == {0}
+    hosts = {host["host"]: host for host in report["hosts"]}
+    assert {name: host["state"] for name, host in hosts.items()} == {
+        name: "stopped" if name in SLEEPERS else "running" for name in HOSTS
+    }
+    found = {each["service"]: each for name in (API_HOST, MESSAGING_HOST) for each in hosts[name]["services"]}
+    assert {service: each["health"] for service, each in found.items()} == {
+        "api": "healthy",
+        "messaging_worker": "healthy",
+    }
+    assert all(each["release"] == report["release"] and each["digest"] for each in found.values())
+    assert found["api"]["container"] == api_container(support.instance(API_HOST)["instance_id"]).split()[0]
+    assert hosts[API_HOST]["swap_total_mib"] > 0
+    assert report["lock"] == {"state": "free"}
+    assert report["releases"][0]["result"] == "succeeded"
 
 
 def test_the_plan_tells_what_others_changed_on_hosts_and_their_roles_repair_it() -> None:

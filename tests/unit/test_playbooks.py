@@ -136,6 +136,32 @@ def test_no_run_migrates_that_has_lost_the_deploy_lock_in_its_sleep() -> None:
     assert task["tags"] == [tag for role in play["roles"] for tag in role["tags"]]
 
 
+def test_the_digests_are_asked_for_while_the_workers_are_held_and_judged_when_they_are_let_go() -> None:
+    names = list(plays("configure.yml"))
+    assert names[-2:] == ["Ask every service for the digest that runs", "Let the workers go"]
+    for name in ("deploy.yml", "rollback.yml"):
+        content = yaml.safe_load((PLAYBOOKS / name).read_text(encoding="utf-8"))
+        update, confirm = content[-2:]
+        assert update["vars"]["asks_digests"] is True
+        assert [play["ansible.builtin.import_playbook"] for play in (update, confirm)] == [
+            "configure.yml",
+            "confirm.yml",
+        ]
+
+
+def test_a_rollback_touches_nothing_before_it_has_its_images_and_no_worker_before_the_api() -> None:
+    content = yaml.safe_load((PLAYBOOKS / "rollback.yml").read_text(encoding="utf-8"))
+    assert [play["hosts"] for play in content if "hosts" in play] == ["instances", "api:&running"]
+    require, api, update, _ = content
+    assert require["connection"] == "local"
+    tasks = [task["name"] for task in require["tasks"]]
+    assert tasks.index("Require the image of every service") < tasks.index("Take the deploy lock")
+    assert update["ansible.builtin.import_playbook"] == "configure.yml"
+    # One that was never shipped has never served.
+    assert api["vars"]["release_has_served"] is True
+    assert api["tasks"][0]["when"] == "release not in release_history.shipped"
+
+
 def test_a_worker_that_waits_for_the_database_is_left() -> None:
     play = plays("configure.yml")["Run the workers, each host at its own pace"]
     assert play["pre_tasks"][0]["ansible.builtin.meta"] == "end_host"

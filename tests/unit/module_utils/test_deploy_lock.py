@@ -17,6 +17,7 @@ from plugins.module_utils.deploy_lock import (
     describe,
     lock_name,
     lock_text,
+    loss,
     outlived,
     read_locks,
     refusal,
@@ -62,7 +63,16 @@ HELD, EXPIRED, ENDED = lock(7), lock(7, expires=NOW), lock(7, ended=True)
     ],
 )
 def test_what_becomes_of_a_run_that_wants_the_deployment(locks: list[Lock], breaks: bool, expected: Decision) -> None:
-    assert decide(locks, "mine", NOW, breaks) == expected
+    assert decide(locks, "mine", NOW, breaks=breaks) == expected
+
+
+@pytest.mark.parametrize("locks", [[], [HELD], [ENDED], [lock(6, "mine"), ENDED], [lock(7, "mine", ended=True)]])
+def test_a_run_that_has_lost_its_lock_takes_no_other_one(locks: list[Lock]) -> None:
+    for breaks in (False, True):
+        assert decide(locks, "mine", NOW, breaks=breaks, had=True).becomes == "lost"
+    assert decide([lock(7, "mine")], "mine", NOW, had=True).becomes == "held"
+    assert "found that of alice on desk" in loss(HELD, NOW).text_en
+    assert "found none. It slept for" in loss(None, NOW).text_en
 
 
 def test_a_lease_that_is_renewed_lasts_ten_minutes_from_now_on() -> None:
