@@ -553,10 +553,10 @@ DRIFTS: dict[str, Change] = {
     "repository: mutability": _ecr(
         "put_image_tag_mutability", repositoryName="academy-api", imageTagMutability="MUTABLE"
     ),
-    "repository: scan on push": _ecr(
+    "repository: no scan on push": _ecr(
         "put_image_scanning_configuration",
         repositoryName="academy-api",
-        imageScanningConfiguration={"scanOnPush": True},
+        imageScanningConfiguration={"scanOnPush": False},
     ),
     "repository: lifecycle policy": _ecr(
         "put_lifecycle_policy", repositoryName="academy-video-worker", lifecyclePolicyText=KEEP_FIVE
@@ -709,7 +709,7 @@ TOLD: dict[str, tuple[str, ...]] = {
         "+ inline policy academy-host of academy-messaging-worker-role: create",
     ),
     "repository: mutability": ("~ academy-api: image_tag_mutability: MUTABLE -> IMMUTABLE",),
-    "repository: scan on push": ("~ academy-api: scan_on_push: true -> false",),
+    "repository: no scan on push": ("~ academy-api: scan_on_push: false -> true",),
     "repository: lifecycle policy": ("~ academy-video-worker: lifecycle_policy: ",),
     "repository: no lifecycle policy": ("~ academy-messaging-worker: lifecycle_policy: null -> ",),
     "repository: tag": ("~ academy-api: tags: Foreign x -> none",),

@@ -72,6 +72,7 @@ COMPLETING = {
     "cloudwatch.TagResource",
     "ec2.AuthorizeSecurityGroupIngress",
     "ec2.ImportKeyPair",
+    "ecr.PutImageScanningConfiguration",
     "ecr.PutLifecyclePolicy",
     "ecr.TagResource",
     "events.PutTargets",
@@ -307,6 +308,7 @@ def test_log_groups_forget_and_repositories_are_immutable_and_tagged(account: Ac
             ecr.get_lifecycle_policy(repositoryName=repository["repositoryName"])["lifecyclePolicyText"]
         )
         assert repository["imageTagMutability"] == "IMMUTABLE"
+        assert repository["imageScanningConfiguration"] == {"scanOnPush": True}
         assert {"Key": "Project", "Value": "academy"} in tags
         assert [rule["selection"]["tagStatus"] for rule in policy["rules"]] == ["untagged"]
 
