@@ -40,6 +40,7 @@ def install(api: Api) -> None:
     _complete_volumes(ec2)
     _complete_attachments()
     _complete_launches(ec2)
+    _connect_default_vpc(ec2)
     _open_default_groups_to_themselves(ec2)
     _keep_groups_of_one_mind(ec2)
     _keep_other_metadata_options(ec2)
@@ -123,6 +124,17 @@ def _complete_launches(ec2: Any) -> None:
         return reservation
 
     ec2.run_instances = run_complete_instances
+
+
+def _connect_default_vpc(ec2: Any) -> None:
+    """The default VPC's main route table leads to the Internet; moto's leads nowhere."""
+    vpc = ec2.get_default_vpc()
+    if any(gateway.vpc and gateway.vpc.id == vpc.id for gateway in ec2.internet_gateways.values()):
+        return
+    gateway = ec2.create_internet_gateway()
+    ec2.attach_internet_gateway(gateway.id, vpc.id)
+    (main,) = ec2.describe_route_tables(filters={"vpc-id": [vpc.id], "association.main": ["true"]})
+    ec2.create_route(main.id, "0.0.0.0/0", gateway_id=gateway.id)
 
 
 def _open_default_groups_to_themselves(ec2: Any) -> None:

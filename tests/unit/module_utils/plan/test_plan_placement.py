@@ -96,9 +96,7 @@ def test_accepted(host: dict[str, Any]) -> None:
         ),
         pytest.param(
             {**BOTH, "instance_type": "t4g.medium"},
-            [
-                "_memory_mib 3200, ai_worker_memory_mib 1200) and 400 MiB for the system exceed the 3686 MiB that"
-            ],
+            ["_memory_mib 3200, ai_worker_memory_mib 1200) and 400 MiB for the system exceed the 3686 MiB that"],
             id="too little memory",
         ),
         pytest.param(
