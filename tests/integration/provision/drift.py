@@ -674,6 +674,7 @@ DRIFTS: dict[str, Change] = {
     "database: minor versions": _database(AutoMinorVersionUpgrade=False),
     "database: tags of snapshots": _database(CopyTagsToSnapshot=False),
     "database: security groups": _move_database,
+    "database: extended support": _database(EngineLifecycleSupport="open-source-rds-extended-support"),
     "database: tag": _tag_rds("db", "academy-db"),
 }
 
@@ -812,6 +813,7 @@ TOLD: dict[str, tuple[str, ...]] = {
     "database: minor versions": ("~ academy-db: auto_minor_version_upgrade: false -> true",),
     "database: tags of snapshots": ("~ academy-db: copy_tags_to_snapshot: false -> true",),
     "database: security groups": ('~ academy-db: security_groups: ["sg-',),
+    "database: extended support": ("~ academy-db: extended_support: true -> false",),
     "database: tag": ("~ academy-db: tags: Owner others -> demo",),
 }
 

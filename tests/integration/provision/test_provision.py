@@ -81,6 +81,8 @@ COMPLETING = {
     "lambda.PutFunctionEventInvokeConfig",
     "lambda.UpdateFunctionConfiguration",
     "logs.PutRetentionPolicy",
+    # Support of a new database is on until it is switched off.
+    "rds.ModifyDBInstance",
     "sns.SetTopicAttributes",
     "sqs.SetQueueAttributes",
     "sqs.TagQueue",
@@ -91,7 +93,7 @@ REPAIRED = {
     "network": 1,
     "identity": 3,
     "queues": 1,
-    "database": 2,
+    "database": 3,
     "registry": 2,
     "logs": 1,
     "instance": 0,
@@ -260,6 +262,7 @@ def test_the_database_is_as_the_guide_and_the_facts_want_it(account: Account) ->
         "MultiAZ": False,
         "BackupRetentionPeriod": 7,
         "CopyTagsToSnapshot": True,
+        "EngineLifecycleSupport": "open-source-rds-extended-support-disabled",
         "AutoMinorVersionUpgrade": True,
         "DBName": "academy",
     }
