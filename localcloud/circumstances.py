@@ -1,8 +1,9 @@
 # Copyright: academy.deploy contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What an account may be while it is young: on the Free plan, with small quotas, with IAM that takes its time, with
-mails that nobody has answered, and in a region one of whose zones has no capacity. The strict layer refuses
-accordingly; here is where it is said and asked.
+mails that nobody has answered, and in a region one of whose zones has no capacity.
+
+The strict layer refuses accordingly; here is where it is said and asked.
 
     GET  /_localcloud/account
     POST /_localcloud/account?plan=FREE&on_demand_vcpus=8&spot_vcpus=4&iam_seconds=20&full_zones=ap-northeast-2a

@@ -8,6 +8,7 @@ Each function corrects one thing on moto's backends of our region; nobody else n
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from moto.awslambda.models import LambdaBackend, LambdaFunction
@@ -17,6 +18,7 @@ from moto.ec2.models.elastic_block_store import VolumeAttachment
 from moto.ec2.models.launch_templates import LaunchTemplate
 from moto.ec2.models.security_groups import SecurityGroupRule
 from moto.elbv2.models import FakeTargetGroup, elbv2_backends
+from moto.rds.models import DBInstance
 
 from localcloud.api import Api
 from localcloud.wire import ApiError, Call
@@ -27,6 +29,16 @@ ROOT_VOLUME_GIB = 8
 GP3_IOPS = 3000
 GP3_THROUGHPUT = 125
 IDLE_TIMEOUT_SECONDS = "60"
+EXTENDED_SUPPORT = "open-source-rds-extended-support"
+# RDS's own, by which it signs a certificate for each instance, and renews it by itself.
+AUTHORITY: Mapping[str, Any] = {
+    "CertificateIdentifier": "rds-ca-rsa2048-g1",
+    "CertificateType": "CA",
+    "ValidFrom": datetime(2021, 5, 20, tzinfo=UTC),
+    "ValidTill": datetime(2061, 5, 20, tzinfo=UTC),
+    "CustomerOverride": False,
+}
+SERVER_CERTIFICATE_LIFE = timedelta(days=365)
 MAKE_FUNCTION = LambdaFunction.__init__
 TELL_FUNCTION = LambdaFunction.get_configuration
 CONFIGURE_FUNCTION = LambdaFunction.update_configuration
@@ -41,6 +53,7 @@ def install(api: Api) -> None:
     _complete_attachments()
     _detach_from_whatever_instance(ec2)
     _complete_launches(ec2)
+    _connect_default_vpc(ec2)
     _open_default_groups_to_themselves(ec2)
     _keep_groups_of_one_mind(ec2)
     _keep_other_metadata_options(ec2)
@@ -50,6 +63,9 @@ def install(api: Api) -> None:
     api.hooks.register("ec2", "StartInstances", after=note_start)
     api.hooks.register("ec2", "ReplaceIamInstanceProfileAssociation", after=_show_replaced_profile)
     _keep_modified_subnet_groups(api.backends("rds"))
+    _complete_databases()
+    api.hooks.register("rds", "CreateDBInstance", after=_choose_support)
+    api.hooks.register("rds", "DescribeCertificates", instead=lambda _call: {"Certificates": [AUTHORITY]})
     api.hooks.register("elbv2", "DescribeLoadBalancerAttributes", after=_add_idle_timeout)
     api.hooks.register("elbv2", "ModifyListener", before=_refuse_trust_stores)
     complete_functions()
@@ -134,6 +150,17 @@ def _complete_launches(ec2: Any) -> None:
         return reservation
 
     ec2.run_instances = run_complete_instances
+
+
+def _connect_default_vpc(ec2: Any) -> None:
+    """The default VPC's main route table leads to the Internet; moto's leads nowhere."""
+    vpc = ec2.get_default_vpc()
+    if any(gateway.vpc and gateway.vpc.id == vpc.id for gateway in ec2.internet_gateways.values()):
+        return
+    gateway = ec2.create_internet_gateway()
+    ec2.attach_internet_gateway(gateway.id, vpc.id)
+    (main,) = ec2.describe_route_tables(filters={"vpc-id": [vpc.id], "association.main": ["true"]})
+    ec2.create_route(main.id, "0.0.0.0/0", gateway_id=gateway.id)
 
 
 def _open_default_groups_to_themselves(ec2: Any) -> None:
@@ -337,6 +364,27 @@ def _keep_modified_subnet_groups(rds: Any) -> None:
         return group
 
     rds.modify_db_subnet_group = modify_and_keep
+
+
+def _complete_databases() -> None:
+    """An instance shows its certificate, and that the paid extension of support is on unless somebody says not."""
+    DBInstance.engine_lifecycle_support = EXTENDED_SUPPORT
+    DBInstance.ca_certificate_identifier = property(
+        lambda _instance: AUTHORITY["CertificateIdentifier"], lambda _instance, _name: None
+    )
+    DBInstance.certificate_details = property(
+        lambda instance: {
+            "CAIdentifier": AUTHORITY["CertificateIdentifier"],
+            "ValidTill": instance.instance_create_time + SERVER_CERTIFICATE_LIFE,
+        }
+    )
+
+
+def _choose_support(call: Call, result: dict[str, Any]) -> None:
+    chosen = call.parameters.get("EngineLifecycleSupport")
+    if chosen:
+        identifier = result["DBInstance"]["DBInstanceIdentifier"]
+        Api.backends("rds").databases[identifier].engine_lifecycle_support = chosen
 
 
 def _show_replaced_profile(call: Call, result: dict[str, Any]) -> None:

@@ -359,7 +359,7 @@ class Instances:
 
     def _memory_mib(self, instance_type: str) -> int:
         described = self.api.backends("ec2").describe_instance_types([instance_type], {})
-        return int(described[0]["MemoryInfo"]["SizeInMiB"])
+        return int(described[0]["MemoryInfo"]["SizeInMiB"]) * settings.SHOWN_PERCENT // 100
 
     # --- what hosts report --------------------------------------------------------------------------------------
 

@@ -128,5 +128,6 @@ HOST_USER: Final = "ec2-user"
 HOST_BOOT_DIR: Final = "/etc/academy-host"
 HOST_DISKS_FILE: Final = "disks"
 HOST_DISKS_UNIT: Final = "academy-host-disks.service"  # reads that file at boot, and whenever it is started again
+SHOWN_PERCENT: Final = 92  # of its type's memory; the rest is firmware's and the kernel's
 HOST_SWAP_DIR: Final = "/var/swap"
 HOST_DOCKER_DIR: Final = "/var/lib/docker"

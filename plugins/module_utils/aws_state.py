@@ -23,6 +23,7 @@ from .network import NetworkError, Subnet, choose_network, subnet_filters
 
 # As many as a client of boto3 has connections.
 THREADS = 10
+ANYWHERE = "0.0.0.0/0"
 CERTIFICATES = ("validate_certs", "aws_ca_bundle")
 
 
@@ -533,6 +534,22 @@ def read_subnets(ec2: Client, filters: Mapping[str, Any]) -> list[Subnet]:
     return [Subnet(subnet["SubnetId"], subnet["VpcId"], subnet["AvailabilityZone"]) for subnet in found]
 
 
+def read_route_tables(ec2: Client, _: bool) -> list[Record]:
+    """Of every VPC: the subnets that each names, whether it is for the VPC's others, and whether it leads out."""
+    return [
+        {
+            "vpc_id": table["VpcId"],
+            "subnet_ids": [one["SubnetId"] for one in table["Associations"] if "SubnetId" in one],
+            "is_main": any(one.get("Main") for one in table["Associations"]),
+            "leads_out": any(
+                route.get("DestinationCidrBlock") == ANYWHERE and route.get("State") == "active"
+                for route in table["Routes"]
+            ),
+        }
+        for table in ask_all(ec2, "describe_route_tables", "RouteTables")
+    ]
+
+
 def read_security_groups(ec2: Client, names: Sequence[str]) -> list[Record]:
     """Of every VPC: a name means one group in each."""
     if not names:
@@ -680,6 +697,7 @@ SECTIONS = (
     Section("db_instance", "db_instance_identifier", "rds", read_database),
     Section("db_subnet_group", "db_subnet_group_name", "rds", read_subnet_group),
     Section("subnets", "subnet_filters", "ec2", read_subnets),
+    Section("route_tables", "route_tables", "ec2", read_route_tables),
     Section("security_groups", "security_group_names", "ec2", read_security_groups),
     Section("instances", "instance_filters", "ec2", read_instances),
     Section("free_volumes", "free_volume_names", "ec2", read_free_volumes),

@@ -13,6 +13,13 @@ from .host_state import BYTES_PER_MIB
 MIB_PER_GIB = 1024
 # For the kernel, Docker and sshd. A limit at or above what is left never bites: the kernel then kills what it likes.
 RESERVE_MIB = 400
+# What of its type's memory an instance shows at least; firmware and kernel take the rest before anything runs.
+SHOWN_PERCENT = 90
+
+
+def shown_mib(memory_mib: int) -> int:
+    """What an instance of a type with that memory shows at least."""
+    return memory_mib * SHOWN_PERCENT // 100
 
 
 def instance_memory_mib(total_mib: int) -> int:
@@ -37,7 +44,10 @@ def limits_findings(
     Numbers may come as text, from -e. What is no number is refused where the inputs of its service are judged.
     """
     limits = {service: int(limit) for service, limit in limits_mib.items() if str(limit).isdecimal()}
-    if memory_mib is None or not any(limits.values()) or sum(limits.values()) + RESERVE_MIB <= memory_mib:
+    if memory_mib is None or not any(limits.values()):
+        return []
+    shown = shown_mib(memory_mib)
+    if sum(limits.values()) + RESERVE_MIB <= shown:
         return []
     listed = ", ".join(f"{service}_memory_mib {limit}" for service, limit in limits.items())
     return [
@@ -47,9 +57,9 @@ def limits_findings(
             NOT_SHOWN,
             Words(
                 f"on {host} the memory limits ({listed}) and {RESERVE_MIB} MiB for the system exceed the "
-                f"{memory_mib} MiB of a {instance_type}",
-                f"{host}의 메모리 제한({listed})과 시스템용 {RESERVE_MIB} MiB의 합이 {instance_type}의 "
-                f"{memory_mib} MiB를 넘습니다",
+                f"{shown} MiB that a {instance_type} has at least, {SHOWN_PERCENT} % of its {memory_mib}",
+                f"{host}의 메모리 제한({listed})과 시스템용 {RESERVE_MIB} MiB의 합이 {instance_type}에서 실제로 쓸 수 "
+                f"있는 {shown} MiB({memory_mib} MiB의 {SHOWN_PERCENT}%)를 넘습니다",
             ),
             Words(
                 "Lower them for this host in hosts.yml, or give it a larger instance_type.",

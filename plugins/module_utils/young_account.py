@@ -1,6 +1,7 @@
 # Copyright: academy.deploy contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What an account that is new does not let anybody do yet: by its plan, its quotas and its default encryption key."""
+"""What an account that is new does not let anybody do yet: by its plan, its quotas, its default encryption key and its
+routes."""
 
 from __future__ import annotations
 
@@ -25,7 +26,7 @@ UNTOLD = "untold"
 
 def reads() -> dict[str, Any]:
     """Of all hosts at once."""
-    return {"account_plan": True, "vcpu_quotas": [*QUOTAS.values()], "ebs_default_key": True}
+    return {"account_plan": True, "vcpu_quotas": [*QUOTAS.values()], "ebs_default_key": True, "route_tables": True}
 
 
 def untold_findings(subject: str, told: Any, action: str) -> list[Finding]:
@@ -159,6 +160,37 @@ def key_findings(key: Any, new_hosts: Collection[str]) -> list[Finding]:
     ]
 
 
+def _leads_out(subnet: Values, tables: Iterable[Values]) -> bool:
+    """By the route table that is for the subnet by name, or else by its VPC's own."""
+    own = [table for table in tables if table["vpc_id"] == subnet["vpc_id"]]
+    named = [table for table in own if subnet["subnet_id"] in table["subnet_ids"]]
+    return any(table["leads_out"] for table in named or [table for table in own if table["is_main"]])
+
+
+def route_findings(tables: Sequence[Values], subnets: Iterable[Values], new_hosts: Collection[str]) -> list[Finding]:
+    """Subnets in which a new host would reach nothing: neither packages nor ECR, SQS or object storage."""
+    closed = [subnet for subnet in subnets if not _leads_out(subnet, tables)] if new_hosts else []
+    if not closed:
+        return []
+    return [
+        Finding(
+            "subnet_route",
+            "subnet_ids",
+            ", ".join(f"{subnet['subnet_id']} ({subnet['zone']})" for subnet in closed),
+            Words(
+                "hosts need a way out, a route to 0.0.0.0/0 in the route table of their subnet",
+                "호스트의 서브넷 라우팅 테이블에 0.0.0.0/0 경로가 있어야 외부에 접속할 수 있습니다",
+            ),
+            Words(
+                "Add a route to an internet gateway there (aws ec2 create-route), or name subnets in two zones "
+                "that have one.",
+                "인터넷 게이트웨이 경로를 추가하거나(aws ec2 create-route), 경로가 있는 두 가용 영역의 서브넷을 "
+                "지정하십시오.",
+            ),
+        )
+    ]
+
+
 def account_findings(
     state: Values, hosts: Sequence[Values], backup_days: int | None, new_hosts: Collection[str]
 ) -> list[Finding]:
@@ -168,4 +200,9 @@ def account_findings(
         *(plan_findings(state["account_plan"], hosts, types, backup_days) if "account_plan" in state else []),
         *(quota_findings(state["vcpu_quotas"], hosts, types) if "vcpu_quotas" in state else []),
         *(key_findings(state["ebs_default_key"], new_hosts) if "ebs_default_key" in state else []),
+        *(
+            route_findings(state["route_tables"], state["network"]["subnets"], new_hosts)
+            if "route_tables" in state and "network" in state
+            else []
+        ),
     ]

@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from localcloud import databases, demo, direct
+from localcloud import databases, demo, direct, settings
 from tests import load, support
 from tests.trap import Trap
 
@@ -227,12 +227,12 @@ def test_hosts_pull_with_the_credential_helper_and_store_no_token() -> None:
     assert support.calls(hosts_only=True)["ecr.GetAuthorizationToken"] >= 1
 
 
-def test_hosts_have_the_memory_of_their_type() -> None:
-    wanted = {MESSAGING_HOST: 1, API_HOST: 2, VIDEO_HOST: 4}
+def test_hosts_show_the_memory_of_their_type_less_what_a_host_never_sees_of_it() -> None:
+    wanted = {MESSAGING_HOST: 1024, API_HOST: 2048, VIDEO_HOST: 4096}
     with awake(*wanted) as hosts:
         for name, instance_id in hosts.items():
             meminfo = support.on_host(instance_id, "cat", "/proc/meminfo").stdout
-            assert meminfo.split()[:2] == ["MemTotal:", str(wanted[name] * 1024**2)], name
+            assert meminfo.split()[:2] == ["MemTotal:", str(wanted[name] * settings.SHOWN_PERCENT // 100 * 1024)], name
 
 
 def api_container(host: str) -> str:

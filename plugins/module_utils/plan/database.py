@@ -22,6 +22,9 @@ from . import Change, Difference, Plan, Role, Values, compare
 WHY = "guide §2"
 ALLOW_SMALLER_CLASS = "database_allow_smaller_class"
 ALLOW_SHORTER_BACKUPS = "database_allow_shorter_backups"
+# Paid for by the hour once a major's own support has ended, and on unless it is switched off.
+EXTENDED_SUPPORT = "extended_support"
+SUPPORT_DISABLED = "open-source-rds-extended-support-disabled"
 # Instance classes end in one of these, or in a number and xlarge.
 CLASS_SIZES = ("nano", "micro", "small", "medium", "large", "xlarge")
 # What RDS changes in the maintenance window unless it is asked to do so at once; backups only where there are none.
@@ -124,6 +127,7 @@ def wanted_instance(inputs: Values, now: Values) -> dict[str, Any]:
         "copy_tags_to_snapshot": True,
         "deletion_protection": True,
         "auto_minor_version_upgrade": True,
+        EXTENDED_SUPPORT: False,
         "security_groups": [inputs["database_security_group"]],
         "tags": role_tags(inputs["deployment_tags"], "database"),
     }
@@ -150,6 +154,7 @@ def found_instance(inputs: Values, now: Values, groups: Mapping[str, str]) -> di
         "copy_tags_to_snapshot": coming.get("copy_tags_to_snapshot"),
         "deletion_protection": coming.get("deletion_protection"),
         "auto_minor_version_upgrade": coming.get("auto_minor_version_upgrade"),
+        EXTENDED_SUPPORT: coming.get("engine_lifecycle_support") != SUPPORT_DISABLED,
         "security_groups": sorted(groups.get(group_id, group_id) for group_id in ids),
         "tags": own_tags(now.get("tags", {})),
     }
@@ -325,7 +330,13 @@ def instance_changes(inputs: Values, found: Values) -> list[Change]:
         "apply_immediately": inputs["database_apply_immediately"],
     }
     as_found = found_instance(inputs, now, {group_id: name for name, group_id in ids.items()}) if now else None
-    changes = compare(inputs["database_identifier"], wanted, as_found, WHY, lambda _: {"instances": instance})
+
+    def apply(differing: frozenset[str]) -> dict[str, Values]:
+        # The module that creates instances knows nothing of support.
+        items: dict[str, Values] = {"supports": {}} if EXTENDED_SUPPORT in differing else {}
+        return {**items, "instances": instance} if differing - {EXTENDED_SUPPORT} else items
+
+    changes = compare(inputs["database_identifier"], wanted, as_found, WHY, apply)
     return [replace(change, why=_why(change, inputs)) for change in changes]
 
 
@@ -371,4 +382,4 @@ def decide(inputs: Values, found: Values) -> Plan:
     return Plan(refused, changes, missing=missing, expected=expected_changes(inputs, now))
 
 
-ROLE = Role(reads, decide, applies=("subnet_groups", "instances"), rules=RULES)
+ROLE = Role(reads, decide, applies=("subnet_groups", "instances", "supports"), rules=RULES)

@@ -1,6 +1,7 @@
 # Copyright: academy.deploy contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One image repository for each container: tags never move, and only images without a tag expire."""
+"""One image repository for each container: tags never move, what is pushed is scanned, and only images without a tag
+expire."""
 
 from __future__ import annotations
 
@@ -43,7 +44,7 @@ def decide(inputs: Values, found: Values) -> Plan:
     tags = role_tags(inputs["deployment_tags"], "registry")
     wanted = {
         "image_tag_mutability": "IMMUTABLE",
-        "scan_on_push": False,
+        "scan_on_push": True,
         "lifecycle_policy": as_text(policy),
         "tags": tags,
     }

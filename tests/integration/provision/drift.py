@@ -553,10 +553,10 @@ DRIFTS: dict[str, Change] = {
     "repository: mutability": _ecr(
         "put_image_tag_mutability", repositoryName="academy-api", imageTagMutability="MUTABLE"
     ),
-    "repository: scan on push": _ecr(
+    "repository: no scan on push": _ecr(
         "put_image_scanning_configuration",
         repositoryName="academy-api",
-        imageScanningConfiguration={"scanOnPush": True},
+        imageScanningConfiguration={"scanOnPush": False},
     ),
     "repository: lifecycle policy": _ecr(
         "put_lifecycle_policy", repositoryName="academy-video-worker", lifecyclePolicyText=KEEP_FIVE
@@ -674,6 +674,7 @@ DRIFTS: dict[str, Change] = {
     "database: minor versions": _database(AutoMinorVersionUpgrade=False),
     "database: tags of snapshots": _database(CopyTagsToSnapshot=False),
     "database: security groups": _move_database,
+    "database: extended support": _database(EngineLifecycleSupport="open-source-rds-extended-support"),
     "database: tag": _tag_rds("db", "academy-db"),
 }
 
@@ -709,7 +710,7 @@ TOLD: dict[str, tuple[str, ...]] = {
         "+ inline policy academy-host of academy-messaging-worker-role: create",
     ),
     "repository: mutability": ("~ academy-api: image_tag_mutability: MUTABLE -> IMMUTABLE",),
-    "repository: scan on push": ("~ academy-api: scan_on_push: true -> false",),
+    "repository: no scan on push": ("~ academy-api: scan_on_push: false -> true",),
     "repository: lifecycle policy": ("~ academy-video-worker: lifecycle_policy: ",),
     "repository: no lifecycle policy": ("~ academy-messaging-worker: lifecycle_policy: null -> ",),
     "repository: tag": ("~ academy-api: tags: Foreign x -> none",),
@@ -812,6 +813,7 @@ TOLD: dict[str, tuple[str, ...]] = {
     "database: minor versions": ("~ academy-db: auto_minor_version_upgrade: false -> true",),
     "database: tags of snapshots": ("~ academy-db: copy_tags_to_snapshot: false -> true",),
     "database: security groups": ('~ academy-db: security_groups: ["sg-',),
+    "database: extended support": ("~ academy-db: extended_support: true -> false",),
     "database: tag": ("~ academy-db: tags: Owner others -> demo",),
 }
 

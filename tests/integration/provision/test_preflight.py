@@ -76,6 +76,19 @@ def test_a_young_account_is_refused_before_the_first_create(account: Account) ->
     assert "[WARNING] EC2 vCPU quota" in warned
 
 
+def test_subnets_without_a_way_out_are_named_before_a_host_is_made_there(account: Account) -> None:
+    ec2 = account.client("ec2")
+    vpc = ec2.create_vpc(CidrBlock="10.7.0.0/16")["Vpc"]["VpcId"]
+    zones = [zone["ZoneName"] for zone in ec2.describe_availability_zones()["AvailabilityZones"][:2]]
+    subnets = [
+        ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.7.{number}.0/24", AvailabilityZone=zone)["Subnet"]["SubnetId"]
+        for number, zone in enumerate(zones)
+    ]
+    output = said_by(preflight(account, "closed", vpc_id=vpc).expect(2))
+    assert "[ERROR] subnet_ids: hosts need a way out" in output
+    assert all(f"{subnet} ({zone})" in output for subnet, zone in zip(subnets, zones, strict=True))
+
+
 def test_its_question_about_the_account_is_the_only_one_of_a_run(account: Account) -> None:
     before = account.calls().get("sts.GetCallerIdentity", 0)
     run = preflight(

@@ -72,6 +72,7 @@ COMPLETING = {
     "cloudwatch.TagResource",
     "ec2.AuthorizeSecurityGroupIngress",
     "ec2.ImportKeyPair",
+    "ecr.PutImageScanningConfiguration",
     "ecr.PutLifecyclePolicy",
     "ecr.TagResource",
     "events.PutTargets",
@@ -80,6 +81,8 @@ COMPLETING = {
     "lambda.PutFunctionEventInvokeConfig",
     "lambda.UpdateFunctionConfiguration",
     "logs.PutRetentionPolicy",
+    # Support of a new database is on until it is switched off.
+    "rds.ModifyDBInstance",
     "sns.SetTopicAttributes",
     "sqs.SetQueueAttributes",
     "sqs.TagQueue",
@@ -90,7 +93,7 @@ REPAIRED = {
     "network": 1,
     "identity": 3,
     "queues": 1,
-    "database": 2,
+    "database": 3,
     "registry": 2,
     "logs": 1,
     "instance": 0,
@@ -259,6 +262,7 @@ def test_the_database_is_as_the_guide_and_the_facts_want_it(account: Account) ->
         "MultiAZ": False,
         "BackupRetentionPeriod": 7,
         "CopyTagsToSnapshot": True,
+        "EngineLifecycleSupport": "open-source-rds-extended-support-disabled",
         "AutoMinorVersionUpgrade": True,
         "DBName": "academy",
     }
@@ -307,6 +311,7 @@ def test_log_groups_forget_and_repositories_are_immutable_and_tagged(account: Ac
             ecr.get_lifecycle_policy(repositoryName=repository["repositoryName"])["lifecyclePolicyText"]
         )
         assert repository["imageTagMutability"] == "IMMUTABLE"
+        assert repository["imageScanningConfiguration"] == {"scanOnPush": True}
         assert {"Key": "Project", "Value": "academy"} in tags
         assert [rule["selection"]["tagStatus"] for rule in policy["rules"]] == ["untagged"]
 

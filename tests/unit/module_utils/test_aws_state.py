@@ -632,6 +632,23 @@ def test_instance_types_with_the_zones_that_offer_them(aws: Aws) -> None:
     }
 
 
+def test_route_tables_with_whom_they_are_for_and_whether_they_lead_out(aws: Aws) -> None:
+    local = {"DestinationCidrBlock": "172.31.0.0/16", "GatewayId": "local", "State": "active"}
+    out = {"DestinationCidrBlock": "0.0.0.0/0", "GatewayId": "igw-1", "State": "active"}
+    tables = [
+        {"VpcId": "vpc-1", "Associations": [{"Main": True}], "Routes": [local, out]},
+        {"VpcId": "vpc-1", "Associations": [{"Main": False, "SubnetId": "subnet-1"}], "Routes": [local]},
+        {"VpcId": "vpc-2", "Associations": [], "Routes": [{**out, "State": "blackhole"}]},
+    ]
+    aws["ec2"].add_response("describe_route_tables", {"RouteTables": tables}, {})
+    found = observe({"route_tables": True}, aws.client)["route_tables"]
+    assert [(table["vpc_id"], table["subnet_ids"], table["is_main"], table["leads_out"]) for table in found] == [
+        ("vpc-1", [], True, True),
+        ("vpc-1", ["subnet-1"], False, False),
+        ("vpc-2", [], False, False),
+    ]
+
+
 def test_the_images_that_parameters_name(aws: Aws) -> None:
     ssm = aws["ssm"]
     # One after the other, because the answers of the stubber have an order.

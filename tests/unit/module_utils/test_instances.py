@@ -67,13 +67,14 @@ def test_a_type_that_no_subnets_zone_offers_is_refused(zones: list[str], word: s
     [
         ({}, 4096, []),
         ({"instance_memory_min_mib": 0}, 0, []),
-        ({"instance_type": "t4g.small"}, 3600, ["instance_memory_min_mib", "4096", "t4g.small has 3600"]),
+        ({"instance_type": "t4g.small"}, 4001, ["instance_memory_min_mib", "4096", "t4g.small has 4001"]),
         (
             {"instance_memory_min_mib": 0, "group_names": ["ai_worker"]},
-            1599,
-            ["ai_worker_memory_mib 1200)", "exceed the 1599 MiB of"],
+            1777,  # of which it shows nine tenths
+            ["ai_worker_memory_mib 1200)", "exceed the 1599 MiB that", "90 % of its 1777"],
         ),
-        ({"instance_memory_min_mib": 1024}, 4000, ["4096", "has 4000"]),
+        ({"instance_memory_min_mib": 0, "group_names": ["ai_worker"]}, 1778, []),
+        ({"instance_memory_min_mib": 1024}, 4001, ["4096", "has 4001"]),
     ],
 )
 def test_a_type_must_hold_what_the_host_runs(change: dict[str, Any], memory_mib: int, words: list[str]) -> None:

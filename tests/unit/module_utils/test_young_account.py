@@ -126,5 +126,32 @@ def test_what_aws_does_not_tell_is_a_warning_that_says_so(change: dict[str, Any]
     assert action in finding.remedy.en
 
 
+MAIN = {"vpc_id": "vpc-1", "subnet_ids": [], "is_main": True, "leads_out": True}
+CLOSED = {"vpc_id": "vpc-1", "subnet_ids": ["subnet-b"], "is_main": False, "leads_out": False}
+NETWORK = {"subnets": [{"subnet_id": f"subnet-{zone}", "vpc_id": "vpc-1", "zone": zone} for zone in "ab"]}
+
+
+@pytest.mark.parametrize(
+    ("tables", "closed"),
+    [
+        ([MAIN], None),
+        # Its own table goes before the VPC's, whichever of them leads out.
+        ([MAIN, CLOSED], "subnet-b (b)"),
+        ([{**MAIN, "leads_out": False}, {**CLOSED, "leads_out": True}], "subnet-a (a)"),
+        ([{**MAIN, "vpc_id": "vpc-2"}, CLOSED], "subnet-a (a), subnet-b (b)"),
+        ([], "subnet-a (a), subnet-b (b)"),
+    ],
+)
+def test_a_subnet_without_a_way_out_is_named_while_a_host_is_yet_to_be_made(
+    tables: list[dict[str, Any]], closed: str | None
+) -> None:
+    findings = found({"route_tables": tables, "network": NETWORK})
+    assert [(finding.id, finding.severity, finding.found) for finding in findings] == (
+        [("subnet_route", "error", closed)] if closed else []
+    )
+    assert found({"route_tables": tables, "network": NETWORK}, new_hosts=set()) == []
+    assert found({"route_tables": tables}) == []
+
+
 def test_what_was_not_asked_is_not_judged() -> None:
     assert account_findings({}, HOSTS, 7, {"api"}) == []

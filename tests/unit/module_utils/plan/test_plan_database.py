@@ -40,6 +40,7 @@ CURRENT: dict[str, Any] = {
     "copy_tags_to_snapshot": True,
     "deletion_protection": True,
     "auto_minor_version_upgrade": True,
+    "engine_lifecycle_support": "open-source-rds-extended-support-disabled",
     "vpc_security_groups": [{"vpc_security_group_id": "sg-1", "status": "active"}],
     "pending_modified_values": {},
     "tags": TAGS,
@@ -99,6 +100,13 @@ def test_a_missing_database_is_created_in_its_subnet_group() -> None:
     wanted = {"engine_version": "16", "security_group_ids": ["sg-1"], "multi_az": False, "reason": "missing"}
     assert item(plan).items() >= wanted.items()
     assert (plan.refusals, plan.missing, plan.changes[1].why) == ([], [], "guide §2")
+
+
+def test_the_paid_extension_of_support_is_switched_off_alone_and_after_the_creation() -> None:
+    change = only_change(decided({"engine_lifecycle_support": "open-source-rds-extended-support"}))
+    assert (change.reason, change.apply) == ("extended_support: true -> false", {"supports": {}})
+    assert "supports" in ROLE.decide(INPUTS, NOTHING).changes[-1].apply
+    assert "supports" not in only_change(decided({"deletion_protection": False})).apply
 
 
 def test_the_password_is_in_no_plan() -> None:

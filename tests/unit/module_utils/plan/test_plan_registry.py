@@ -16,7 +16,7 @@ POLICY = lifecycle_policy(14)
 TAGS = {"Project": "a", "Role": "registry"}
 GOOD: dict[str, Any] = {
     "image_tag_mutability": "IMMUTABLE",
-    "scan_on_push": False,
+    "scan_on_push": True,
     "lifecycle_policy": POLICY,
     "tags": {**TAGS, "aws:cloudformation:stack-name": "theirs"},
 }
@@ -49,7 +49,7 @@ def test_only_images_without_a_tag_expire() -> None:
     ("change", "words"),
     [
         ({"image_tag_mutability": "MUTABLE"}, "image_tag_mutability: MUTABLE -> IMMUTABLE"),
-        ({"scan_on_push": True}, "scan_on_push: true -> false"),
+        ({"scan_on_push": False}, "scan_on_push: false -> true"),
         ({"lifecycle_policy": None}, "lifecycle_policy: null -> {"),
         ({"lifecycle_policy": {"rules": [{**RULE, "action": {"type": "keep"}}]}}, "lifecycle_policy: {"),
         ({"lifecycle_policy": {"rules": [RULE, {**RULE, "rulePriority": 2}]}}, "lifecycle_policy: {"),
