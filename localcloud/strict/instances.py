@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from typing import Any
@@ -20,6 +21,8 @@ RUN = "ec2.RunInstances"
 MODIFY = "ec2.ModifyInstanceAttribute"
 USER_DATA_BYTES = 16384
 HOP_LIMITS = range(1, 64 + 1)
+# Of the tags that the metadata service shows.
+SHOWN_TAG_KEY = re.compile(r"(?!(\.|\.\.|_index)$)[a-zA-Z0-9+=.,_:@-]+")
 MAX_PRICE_MIN = 0.001
 
 # In these states an action is refused.
@@ -86,6 +89,17 @@ def hop_limit(parameters: Parameters) -> ApiError | None:
     if asked is None or int(asked) in HOP_LIMITS:
         return None
     message = f"The value for HttpPutResponseHopLimit is invalid: {asked}. It must be between 1 and 64."
+    return ApiError("InvalidParameterValue", message)
+
+
+def shown_tags(keys: Collection[str]) -> ApiError | None:
+    key = next((key for key in keys if not SHOWN_TAG_KEY.fullmatch(key)), None)
+    if key is None:
+        return None
+    message = (
+        f"'{key}' is not a valid tag key. Tag keys must match pattern ([0-9a-zA-Z\\-_+=,.@:]{{1,255}}), and must not "
+        "be a reserved name ('.', '..', '_index')"
+    )
     return ApiError("InvalidParameterValue", message)
 
 
@@ -221,6 +235,22 @@ def _group_network(call: Call, account: Account) -> ApiError | None:
             message = f"Security group {group.id} and {network} belong to different networks."
             return ApiError("InvalidParameter", message)
     return None
+
+
+def _shown_tags(call: Call, account: Account) -> ApiError | None:
+    """Of a launch that shows tags, of an instance that is to show them, and of one that does."""
+    parameters, ec2 = call.parameters, account.backends("ec2")
+    if call.action == "RunInstances":
+        asked = launch(call, account)
+        given = [tag for each in asked.get("TagSpecifications") or [] for tag in each.get("Tags") or []]
+        shows = (asked.get("MetadataOptions") or {}).get("InstanceMetadataTags") == "enabled"
+        return shown_tags([tag["Key"] for tag in given]) if shows else None
+    if call.action == "CreateTags":
+        named = [each for each in ec2.all_instances() if each.id in (parameters.get("Resources") or [])]
+        shows = any(each.metadata_options.instance_metadata_tags == "enabled" for each in named)
+        return shown_tags([tag["Key"] for tag in parameters.get("Tags") or []]) if shows else None
+    shows = parameters.get("InstanceMetadataTags") == "enabled"
+    return shown_tags([tag["key"] for tag in ec2.get_instance(parameters["InstanceId"]).get_tags()]) if shows else None
 
 
 def _interruption(call: Call, account: Account) -> ApiError | None:
@@ -364,6 +394,13 @@ RULES = (
         "a metadata hop limit outside 1-64",
         "botocore ec2 ModifyInstanceMetadataOptionsRequest.HttpPutResponseHopLimit; code not verified",
         by_parameters(hop_limit),
+    ),
+    Rule(
+        "ec2-shown-tags",
+        (RUN, "ec2.CreateTags", "ec2.ModifyInstanceMetadataOptions"),
+        "tags with a slash or a blank in their keys on an instance whose metadata service shows tags",
+        "ec2-ug work-with-tags-in-IMDS; message not verified",
+        _shown_tags,
     ),
     Rule(
         "ec2-root-volume",

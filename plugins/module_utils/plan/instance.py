@@ -23,7 +23,7 @@ from ..instances import (
 from ..names import role_name
 from ..services import ROWS
 from ..spot import SPOT, market_findings, spot_findings
-from ..tags import deployment_tags, own_tags, role_tags, standing_tags
+from ..tags import deployment_tags, own_tags, role_tags, shown_findings, standing_tags
 from . import Change, Plan, Role, Rule, Values, compare
 
 WHY = "guide §6-§9"
@@ -539,6 +539,7 @@ ROLE = Role(
     rules=(
         ROWS,
         Rule(name_findings, ("inventory_hostname", "deployment_name")),
+        Rule(shown_findings, ("deployment_tags",)),
         Rule(
             volume_findings,
             (

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from plugins.module_utils.tags import deployment_tags, own_tags, standing_tags
+from plugins.module_utils.tags import deployment_tags, own_tags, shown_findings, standing_tags
 
 
 @pytest.mark.parametrize(
@@ -28,3 +28,11 @@ def test_a_deployments_tags_are_told_from_those_that_stand() -> None:
     found = {**standing, **passing, "aws:backup:source-resource": "x"}
     assert standing_tags(found) == standing
     assert deployment_tags(found) == passing
+
+
+@pytest.mark.parametrize("key", ["cost center", "a/b", ".", "..", "_index", "비용"])
+def test_what_the_metadata_service_cannot_show_is_refused(key: str) -> None:
+    assert shown_findings({"Project": "academy", "aws:cost-center.x_index,1=+@": "x"}) == []
+    (found,) = shown_findings({"Project": "academy", key: "x"})
+    assert found.text_en.startswith("deployment_tags: keys must be of letters, digits and +-=.,_:@")
+    assert f"found {key}. " in found.text_en

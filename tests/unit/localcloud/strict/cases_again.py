@@ -8,6 +8,7 @@ import json
 from typing import Any
 
 from localcloud import settings
+from tests.unit.localcloud.strict.cases_compute import SHOWN, instance_tags
 from tests.unit.localcloud.strict.cases_delivery import role_arn, set_subnets, several
 from tests.unit.localcloud.strict.world import ACCOUNT_ARN, Attempt, World
 
@@ -93,6 +94,16 @@ CASES: list[tuple[str, Attempt]] = [
     (
         "ec2-hop-limit",
         lambda w: w.ec2.modify_instance_metadata_options(InstanceId=w.run(), HttpPutResponseHopLimit=65),
+    ),
+    (
+        "ec2-shown-tags",
+        lambda w: w.ec2.create_tags(Resources=[w.run(MetadataOptions=SHOWN)], Tags=[{"Key": "a/b", "Value": "x"}]),
+    ),
+    (
+        "ec2-shown-tags",
+        lambda w: w.ec2.modify_instance_metadata_options(
+            InstanceId=w.run(TagSpecifications=instance_tags("_index")), **SHOWN
+        ),
     ),
     ("ec2-instance-profile", lambda w: associate(w, "missing")),
     ("ec2-instance-profile-role", lambda w: associate(w, w.profile(with_role=False))),

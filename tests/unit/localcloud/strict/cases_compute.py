@@ -5,12 +5,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from localcloud.spot import request_of
 from tests import support
 from tests.unit.localcloud.strict.world import Case, World
 
 STOPS = {"SpotInstanceType": "persistent", "InstanceInterruptionBehavior": "stop"}
+
+
+SHOWN = {"InstanceMetadataTags": "enabled"}
+
+
+def instance_tags(key: str) -> list[dict[str, Any]]:
+    return [{"ResourceType": "instance", "Tags": [{"Key": key, "Value": "x"}]}]
 
 
 def spot(**options: str) -> dict[str, object]:
@@ -152,6 +160,12 @@ CASES = [
         "InvalidParameterValue",
         lambda w: w.run(MetadataOptions={"HttpPutResponseHopLimit": 65}),
         lambda w: w.run(MetadataOptions={"HttpPutResponseHopLimit": 64}),
+    ),
+    Case(
+        "ec2-shown-tags",
+        "InvalidParameterValue",
+        lambda w: w.run(MetadataOptions=SHOWN, TagSpecifications=instance_tags("cost center")),
+        lambda w: w.run(MetadataOptions=SHOWN, TagSpecifications=instance_tags("cost-center")),
     ),
     Case(
         "ec2-root-volume",
