@@ -66,6 +66,8 @@ def release_before(releases: Sequence[Release], release: str) -> Release | None:
     return next((found for found in releases if found.result == "succeeded" and found.release != release), None)
 
 
-def shipped(releases: Iterable[Release]) -> list[str]:
-    """Those that all hosts of a run came up with, so that the database has been migrated for them."""
-    return [*dict.fromkeys(found.release for found in releases if found.result == "succeeded")]
+def shipped(releases: Sequence[Release]) -> dict[str, list[str]]:
+    """By image the releases whose image came up in a run that succeeded; of the API's the database knows them."""
+    succeeded = [found for found in releases if found.result == "succeeded"]
+    images = dict.fromkeys(image for found in succeeded for image in found.digests)
+    return {image: [*dict.fromkeys(each.release for each in succeeded if image in each.digests)] for image in images}

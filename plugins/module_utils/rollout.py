@@ -196,6 +196,18 @@ def to_note(run: Run, hosts: Sequence[Host], excluded: Sequence[str]) -> list[st
     ]
 
 
+def ships(run: Run, hosts: Sequence[Host], excluded: Sequence[str]) -> list[str]:
+    """The images of the services that this run brings up on some host: it may be of some tags or some hosts."""
+    brought = {
+        row.name
+        for host in hosts
+        if host.answers and host.name not in excluded
+        for row in run.services_of(host.name)
+        if is_brought_up([row.role], run.tags, run.skip_tags)
+    }
+    return sorted(brought)
+
+
 def unreached(hosts: Sequence[Host]) -> list[Host]:
     """The hosts that do not answer, without those that have stopped themselves meanwhile."""
     return [host for host in hosts if host.silence and not host.has_stopped]
@@ -247,6 +259,7 @@ def decide(run: Run, hosts: Sequence[Host], api_hosts: Sequence[Host]) -> dict[s
         "to_configure": [name for name in names(differing) if name not in is_busy],
         "waiting": [name for name in waits if name not in is_busy],
         "to_note": to_note(run, hosts, [*is_busy, *waits]),
+        "ships": ships(run, hosts, [*is_busy, *waits]),
         # Also what an earlier run has left.
         "to_release": [] if run.checks else names(host for host in hosts if HOLD_TAG in host.tags),
         "may_be_stopping": may_be_stopping(hosts),

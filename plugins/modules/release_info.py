@@ -51,9 +51,8 @@ before:
   type: str
   sample: 4f1c2d9
 shipped:
-  description: The releases of all records that succeeded.
+  description: By image the releases with which it came up in a run that succeeded.
   returned: success
-  type: list
-  elements: str
-  sample: [9e8d7c6, 4f1c2d9]
+  type: dict
+  sample: {"academy-api": ["9e8d7c6", "4f1c2d9"]}
 """

@@ -161,6 +161,12 @@ to_note:
   returned: always
   type: list
   elements: str
+ships:
+  description: The images of the services that the run brings up on hosts that answer.
+  returned: always
+  type: list
+  elements: str
+  sample: [academy-api]
 to_release:
   description: Hosts that are held, whichever run did it. Empty in check mode.
   returned: always

@@ -72,10 +72,15 @@ def test_a_rollback_goes_to_the_last_other_release_that_succeeded(history: list[
     assert (found.release if found else None) == before
 
 
-def test_what_was_shipped_is_what_succeeded() -> None:
+def test_what_was_shipped_is_what_came_up_by_image() -> None:
     records = [
-        replace(SHIPPED, release=name, result=result)
-        for name, result in (("a", "succeeded"), ("b", "failed"), ("a", "succeeded"))
+        replace(SHIPPED, release=name, result=result, digests=dict.fromkeys(images, "sha256:1"))
+        for name, result, images in (
+            ("d", "succeeded", ["video"]),
+            ("c", "failed", ["api"]),
+            ("b", "succeeded", ["api", "video"]),
+            ("a", "succeeded", ["api"]),
+            ("b", "succeeded", ["api"]),
+        )
     ]
-    records.append(replace(SHIPPED, release="c"))
-    assert shipped(records) == ["a", "c"]
+    assert shipped(records) == {"video": ["d", "b"], "api": ["b", "a"]}

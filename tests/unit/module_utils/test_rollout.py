@@ -272,6 +272,25 @@ def test_the_release_is_noted_where_all_services_have_it(
 
 
 @pytest.mark.parametrize(
+    ("seen", "tags", "skip_tags", "shipped"),
+    [
+        (host(name="a"), ["all"], [], ["academy-api", "academy-messaging-worker"]),
+        # Whether it has it already or not: what a run says it ships, is what it sees to.
+        (host(name="a", Release=RELEASE), ["api"], [], ["academy-api"]),
+        (host(name="a"), ["all"], ["api"], ["academy-messaging-worker"]),
+        (host(name="a"), ["swap"], [], []),
+        (host(name="a", answers=False), ["all"], [], []),
+        (replace(host(name="c"), has_job=True), ["all"], [], []),
+        (host("stopped", name="c"), ["all"], [], []),
+    ],
+)
+def test_what_a_run_ships_is_what_it_brings_up(
+    seen: Host, tags: list[str], skip_tags: list[str], shipped: list[str]
+) -> None:
+    assert decide(replace(RUN, tags=tags, skip_tags=skip_tags), [seen], [])["ships"] == shipped
+
+
+@pytest.mark.parametrize(
     ("seen", "checks", "is_in"),
     [
         (host(), False, set()),
