@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from .lines import lines
+
 ENVIRONMENT: Mapping[str, str] = {
     # Clients before 23 have BuildKit built in and have to be asked for it; later ones bring it as the plugin buildx.
     "DOCKER_BUILDKIT": "1",
@@ -90,13 +92,13 @@ def parse_image(text: str) -> Image:
 
 def build_failure(options: Mapping[str, Any], output: str) -> str:
     """Which Dockerfile failed, how the output ends, and what to do."""
-    lines = [line.rstrip() for line in output.splitlines() if not NOISE.match(line)]
+    told = [line.rstrip() for line in lines(output) if not NOISE.match(line)]
     remedies = [remedy for sign, remedy in REMEDIES.items() if re.search(sign, output)]
     remedy = (remedies or [OTHERWISE])[0].format_map(options)
     return "\n".join(
         [
             f"{options['dockerfile']} could not be built for {options['platform']}, so nothing was pushed:",
-            *(f"  {line}" for line in lines[-SHOWN_LINES:]),
+            *(f"  {line}" for line in told[-SHOWN_LINES:]),
             remedy,
         ]
     )

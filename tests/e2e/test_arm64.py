@@ -31,6 +31,7 @@ FROM {BASE}
 RUN --mount=type=cache,target=/root/.cache <<END
 set -e
 uname -m
+echo {RELEASE}
 END
 """
 RUN = ("run", "--rm", f"--platform={PLATFORM}", REFERENCE)
