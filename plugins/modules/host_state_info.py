@@ -492,16 +492,16 @@ def read_daemon(run: Callable[[list[str]], str], running: bool) -> dict[str, Any
 
 
 def processes() -> Iterator[tuple[int, int, list[str]]]:
-    """Number, parent and command of each process of the host itself: a container may have a Docker of its own."""
+    """Number, parent and command of each process; a container's without its command: it may be a Docker of its own."""
     for name in filter(str.isdigit, os.listdir("/proc")):
         try:
             status, command = read_text(f"/proc/{name}/status"), read_text(f"/proc/{name}/cmdline")
         except ProcessLookupError:
             continue
         # A number for each namespace of processes that it is in.
-        found = re.search(r"^PPid:\t(\d+)$.*^NSpid:\t\d+$", status, re.MULTILINE | re.DOTALL)
+        found = re.search(r"^PPid:\t(\d+)$[\s\S]*^NSpid:\t\d+(\t.*)?$", status, re.MULTILINE)
         if found:
-            yield int(name), int(found[1]), command.split("\0")
+            yield int(name), int(found[1]), [""] if found[2] else command.split("\0")
 
 
 def read_disks(paths: list[str]) -> dict[str, dict[str, int]]:
