@@ -10,8 +10,9 @@ short_description: Everything that is wrong with a deployment's inputs, at once 
 description:
   - Judges the inventory by the argument specs of the roles and by the rules with which they refuse, by the names, sizes
     and values that AWS and the guide allow, and by the table of the application's variables.
-  - Then asks AWS once whose credentials these are, whether the network fits, and where the instance types are offered,
-    and IAM whether these credentials may do what the roles do.
+  - Then asks AWS once whose credentials these are, whether the network fits and leads out, where the instance types are
+    offered, and what a young account does not allow yet (Free plan, vCPU quotas, a default EBS key of its own), and IAM
+    whether these credentials may do what the roles do.
   - On this machine there must be the operator's public key while a host is yet to be made, and the images' source tree
     while ECR lacks an image of the release.
   - Fails when there is an error. Each finding is told in English and in Korean, with the variable to change. No
