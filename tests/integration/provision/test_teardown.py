@@ -29,6 +29,8 @@ TOPIC_ARN = "arn:aws:sns:ap-northeast-2:123456789012:academy-alarms"
 LOGS = f"academy-alb-logs-{settings.ACCOUNT_ID}"
 JOBS, DEAD_LETTERS = "academy-video-jobs", "academy-messaging-jobs-dlq"
 NAMED = ("-e", f"teardown_purge_queues={JOBS},{DEAD_LETTERS}", "-e", "teardown_allow_untagged=academy-api")
+# Nobody waits for the lease of a run that was killed.
+BROKEN = ("-e", "deploy_break_lock=true")
 # What the other deployment shows as well without them.
 NOT_NEEDED = ("academy-messaging-worker-1", "academy-video-worker-2", "academy-ai-worker-1")
 MOMENT_TIMEOUT_SECONDS = 240
@@ -280,12 +282,13 @@ MOMENTS = {
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_it_is_killed_on_the_way(account: Account, moment: str) -> None:
     name = f"teardown-killed-{moment.replace(' ', '-')}"
-    with support.background_playbook(*account.arguments(TEARDOWN), *CONFIRM, *NAMED, name=name) as run:
+    with support.background_playbook(*account.arguments(TEARDOWN), *CONFIRM, *NAMED, *BROKEN, name=name) as run:
         run.wait_for_line(MOMENTS[moment], MOMENT_TIMEOUT_SECONDS)
 
 
 def test_a_second_run_finishes_it_and_says_what_still_costs_money(account: Account) -> None:
-    run = account.teardown("finish", *CONFIRM, *NAMED).expect()
+    run = account.teardown("finish", *CONFIRM, *NAMED, *BROKEN).expect()
+    assert account.client("ssm").get_parameters_by_path(Path="/academy/lock")["Parameters"] == []
     snapshots = account.client("ec2").describe_snapshots(OwnerIds=["self"], Filters=[
         {"Name": "tag:Project", "Values": ["academy"]}])["Snapshots"]  # fmt: skip
     (final,) = account.client("rds").describe_db_snapshots(SnapshotType="manual")["DBSnapshots"]
