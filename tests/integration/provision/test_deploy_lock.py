@@ -23,7 +23,7 @@ from tests import support
 from tests.integration.conftest import Account
 
 PLAYBOOK = "tests/integration/provision/deploy_lock.yml"
-WAITS = support.task("Wait for the word")
+WAITS = r"^TASK \[Wait for the word\]"
 SECONDS = 60
 
 
