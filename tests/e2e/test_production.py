@@ -165,9 +165,7 @@ IN_AWS = (
     Moment("while the database is created", support.task("Wait until the database works")),
     Moment("between repositories", between("academy-messaging-worker:")),
     Moment("between log groups", between("/academy/academy-messaging-worker")),
-    Moment(
-        "while instances are launched", support.task("Launch the instance and wait until EC2 runs the instance"), 1.5
-    ),
+    Moment("while instances are launched", support.task("Launch the instance"), 1.5),
     Moment("with the starter's function, without its rule", support.task("Let the schedule rule invoke the function")),
     Moment("between alarms", between("academy-ai-jobs-lite-dlq-not-empty")),
 )

@@ -24,7 +24,7 @@ NOTHING = (
     "roles", "instance_profiles", "log_groups", "repositories", "queues", "functions", "schedules", "topics", "alarms",
 )  # fmt: skip
 # The inputs of a role that it is given beside the inventory.
-GIVEN = {"code_sha256": "abc=", "alarms_starter_invoked": True}
+GIVEN = {"alarms_starter_invoked": True, "code_sha256": "abc="}
 
 
 class Product(NamedTuple):
