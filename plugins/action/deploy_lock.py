@@ -22,9 +22,9 @@ from ansible_collections.amazon.aws.plugins.plugin_utils.botocore import get_aws
 from ..module_utils.aws_calls import ReadError, ask
 from ..module_utils.aws_state import read_caller, read_lock_generations
 from ..module_utils.deploy_lock import (
-    DIGESTS,
     DIRECTORY,
     LEASE,
+    SHIPPED,
     TROUBLE,
     Decision,
     Lock,
@@ -73,7 +73,11 @@ class ActionModule(AwsAction):
             error.section = error.section or "the deploy lock"
             raise AnsibleActionFail(advised(error.told())) from error
         if parameters["digests"] is not None:
-            self._directory.joinpath(DIGESTS).write_text(json.dumps(parameters["digests"]), encoding="utf-8")
+            # Not the lock's release: one that was taken to provision knows of none.
+            shipped = {name: parameters[name] for name in ("release", "digests")}
+            new = self._directory / f"{SHIPPED}.new"
+            new.write_text(json.dumps(shipped), encoding="utf-8")
+            new.rename(self._directory / SHIPPED)
         return result
 
     @property

@@ -21,7 +21,7 @@ LEASE = timedelta(minutes=10)
 BREAK = "deploy_break_lock"
 NOBODY = "unknown"
 # In the run's temporary directory, and in it: what the run ships, how it ended, that all is done, what went wrong.
-DIRECTORY, DIGESTS, END, DONE, TROUBLE = "deploy_lock", "digests.json", "end", "done", "trouble"
+DIRECTORY, SHIPPED, END, DONE, TROUBLE = "deploy_lock", "shipped.json", "end", "done", "trouble"
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ import boto3
 
 from ..module_utils.aws_calls import ReadError, ask, ask_all
 from ..module_utils.aws_state import filters_of, read_lock_generations, tags_of
-from ..module_utils.deploy_lock import DIGESTS, DONE, END, Lock, lock_name, lock_path, lock_text, read_locks, time_text
+from ..module_utils.deploy_lock import DONE, END, SHIPPED, Lock, lock_name, lock_path, lock_text, read_locks, time_text
 from ..module_utils.hold import hold_time, to_renew
 from ..module_utils.releases import Release, release_text, releases_name
 from ..module_utils.tags import HOLD_TAG
@@ -56,7 +56,7 @@ class Keeper:
     def __init__(self, order: Order) -> None:
         self._order = order
         self._directory = Path(order.directory)
-        self._digests: Mapping[str, str] | None = None
+        self._shipped: Mapping[str, Any] | None = None
         connection = dict(order.connection)
         session = boto3.session.Session(profile_name=connection.pop("profile_name", None), region_name=order.region)
         make_client: Any = session.client
@@ -72,9 +72,9 @@ class Keeper:
                 last = time.time()
                 self._tell(self.renew)
             # Here, because an interrupted run takes the file with it.
-            self._read_digests()
+            self._read_shipped()
             time.sleep(LOOK_SECONDS)
-        self._read_digests()
+        self._read_shipped()
         result = self._end.read_text(encoding="utf-8") if self._end.exists() else INTERRUPTED
         self._tell(lambda: self.finish(result))
         if self._directory.exists():
@@ -92,9 +92,9 @@ class Keeper:
             return False
         return self._directory.exists()
 
-    def _read_digests(self) -> None:
+    def _read_shipped(self) -> None:
         with suppress(FileNotFoundError):
-            self._digests = json.loads((self._directory / DIGESTS).read_text(encoding="utf-8"))
+            self._shipped = json.loads((self._directory / SHIPPED).read_text(encoding="utf-8"))
 
     def _tell(self, act: Callable[[], None]) -> None:
         """What goes wrong is said at the end of the run, and tried again in the next turn."""
@@ -138,10 +138,15 @@ class Keeper:
             for name in (releases_name(self._order.deployment_name), *(found["Name"] for found in locks)):
                 ask(self._ssm, "delete_parameter", "ParameterNotFound", Name=name)
             return
-        if self._digests is not None:
-            ended_at = time_text(datetime.now(UTC))
+        if self._shipped is not None:
             release = Release(
-                lock.release, result, lock.playbook, lock.owner, lock.host, lock.taken_at, ended_at, self._digests
+                result=result,
+                playbook=lock.playbook,
+                owner=lock.owner,
+                host=lock.host,
+                started_at=lock.taken_at,
+                ended_at=time_text(datetime.now(UTC)),
+                **self._shipped,
             )
             self._put(releases_name(self._order.deployment_name), release_text(release))
         if result != INTERRUPTED:

@@ -104,9 +104,9 @@ def test_of_two_that_begin_together_one_has_it(account: Account, said: Path) -> 
 def test_a_run_that_fails_ends_its_lock_and_is_recorded(account: Account, tmp_path: Path) -> None:
     word = tmp_path / "fail"
     word.write_text("fail", encoding="utf-8")
-    run(account, word, "failing").expect(2)
+    run(account, word, "none", "-e", "shipped=failing").expect(2)
     assert (shipped(account)[0].release, shipped(account)[0].result) == ("failing", "failed")
-    assert locks(account)[-1].ended
+    assert (locks(account)[-1].release, locks(account)[-1].ended) == ("none", True)
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
