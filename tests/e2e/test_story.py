@@ -97,8 +97,8 @@ def test_second_run_changes_nothing_and_never_leaves_this_machine() -> None:
         assert any("amazonaws.com" in request for request in trap.requests)
     assert set(second.changed()) == {"localhost", API_HOST, MESSAGING_HOST}
     assert set(second.changed().values()) == {0}
-    # The preflight and both comparisons, which are all that such a run does.
-    assert support.calls()["sts.GetCallerIdentity"] == asked + 3
+    # The preflight, the deploy lock and both comparisons, which are all that such a run does.
+    assert support.calls()["sts.GetCallerIdentity"] == asked + 4
     warnings = [line for line in second.output.splitlines() if "WARNING]" in line]
     assert [line for line in warnings if not any(known in line for known in FOREIGN_WARNINGS)] == []
 
