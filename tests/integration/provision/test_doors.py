@@ -42,6 +42,8 @@ NAME = "api.example.com"
 ROLES = ("--tags", "certificate,load_balancer")
 ALB, GROUP = "academy-alb", "academy-api"
 LOGS = f"academy-alb-logs-{settings.ACCOUNT_ID}"
+# What a killed run leaves.
+BROKEN = ("-e", "deploy_break_lock=true")
 KILL_SECONDS = 240
 
 
@@ -220,8 +222,7 @@ def test_without_a_name_nothing_is_asked_and_nothing_made(provisioned: Account) 
 def killed(account: Account, moment: str, *arguments: str) -> None:
     """A run that ends inside of a task."""
     name = f"provision-doors-killed-{moment.partition(',')[0].replace(' ', '-')}"
-    broken = "--extra-vars=deploy_break_lock=true"
-    with support.background_playbook(*account.arguments(PLAYBOOK), *arguments, broken, name=name) as run:
+    with support.background_playbook(*account.arguments(PLAYBOOK), *arguments, *BROKEN, name=name) as run:
         run.wait_for_line(support.task(moment), KILL_SECONDS)
         time.sleep(0.5)
         run.signal(signal.SIGKILL)
@@ -237,7 +238,7 @@ def test_killed_at_every_step_it_is_made_once(provisioned: Account) -> None:
         "Register the hosts that run, and deregister all others",
     ):
         killed(provisioned, moment, *arguments)
-    run = provisioned.provision("doors", *arguments, "--extra-vars=deploy_break_lock=true").expect()
+    run = provisioned.provision("doors", *arguments, *BROKEN).expect()
     # Its zone is elsewhere.
     dns_name = balancer(provisioned)["DNSName"]
     assert f"{NAME} must lead to the load balancer" in " ".join(run.output.split())
@@ -630,7 +631,7 @@ def test_back_to_test_the_operators_alone_are_let_in(provisioned: Account) -> No
 def test_a_requested_certificate_is_waited_for_without_failing(provisioned: Account) -> None:
     served = listeners(provisioned)[443]["Certificates"]
     killed(provisioned, "request | Request the certificate, or update its tags", *ROLES, *named())
-    run = provisioned.provision("doors-request", *ROLES, *named()).expect()
+    run = provisioned.provision("doors-request", *ROLES, *named(), *BROKEN).expect()
     summaries = provisioned.client("acm").list_certificates(CertificateStatuses=["PENDING_VALIDATION"])
     assert [one["DomainName"] for one in summaries["CertificateSummaryList"]] == [NAME]
     told = " ".join(run.output.split())
