@@ -43,9 +43,8 @@ class Keys:
         return str(kms.get_key_id_from_alias(MANAGED)) if kms.alias_exists(MANAGED) else ""
 
     def _default(self) -> str:
-        """By its alias where AWS manages it, as EC2 tells it."""
-        key = str(self._api.backends("ec2").default_kms_key_id)
-        return MANAGED if key.rpartition("/")[2] in (self._managed(), "") else key
+        """Of the one that AWS manages the alias, as long as there is none; after that its ARN like any other's."""
+        return str(self._api.backends("ec2").default_kms_key_id) or MANAGED
 
     def _reset(self, _call: Call) -> Mapping[str, Any]:
         self._api.backends("ec2").default_kms_key_id = ""

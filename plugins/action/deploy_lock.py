@@ -116,7 +116,7 @@ class ActionModule(AwsAction):
         if not ask(ssm, "put_parameter", "ParameterAlreadyExists", Name=name, Value=lock_text(lock), **PARAMETER):
             return False
         locks = read_locks(read_lock_generations(ssm, lock_path(deployment)))
-        if rivals(locks, lock.generation, now):
+        if rivals(locks, lock.generation, _now(), breaks=parameters["break_lock"]):
             ask(ssm, "delete_parameter", "ParameterNotFound", Name=name)
             return False
         for generation in outlived(locks, lock.generation):

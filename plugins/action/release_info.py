@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from ..module_utils.aws_calls import ReadError
 from ..module_utils.aws_state import observe
-from ..module_utils.releases import read_releases, release_before, releases_name, shipped
+from ..module_utils.releases import going_back, read_releases, releases_name, shipped
 from ..plugin_utils.aws_action import AwsInfoAction
 
 
@@ -23,8 +23,7 @@ class ActionModule(AwsInfoAction):
             releases = read_releases(observe(asked, self.client)["releases"])
         except ReadError as error:
             return {"failed": True, "msg": error.told()}
-        last = releases[0].release if releases else ""
-        before = release_before(releases, last)
+        before = going_back(releases)
         return {
             "releases": [asdict(release) for release in releases],
             "before": before.release if before else "",

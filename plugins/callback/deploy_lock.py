@@ -27,7 +27,7 @@ author:
 requirements:
   - C(callbacks_enabled = academy.deploy.deploy_lock) in C(ansible.cfg)
 """
-WAIT_SECONDS = 30
+WAIT_SECONDS = 90
 LOOK_SECONDS = 0.1
 
 
@@ -47,7 +47,8 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
         end = time.monotonic() + WAIT_SECONDS
         while not (directory / DONE).exists() and time.monotonic() < end:
             time.sleep(LOOK_SECONDS)
-        trouble = (directory / TROUBLE).read_text(encoding="utf-8", errors="replace").strip()
+        told = directory / TROUBLE
+        trouble = told.read_text(encoding="utf-8", errors="replace").strip() if told.exists() else "It had no keeper."
         if trouble or not (directory / DONE).exists():
             self._display.warning(
                 "The deploy lock could not be kept or ended, or the release not recorded. A lock that is left ends by "

@@ -93,9 +93,22 @@ def read_quota(quotas: Client, code: str) -> Any:
     return _or_untold(lambda: ask(quotas, "get_service_quota", ServiceCode="ec2", QuotaCode=code)["Quota"]["Value"])
 
 
+EBS_ALIAS = "alias/aws/ebs"
+
+
 def read_default_key(ec2: Client, _: bool) -> Any:
     """By which EC2 encrypts volumes where nobody names a key."""
     return _or_untold(lambda: ask(ec2, "get_ebs_default_kms_key_id")["KmsKeyId"])
+
+
+def read_managed_key(kms: Client, _: bool) -> Any:
+    """The number of the key that AWS manages for EBS; empty where there is none yet."""
+
+    def told() -> str:
+        aliases = ask_all(kms, "list_aliases", "Aliases")
+        return next((alias.get("TargetKeyId", "") for alias in aliases if alias["AliasName"] == EBS_ALIAS), "")
+
+    return _or_untold(told)
 
 
 # --- IAM ------------------------------------------------------------------------------------------------------------
@@ -534,8 +547,12 @@ def read_subnets(ec2: Client, filters: Mapping[str, Any]) -> list[Subnet]:
     return [Subnet(subnet["SubnetId"], subnet["VpcId"], subnet["AvailabilityZone"]) for subnet in found]
 
 
-def read_route_tables(ec2: Client, _: bool) -> list[Record]:
+def read_route_tables(ec2: Client, _: bool) -> Any:
     """Of every VPC: the subnets that each names, whether it is for the VPC's others, and whether it leads out."""
+    return _or_untold(lambda: _route_tables(ec2))
+
+
+def _route_tables(ec2: Client) -> list[Record]:
     return [
         {
             "vpc_id": table["VpcId"],
@@ -683,6 +700,7 @@ SECTIONS = (
     Section("account_plan", "account_plan", "freetier", read_account_plan),
     Section("vcpu_quotas", "vcpu_quotas", "service-quotas", read_quota, each=True),
     Section("ebs_default_key", "ebs_default_key", "ec2", read_default_key),
+    Section("ebs_managed_key", "ebs_managed_key", "kms", read_managed_key),
     Section("roles", "role_names", "iam", read_role, each=True),
     Section("instance_profiles", "role_names", "iam", read_instance_profile, each=True),
     Section("queues", "queue_names", "sqs", read_queue, each=True),

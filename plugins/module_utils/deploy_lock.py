@@ -103,18 +103,20 @@ def decide(locks: Sequence[Lock], run: str, now: datetime, *, breaks: bool = Fal
     if not locks:
         return Decision("lost" if had else "taken", 1)
     last = locks[-1]
-    if last.run == run and not last.ended:
+    # Once it is over, others may take it at any moment.
+    if last.run == run and last.is_held(now):
         return Decision("held", last.generation, last)
-    if had:
+    if had or (last.run == run and not last.ended):
         return Decision("lost", last.generation, last)
     if last.is_held(now) and not breaks:
         return Decision("refused", last.generation, last)
     return Decision("taken", last.generation + 1, last if last.is_held(now) else None)
 
 
-def rivals(locks: Iterable[Lock], own: int, now: datetime) -> list[Lock]:
-    """The locks that were taken while this run took its own, because it had read old answers. There are none."""
-    return [lock for lock in locks if lock.generation > own and lock.is_held(now)]
+def rivals(locks: Iterable[Lock], own: int, now: datetime, *, breaks: bool = False) -> list[Lock]:
+    """The locks that others have beside this run's, because it had read old answers: taken since, or renewed since."""
+    found = [lock for lock in locks if lock.is_held(now)]
+    return [lock for lock in found if lock.generation > own or (lock.generation == own - 1 and not breaks)]
 
 
 def outlived(locks: Iterable[Lock], own: int) -> list[int]:

@@ -14,6 +14,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from .lines import lines
 
+# Where Docker keeps its store by itself.
+DOCKER_ROOT = "/var/lib/docker"
 UNIT_PROPERTIES = ("FragmentPath", "DropInPaths", "ExecStart", "Environment", "EnvironmentFiles")
 # As systemd shows a command: { path=… ; argv[]=… ; ignore_errors=no ; … }
 ARGUMENTS = re.compile(r"argv\[\]=(.*?) ; ignore_errors=")

@@ -21,6 +21,7 @@ ENVIRONMENT: Mapping[str, str] = {
 }
 INSPECT = "{{.Id}} {{.Os}}/{{.Architecture}}"
 SHOWN_LINES = 20
+USER_INFO = re.compile(r"://[^/@\s]+@")
 NOISE = re.compile(r"#\d+ (sha256:|DONE|CACHED|transferring)|-{6,}$|$")
 
 # What the output of a failed build says → what to do, in which the build's own options may be named.
@@ -92,7 +93,8 @@ def parse_image(text: str) -> Image:
 
 def build_failure(options: Mapping[str, Any], output: str) -> str:
     """Which Dockerfile failed, how the output ends, and what to do."""
-    told = [line.rstrip() for line in lines(output) if not NOISE.match(line)]
+    # The address of an index or a repository may hold a password.
+    told = [USER_INFO.sub("://***@", line.rstrip()) for line in lines(output) if not NOISE.match(line)]
     remedies = [remedy for sign, remedy in REMEDIES.items() if re.search(sign, output)]
     remedy = (remedies or [OTHERWISE])[0].format_map(options)
     return "\n".join(

@@ -11,11 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .findings import Finding, Words
-from .tree import IGNORED, is_ignored
+from .tree import DIGEST_LENGTH, IGNORED, digest_of, is_ignored, read_entries
 
 SHOWN = 5
 SHORT = 12
-COMMIT = re.compile(r"[0-9a-f]{40}")
+# Short as people and git write them. A date is none.
+COMMIT = re.compile(r"(?=[0-9]*[a-f])[0-9a-f]{7,40}|[0-9a-f]{40}")
 NO_REPOSITORY = "not a git repository"
 
 
@@ -26,6 +27,7 @@ class WorkTree:
     head: str = ""
     named: str = ""  # the commit that the release names, if it names one there
     changed: tuple[str, ...] = ()  # what differs from the commit at `head`
+    own: str = ""  # the name of its content, where the release may be that
     refusal: str = ""
 
 
@@ -67,7 +69,7 @@ def work_tree_findings(directory: str, release: str, tree: WorkTree | None) -> l
             "Do what it says, or build from a tree of your own.",
             "git의 안내를 따르거나 본인의 트리에서 빌드하십시오.",
         )
-    elif tree.named not in ("", tree.head) or (not tree.named and COMMIT.fullmatch(release)):
+    elif tree.named not in ("", tree.head) or _is_strange(release, tree):
         found = tree.head[:SHORT]
         rule = Words(
             f"{directory} must be at the commit that the release names ({release})",
@@ -92,6 +94,11 @@ def work_tree_findings(directory: str, release: str, tree: WorkTree | None) -> l
     else:
         return []
     return [Finding("images_work_tree", "release", found, rule, remedy)]
+
+
+def _is_strange(release: str, tree: WorkTree) -> bool:
+    """Whether the release can only be a commit that is not there."""
+    return not tree.named and release != tree.own and COMMIT.fullmatch(release) is not None
 
 
 def changed_files(status: str) -> tuple[str, ...]:
@@ -127,7 +134,8 @@ def read_work_tree(directory: str, release: str) -> WorkTree | None:
         return None if NO_REPOSITORY in told else WorkTree(refusal=told)
     named = _git(directory, "rev-parse", "--verify", "--quiet", f"{release}^{{commit}}")
     status = _git(directory, "status", "--porcelain", "--untracked-files=all", "-z", "--", ".")
-    return WorkTree(head.stdout.strip(), named.stdout.strip(), changed_files(status.stdout))
+    own = digest_of(read_entries(directory)) if len(release) == DIGEST_LENGTH else ""
+    return WorkTree(head.stdout.strip(), named.stdout.strip(), changed_files(status.stdout), own)
 
 
 def _git(directory: str, *arguments: str) -> subprocess.CompletedProcess[str]:

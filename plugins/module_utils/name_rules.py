@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping
 from .findings import Finding, Words
 
 # ECR wants lower case, a target group's name has 32 characters ("-api" of ours among them), a role's 64.
-DEPLOYMENT_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+# SSM keeps what begins with "aws" or "ssm" to itself.
+DEPLOYMENT_NAME = re.compile(r"(?!aws|ssm)[a-z][a-z0-9]*(-[a-z0-9]+)*")
 LONGEST_DEPLOYMENT_NAME = 24
 SECURITY_GROUP_NAME = re.compile(r"[A-Za-z0-9 ._:/()#,@\[\]+=&;{}!$*-]{1,255}")
 SUBNET_GROUP_NAME = re.compile(r"[a-z0-9][a-z0-9 ._-]{0,254}")
@@ -37,9 +38,9 @@ def deployment_name_findings(name: str) -> list[Finding]:
             f"'{name}'",
             Words(
                 "every name begins with it, so it must be lower-case letters, digits and single hyphens, beginning "
-                f"with a letter, {LONGEST_DEPLOYMENT_NAME} characters at most",
-                "모든 이름이 이것으로 시작하므로 영문 소문자, 숫자, 하이픈(연속 불가)이고 문자로 시작하며 "
-                f"{LONGEST_DEPLOYMENT_NAME}자 이하여야 합니다",
+                f"with a letter and not with aws or ssm, {LONGEST_DEPLOYMENT_NAME} characters at most",
+                "모든 이름이 이것으로 시작하므로 영문 소문자, 숫자, 하이픈(연속 불가)이고 문자(aws, ssm 제외)로 "
+                f"시작하며 {LONGEST_DEPLOYMENT_NAME}자 이하여야 합니다",
             ),
             Words("Choose another, such as academy.", "academy처럼 다른 이름을 고르십시오."),
         )

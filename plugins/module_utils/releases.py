@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
+ROLLBACK = "rollback"
 # A parameter of the standard tier, in bytes.
 LONGEST_BYTES = 4096
 
@@ -64,6 +65,14 @@ def read_releases(versions: Iterable[Mapping[str, Any]]) -> list[Release]:
 def release_before(releases: Sequence[Release], release: str) -> Release | None:
     """The newest that succeeded with another release than this: what a rollback goes back to."""
     return next((found for found in releases if found.result == "succeeded" and found.release != release), None)
+
+
+def going_back(releases: Sequence[Release]) -> Release | None:
+    """What a rollback goes to: one that is repeated goes where the last one went, whatever came of it."""
+    last = releases[0] if releases else None
+    if last and last.playbook == ROLLBACK:
+        return last
+    return release_before(releases, last.release if last else "")
 
 
 def shipped(releases: Sequence[Release]) -> dict[str, list[str]]:

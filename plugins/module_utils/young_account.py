@@ -5,9 +5,11 @@ routes."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
+from .aws_state import EBS_ALIAS
 from .findings import Finding, Words
 from .spot import SPOT
 
@@ -16,17 +18,17 @@ Values = Mapping[str, Any]
 FREE = "FREE"
 # RDS keeps no longer backups on the Free plan, and the guide demands more.
 FREE_BACKUP_DAYS = 1
-# The quotas of vCPUs that instances of the standard families share, by how they are bought.
+# The quotas of vCPUs that instances of these families share, by how they are bought. Other families have their own.
+STANDARD = re.compile(r"(a|c|d|h|i|im|is|m|r|t|z)\d")
 QUOTAS: Mapping[str, str] = {"on-demand": "L-1216C47A", SPOT: "L-34B43A08"}
-# How EC2 names the key that AWS manages; a key of the account's own has another name.
-MANAGED_KEY = "alias/aws/ebs"
 READ_POLICY = "docs/operator-policy-read.json"
 UNTOLD = "untold"
 
 
 def reads() -> dict[str, Any]:
     """Of all hosts at once."""
-    return {"account_plan": True, "vcpu_quotas": [*QUOTAS.values()], "ebs_default_key": True, "route_tables": True}
+    yes = dict.fromkeys(("account_plan", "ebs_default_key", "ebs_managed_key", "route_tables"), True)
+    return {**yes, "vcpu_quotas": [*QUOTAS.values()]}
 
 
 def untold_findings(subject: str, told: Any, action: str) -> list[Finding]:
@@ -96,6 +98,7 @@ def _vcpus(hosts: Iterable[Values], types: Values) -> int:
 
 
 def _market_findings(market: str, code: str, quota: Any, hosts: Sequence[Values], types: Values) -> list[Finding]:
+    hosts = [host for host in hosts if STANDARD.match(host["instance_type"])]
     always = [host for host in hosts if not host["instance_may_be_stopped"]]
     needed, most = _vcpus(always, types), _vcpus(hosts, types)
     subject = f"EC2 vCPU quota {code} ({market})"
@@ -126,14 +129,19 @@ def _market_findings(market: str, code: str, quota: Any, hosts: Sequence[Values]
     ]
 
 
-def key_findings(key: Any, new_hosts: Collection[str]) -> list[Finding]:
+def key_findings(key: Any, managed: Any, new_hosts: Collection[str]) -> list[Finding]:
     """Whether the volumes of hosts that are yet to be made get a key that whoever starts them must be granted."""
     if not new_hosts:
         return []
     subject = "EBS default encryption key"
     if isinstance(key, Mapping):
         return untold_findings(subject, key.get(UNTOLD, "no answer"), "ec2:GetEbsDefaultKmsKeyId")
-    if str(key).endswith(MANAGED_KEY):
+    # Before there is a volume with it EC2 tells its alias.
+    if str(key).endswith(EBS_ALIAS):
+        return []
+    if isinstance(managed, Mapping):
+        return untold_findings(subject, managed.get(UNTOLD, "no answer"), "kms:ListAliases")
+    if managed and str(key).endswith(f":key/{managed}"):
         return []
     return [
         Finding(
@@ -167,9 +175,13 @@ def _leads_out(subnet: Values, tables: Iterable[Values]) -> bool:
     return any(table["leads_out"] for table in named or [table for table in own if table["is_main"]])
 
 
-def route_findings(tables: Sequence[Values], subnets: Iterable[Values], new_hosts: Collection[str]) -> list[Finding]:
+def route_findings(tables: Any, subnets: Iterable[Values], new_hosts: Collection[str]) -> list[Finding]:
     """Subnets in which a new host would reach nothing: neither packages nor ECR, SQS or object storage."""
-    closed = [subnet for subnet in subnets if not _leads_out(subnet, tables)] if new_hosts else []
+    if not new_hosts:
+        return []
+    if isinstance(tables, Mapping):
+        return untold_findings("subnet_ids", tables.get(UNTOLD, "no answer"), "ec2:DescribeRouteTables")
+    closed = [subnet for subnet in subnets if not _leads_out(subnet, tables)]
     if not closed:
         return []
     return [
@@ -199,7 +211,11 @@ def account_findings(
     return [
         *(plan_findings(state["account_plan"], hosts, types, backup_days) if "account_plan" in state else []),
         *(quota_findings(state["vcpu_quotas"], hosts, types) if "vcpu_quotas" in state else []),
-        *(key_findings(state["ebs_default_key"], new_hosts) if "ebs_default_key" in state else []),
+        *(
+            key_findings(state["ebs_default_key"], state["ebs_managed_key"], new_hosts)
+            if "ebs_default_key" in state
+            else []
+        ),
         *(
             route_findings(state["route_tables"], state["network"]["subnets"], new_hosts)
             if "route_tables" in state and "network" in state

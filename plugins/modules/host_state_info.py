@@ -335,8 +335,8 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ..module_utils.docker_daemon import DOCKER_ROOT, containers_of_shims, daemon_options, unseen
 from ..module_utils.docker_daemon import UNIT_PROPERTIES as DAEMON_PROPERTIES
-from ..module_utils.docker_daemon import containers_of_shims, daemon_options, unseen
 from ..module_utils.fstab import PATH as FSTAB
 from ..module_utils.fstab import lines_of_no_utf8, parse_fstab
 from ..module_utils.host_state import (
@@ -485,7 +485,9 @@ def read_daemon(run: Callable[[list[str]], str], running: bool) -> dict[str, Any
     found: dict[str, Any] = {"options": daemon_options(shown, read_text), "root": None, "unseen": {}}
     if running:
         docker, before = DockerConnection(), containers_of_shims(processes())
-        found["root"] = docker.get("/info")["DockerRootDir"]
+        root = docker.get("/info")["DockerRootDir"]
+        # By way of a link it is where Docker looks by itself.
+        found["root"] = DOCKER_ROOT if root == os.path.realpath(DOCKER_ROOT) else root
         known = {container["Id"] for container in docker.get("/containers/json?all=true")}
         found["unseen"] = unseen(before, known, containers_of_shims(processes()))
     return found

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+from botocore.config import Config
 
 from ..module_utils.aws_calls import ReadError, ask, ask_all
 from ..module_utils.aws_state import filters_of, read_lock_generations, tags_of
@@ -32,6 +33,8 @@ from ..module_utils.tags import HOLD_TAG
 
 PARAMETER: Mapping[str, Any] = {"Type": "String", "Tier": "Standard", "Overwrite": False}
 RENEW_SECONDS = 120
+# A call that hangs must not outlast the run's end: the callback waits for its answer.
+BOUNDED = Config(connect_timeout=5, read_timeout=10, retries={"max_attempts": 2})
 LOOK_SECONDS = 0.2
 INTERRUPTED = "interrupted"
 # The playbook after which no deployment is left. community.aws.ssm_parameter could remove its parameters, but lists
@@ -61,7 +64,8 @@ class Keeper:
         session = boto3.session.Session(profile_name=connection.pop("profile_name", None), region_name=order.region)
         make_client: Any = session.client
         self._ssm, self._ec2 = (
-            make_client(service, endpoint_url=order.endpoint_url, **connection) for service in ("ssm", "ec2")
+            make_client(service, endpoint_url=order.endpoint_url, config=BOUNDED, **connection)
+            for service in ("ssm", "ec2")
         )
 
     def keep(self) -> None:
@@ -102,6 +106,8 @@ class Keeper:
             act()
         except ReadError as error:
             print(f"{error.action}: {error.cause}", file=sys.stderr, flush=True)
+        except Exception as error:  # whatever it is: a keeper that has ended renews nothing
+            print(repr(error), file=sys.stderr, flush=True)
 
     def own(self) -> Lock | None:
         """The lock as SSM has it; None where it is another run's by now."""

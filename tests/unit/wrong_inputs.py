@@ -31,6 +31,7 @@ WRONG: dict[str, list[Any]] = {
     "stage": ["", "prod", "open", "Open", "TEST", "closed"],
     "deployment_name": [
         "", "Academy", "1academy", "-academy", "academy-", "a--b", "a_b", "아카데미", "a b", "a" * 25, "a.b",
+        "ssm-academy", "awsome",
     ],
     "operator_cidrs": [
         [], ["0.0.0.0/0"], ["::/0"], ["10.0.0.0/8"], ["203.0.113.7"], ["203.0.113.7/24"], ["my address"],

@@ -331,7 +331,8 @@ def topic_changes(inputs: Values, now: Values | None) -> list[Change]:
         labelled = [(f"{found['protocol']} {found['endpoint']}", found["confirmed"]) for found in now["subscriptions"]]
         now = {
             "policy": as_text(now["policy"]),
-            "subscriptions": sorted(label for label, confirmed in labelled if confirmed or label in subscriptions),
+            # One that was made anew stands for some days beside the one that was ended.
+            "subscriptions": sorted({label for label, confirmed in labelled if confirmed or label in subscriptions}),
             "tags": own_tags(now["tags"]),
         }
     wanted = {"policy": as_text(policy), "subscriptions": subscriptions, "tags": tags}
@@ -340,7 +341,9 @@ def topic_changes(inputs: Values, now: Values | None) -> list[Change]:
 
 def deaf_findings(emails: Sequence[str], topic: Values | None, arn: str) -> list[Finding]:
     """Addresses that no alarm reaches, because their mail was not answered, or was answered with the wrong link."""
-    found = {one["endpoint"]: one for one in topic["subscriptions"] if one["protocol"] == "email"} if topic else {}
+    mails = [one for one in topic["subscriptions"] if one["protocol"] == "email"] if topic else []
+    # Of several of an address the one that hears most.
+    found = {one["endpoint"]: one for one in sorted(mails, key=lambda one: (one["confirmed"], not one["deleted"]))}
     again = f"aws sns subscribe --topic-arn {arn} --protocol email --notification-endpoint"
     return [
         Finding(

@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from ..docker_daemon import DOCKER_ROOT
 from ..findings import NOT_SHOWN, Finding, Words
 from . import Plan, Role, Values, host
 
@@ -23,8 +24,6 @@ DROP_IN_DIRECTORY = f"{host.UNIT_DIRECTORY}{UNIT}.d"
 CONFIGURATION = "/etc/docker/daemon.json"
 # Written when the daemon starts: a configuration that is newer does not run yet, whoever changed it and when.
 PID_FILE = "/run/docker.pid"
-# Where Docker keeps its images and containers unless it is told otherwise.
-ROOT = "/var/lib/docker"
 # Options with which it does not read our configuration, or does not start beside it: what stands in both is an error
 # to it, even with the same value.
 CONFLICTING = ("config-file", "live-restore", "log-driver", "log-opt")
@@ -106,8 +105,8 @@ def store_findings(daemon: Values, content: str) -> list[Finding]:
     the containers of this one running, with their jobs."""
     settings = _settings(content)
     moved = {name: settings[name] for name, default in STORES.items() if settings.get(name) not in (None, default)}
-    root = daemon["root"] or settings.get("data-root") or settings.get("graph") or ROOT
-    if root != ROOT and "data-root" not in daemon["options"]:
+    root = daemon["root"] or settings.get("data-root") or settings.get("graph") or DOCKER_ROOT
+    if root != DOCKER_ROOT and "data-root" not in daemon["options"]:
         moved["data-root"] = root
     if not moved:
         return []

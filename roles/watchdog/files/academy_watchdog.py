@@ -463,10 +463,11 @@ def look() -> None:
     if decision.broken or decision.power_off or known is None or known.said != decision.text:
         say(WARNING if decision.broken or decision.power_off else NOTICE, decision.text)
     write_memory(memory)
-    if decision.jobless and settings.scratch_directory:
-        remove_leftovers(settings.scratch_directory, time.time() - settings.leftover_seconds)
     if decision.power_off:
         subprocess.run(["systemctl", "poweroff"], check=True)
+    # Not before: a large tree takes its time, for which the host would be paid.
+    elif decision.jobless and settings.scratch_directory:
+        remove_leftovers(settings.scratch_directory, time.time() - settings.leftover_seconds)
 
 
 def remove_leftovers(directory: str, before: float) -> None:

@@ -83,8 +83,9 @@ def test_who_may_not_grant_the_key_starts_in_vain(cloud: Cloud) -> None:
     assert plain.get_ebs_default_kms_key_id()["KmsKeyId"] == MANAGED
     before = cloud.launch(plain)
     assert cloud.state(before)[0] == "running"
-    # Whose key is the managed one, by its number, is told as before.
-    assert plain.get_ebs_default_kms_key_id()["KmsKeyId"] == MANAGED
+    # It has been made, and is told by its number, which its alias leads to.
+    aliases = {alias["AliasName"]: alias.get("TargetKeyId") for alias in cloud.client("kms").list_aliases()["Aliases"]}
+    assert plain.get_ebs_default_kms_key_id()["KmsKeyId"].endswith(f":key/{aliases[MANAGED]}")
 
     key = cloud.client("kms").create_key()["KeyMetadata"]["Arn"]
     cloud.ec2.modify_ebs_default_kms_key_id(KmsKeyId=key)

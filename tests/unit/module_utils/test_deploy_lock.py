@@ -55,8 +55,8 @@ HELD, EXPIRED, ENDED = lock(7), lock(7, expires=NOW), lock(7, ended=True)
         ([lock(6), ENDED], False, Decision("taken", 8)),
         ([lock(6, ended=True), HELD], False, Decision("refused", 7, HELD)),
         ([lock(7, "mine")], False, Decision("held", 7, lock(7, "mine"))),
-        # A laptop slept, and nobody else took it.
-        ([lock(7, "mine", expires=NOW)], False, Decision("held", 7, lock(7, "mine", expires=NOW))),
+        # A laptop slept, and somebody else may be taking it.
+        ([lock(7, "mine", expires=NOW)], False, Decision("lost", 7, lock(7, "mine", expires=NOW))),
         # Somebody else did.
         ([lock(6, "mine"), HELD], False, Decision("refused", 7, HELD)),
         ([lock(7, "mine", ended=True)], False, Decision("taken", 8)),
@@ -96,8 +96,12 @@ def test_what_nobody_can_read_blocks_for_ten_minutes_and_not_for_ever(value: str
 
 
 def test_who_took_a_later_generation_is_a_rival() -> None:
-    assert rivals([lock(6), HELD, lock(8)], 7, NOW) == [lock(8)]
+    assert rivals([lock(6, ended=True), HELD, lock(8)], 7, NOW) == [lock(8)]
     assert rivals([lock(8, ended=True), lock(9, expires=NOW)], 7, NOW) == []
+    # It was over when it was read, and its run has woken up and renewed it.
+    assert rivals([lock(6), HELD], 7, NOW) == [lock(6)]
+    assert rivals([lock(6), HELD], 7, NOW, breaks=True) == []
+    assert rivals([lock(5), lock(6, expires=NOW), HELD], 7, NOW) == []
 
 
 def test_the_generation_before_stays_so_that_who_has_read_it_is_refused() -> None:

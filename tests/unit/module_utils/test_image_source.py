@@ -37,7 +37,10 @@ def test_what_is_not_there_is_named() -> None:
         (HEAD[:7], WorkTree(HEAD, HEAD), ""),
         ("v1.2", WorkTree(HEAD, HEAD), ""),
         # A name of somebody's own may mean any tree.
-        ("0a1b2c3d4e5f", WorkTree(HEAD, "", ("app.py",)), ""),
+        ("0a1b2c3d4e5f", WorkTree(HEAD, "", ("app.py",), own="0a1b2c3d4e5f"), ""),
+        ("20261129", WorkTree(HEAD, ""), ""),
+        ("0a1b2c3d4e5f", WorkTree(HEAD, "", own="f5e4d3c2b1a0"), HEAD[:12]),
+        (OTHER[:7], WorkTree(HEAD, ""), HEAD[:12]),
         (OTHER, WorkTree(HEAD, ""), HEAD[:12]),
         (OTHER, WorkTree(HEAD, OTHER), HEAD[:12]),
         ("v1.1", WorkTree(HEAD, OTHER), HEAD[:12]),

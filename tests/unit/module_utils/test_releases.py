@@ -11,6 +11,7 @@ import pytest
 from plugins.module_utils.releases import (
     LONGEST_BYTES,
     Release,
+    going_back,
     read_releases,
     release_before,
     release_text,
@@ -84,3 +85,34 @@ def test_what_was_shipped_is_what_came_up_by_image() -> None:
         )
     ]
     assert shipped(records) == {"video": ["d", "b"], "api": ["b", "a"]}
+
+
+@pytest.mark.parametrize(
+    ("history", "target"),
+    [
+        ([], None),
+        ([("site", "a")], None),
+        ([("site", "a"), ("deploy", "b")], "a"),
+        ([("site", "a"), ("deploy", "-b")], "a"),
+        # Repeated, it completes itself, and never brings back what it led away from.
+        ([("site", "a"), ("deploy", "b"), ("rollback", "a")], "a"),
+        ([("site", "a"), ("deploy", "b"), ("rollback", "-a")], "a"),
+        ([("site", "z"), ("site", "a"), ("deploy", "-b"), ("rollback", "-a")], "a"),
+        ([("site", "a"), ("deploy", "b"), ("rollback", "a"), ("deploy", "c")], "a"),
+    ],
+)
+def test_a_rollback_that_is_repeated_goes_where_the_last_one_went(
+    history: list[tuple[str, str]], target: str | None
+) -> None:
+    records = [
+        replace(
+            SHIPPED,
+            playbook=playbook,
+            release=release.strip("-"),
+            result="failed" if release.startswith("-") else "succeeded",
+            number=number,
+        )
+        for number, (playbook, release) in enumerate(history, 1)
+    ]
+    found = going_back(records[::-1])
+    assert (found.release if found else None) == target

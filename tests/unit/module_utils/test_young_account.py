@@ -38,6 +38,7 @@ RIGHT: dict[str, Any] = {
     "account_plan": {"type": "PAID"},
     "vcpu_quotas": {"L-1216C47A": 6.0, "L-34B43A08": 4.0},
     "ebs_default_key": "alias/aws/ebs",
+    "ebs_managed_key": "",
     "instance_types": TYPES,
 }
 KEY = "arn:aws:kms:ap-northeast-2:123456789012:key/1"
@@ -58,6 +59,7 @@ def found(change: dict[str, Any], hosts: list[dict[str, Any]] | None = None, **o
         {},
         {"account_plan": {"type": ""}},
         {"ebs_default_key": "arn:aws:kms:ap-northeast-2:123456789012:alias/aws/ebs"},
+        {"ebs_default_key": KEY, "ebs_managed_key": "1"},
         {"vcpu_quotas": {"L-1216C47A": 640, "L-34B43A08": 640}},
     ],
 )
@@ -98,6 +100,11 @@ def test_a_quota_must_hold_what_always_runs_and_should_hold_the_workers(
     assert [word for word in words if word not in finding.text_en] == []
 
 
+def test_families_with_quotas_of_their_own_do_not_count() -> None:
+    types = {**TYPES, "g5g.xlarge": {**TYPES["t4g.small"], "vcpus": 64}}
+    assert found({"instance_types": types}, [*HOSTS, host("gpu", "g5g.xlarge")]) == []
+
+
 def test_a_market_without_hosts_has_no_quota_to_keep() -> None:
     assert found({"vcpu_quotas": {"L-1216C47A": 6}}, HOSTS[:3]) == []
 
@@ -108,6 +115,7 @@ def test_a_key_of_the_accounts_own_is_a_warning_while_a_host_is_yet_to_be_made()
     assert "volumes of api would" in finding.text_en
     assert "reset-ebs-default-kms-key-id" in finding.remedy.en
     assert found({"ebs_default_key": KEY}, new_hosts=set()) == []
+    assert [each.found for each in found({"ebs_default_key": KEY, "ebs_managed_key": "2"})] == [KEY]
 
 
 @pytest.mark.parametrize(
@@ -117,6 +125,8 @@ def test_a_key_of_the_accounts_own_is_a_warning_while_a_host_is_yet_to_be_made()
         ({"vcpu_quotas": {"L-1216C47A": UNTOLD, "L-34B43A08": 4}}, "servicequotas:GetServiceQuota"),
         ({"vcpu_quotas": {"L-1216C47A": 6}}, "servicequotas:GetServiceQuota"),
         ({"ebs_default_key": UNTOLD}, "ec2:GetEbsDefaultKmsKeyId"),
+        ({"ebs_default_key": KEY, "ebs_managed_key": UNTOLD}, "kms:ListAliases"),
+        ({"route_tables": UNTOLD, "network": {"subnets": []}}, "ec2:DescribeRouteTables"),
     ],
 )
 def test_what_aws_does_not_tell_is_a_warning_that_says_so(change: dict[str, Any], action: str) -> None:
