@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from tests.leaks import SECRETS_DIR
 
-READERS = 6
+READERS = 4
 PAUSE_SECONDS = 0.02
 # How long a slow client keeps half of its request back.
 SLOW_SECONDS = 1
