@@ -35,6 +35,7 @@ from ..module_utils.deploy_lock import (
     lock_text,
     loss,
     outlived,
+    playbook_name,
     read_locks,
     refusal,
     rivals,
@@ -107,7 +108,7 @@ class ActionModule(AwsAction):
         """Whether the generation could be created, and nobody has a later one."""
         deployment, now = parameters["deployment_name"], _now()
         owner = who(read_caller(self.client("sts"), True)["arn"])
-        playbook = Path(context.CLIARGS["args"][0]).stem
+        playbook = playbook_name(context.CLIARGS["args"][0])
         lock = Lock(
             found.generation, run, owner, socket.gethostname(), playbook, parameters["release"],
             taken_at=time_text(now), expires_at=time_text(now + LEASE),

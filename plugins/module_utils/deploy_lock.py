@@ -54,6 +54,12 @@ class Decision:
     found: Lock | None = None  # the lock that is in the way or is broken, and the run's own where it has it already
 
 
+def playbook_name(argument: str) -> str:
+    """Of a playbook as the command line names it: by its file, or by its place in a collection."""
+    file = argument.rpartition("/")[2]
+    return file.rpartition(".")[0] if file.endswith((".yml", ".yaml")) else file.rpartition(".")[2]
+
+
 def lock_path(deployment_name: str) -> str:
     return f"/{deployment_name}/lock"
 

@@ -19,6 +19,7 @@ from plugins.module_utils.deploy_lock import (
     lock_text,
     loss,
     outlived,
+    playbook_name,
     read_locks,
     refusal,
     rivals,
@@ -147,3 +148,11 @@ def test_a_refusal_says_whose_it_is_and_how_it_ends() -> None:
 )
 def test_an_owner_is_named_by_the_caller(arn: str, name: str) -> None:
     assert who(arn) == name
+
+
+@pytest.mark.parametrize(
+    ("argument", "name"),
+    [("playbooks/teardown.yml", "teardown"), ("site.yaml", "site"), ("academy.deploy.teardown", "teardown")],
+)
+def test_a_playbook_has_one_name_however_it_is_called(argument: str, name: str) -> None:
+    assert playbook_name(argument) == name
