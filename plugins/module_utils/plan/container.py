@@ -484,8 +484,11 @@ def room_findings(inputs: Values, image: Values, found: Values) -> list[Finding]
                 f"합니다(다운로드 {image['size_bytes'] // BYTES_PER_MIB} MiB의 {UNPACKED}배와 {ROOM_RESERVE_MIB} MiB)",
             ),
             Words(
-                "See what fills it (docker system df, df -h) and remove that, or give the host a larger root volume.",
-                "그곳에서 무엇이 차지하는지 보고(docker system df, df -h) 지우거나 더 큰 루트 볼륨을 쓰십시오.",
+                "Remove there the images that no container needs, such as those of releases that failed: docker image "
+                "prune --all; ECR keeps them. See what else fills it (docker system df, df -h), or give the host a "
+                "larger root volume.",
+                "그곳에서 실패한 릴리스처럼 컨테이너가 쓰지 않는 이미지를 지우십시오. ECR에는 남습니다(docker image "
+                "prune --all). 다른 것도 보거나(docker system df, df -h) 더 큰 루트 볼륨을 쓰십시오.",
             ),
         )
     ]
