@@ -318,7 +318,8 @@ def test_of_whom_iam_does_not_tell_is_a_warning(account: Account, who: str) -> N
 
 
 def test_a_refusal_later_names_the_document_too(account: Account) -> None:
-    granted = {"Effect": "Allow", "Action": "sqs:GetQueueUrl", "Resource": "*"}
+    # With what the deploy lock needs, which comes before.
+    granted = {"Effect": "Allow", "Action": ["sqs:GetQueueUrl", "ssm:*Parameter*"], "Resource": "*"}
     keys = somebody(account, "blind", {"one": {"Version": "2012-10-17", "Statement": [granted]}})
     run = account.provision("blind", "--tags", "identity", "-e", json.dumps(keys)).expect(2)
     assert (

@@ -8,6 +8,7 @@ One account, one story: each test finds what the one before left.
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -238,9 +239,12 @@ def test_a_deploy_wakes_one_that_has_just_stopped_and_names_the_one_that_it_cann
     assert f"RETRYING: [{SPOT} -> localhost]: wake | Start the instance" in told
     assert f"{SPOT} goes on" in told
     assert f"{PLAIN} goes on" not in told
-    assert (
-        f"{PLAIN} ({ids[PLAIN]}) could not be started, and stays as it is: it is terminated, and had 60 seconds" in told
+    refused = (
+        rf"{PLAIN} \({ids[PLAIN]}\) could not be started, and stays as it is: it is terminated \((.*?)\), and had 60"
     )
+    reason = re.search(refused, told)
+    assert reason is not None
+    assert reason[1] != "no reason told"
     assert f"-e wake_workers=true --limit {PLAIN}" in told
     reservations = ec2.describe_instances(InstanceIds=list(ids.values()))["Reservations"]
     found = {host["InstanceId"]: host for one in reservations for host in one["Instances"]}
