@@ -473,7 +473,7 @@ def test_a_host_that_leaves_and_another_certificate_lose_no_request(desk: Desk, 
 
 def test_back_to_test_operators_alone_are_let_in_again(desk: Desk, shell: list[str]) -> None:
     # With the certificate of its own again, which the teardown keeps.
-    desk.fill_in({"environment.yml": {"stage": "test", "certificate_arn": ""}})
+    desk.fill_in({"environment.yml": {"stage": "test", "certificate_arn": '""'}})
     desk.shell("production-closed", *FRESH, *shell, f"{SITE} --tags network,api").expect()
     operator = settings.OPERATOR_ADDRESS
     assert reached(desk) == [f"api 22 {operator}", f"api 8000 {operator}", f"worker 22 {operator}"]
