@@ -366,6 +366,14 @@ def test_the_groups_let_in_whom_the_inventory_names_and_nobody_else(desk: Desk) 
     assert reached(desk) == [f"api 22 {operator}", f"api 8000 {operator}", f"worker 22 {operator}"]
 
 
+def test_the_drill_ends_with_a_stopped_host(desk: Desk, shell: list[str]) -> None:
+    # With which they stop themselves again.
+    desk.shell("production-asleep", *shell, SITE.replace("site.yml", "playbooks/configure.yml")).expect()
+    desk.shell("production-drill", *shell, SITE.replace("site.yml", "playbooks/drill.yml")).expect()
+    drill = json.loads((desk.checkout / "build" / "drill.json").read_text(encoding="utf-8"))
+    assert drill["ok"], drill["reason"]
+
+
 def test_a_public_name_waits_for_its_record_and_tells_which(desk: Desk, shell: list[str]) -> None:
     desk.fill_in({"environment.yml": {"public_name": PUBLIC_NAME}})
     told = support.words(doors(desk, shell, "doors-requested").expect().output)
@@ -439,12 +447,6 @@ def test_a_new_commit_reaches_one_api_host_after_the_other_and_no_request_is_los
     assert re.findall(moved, run.output, re.MULTILINE) == [API_HOST, SECOND_API_HOST]
     tags = [{tag["Key"]: tag["Value"] for tag in instance["Tags"]} for instance in demo.instances()]
     assert {tag["Release"] for tag in tags} == {release}
-
-
-def test_the_drill_ends_with_a_stopped_host(desk: Desk, shell: list[str]) -> None:
-    desk.shell("production-drill", *shell, SITE.replace("site.yml", "playbooks/drill.yml")).expect()
-    drill = json.loads((desk.checkout / "build" / "drill.json").read_text(encoding="utf-8"))
-    assert drill["ok"], drill["reason"]
 
 
 def test_a_host_that_leaves_and_another_certificate_lose_no_request(desk: Desk, shell: list[str]) -> None:
