@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from tests.leaks import SECRETS_DIR
 
 READERS = 4
-PAUSE_SECONDS = 0.02
+PAUSE_SECONDS = 0.05
 # How long a slow client keeps half of its request back.
 SLOW_SECONDS = 1
 # Whoever waits longer has gone away.
