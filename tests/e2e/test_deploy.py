@@ -123,7 +123,7 @@ def test_the_next_run_makes_up_for_it_but_for_who_has_a_job_and_everybody_stops_
     assert f"{BUSY_WORKER} is busy with a job, so it is left with release {old}" in " ".join(run.output.split())
     assert run.changed()[BUSY_WORKER] == 0
     # Who got it was asked for its digest while it was held, and the release for an answer and for the end of a job.
-    told = re.findall(rf"(\S+) runs release {RELEASE}: sha256:", support.words(run.output))
+    told = re.findall(rf"([\w-]+) runs release {RELEASE}: sha256:", support.words(run.output))
     assert set(told) == HOSTS - {BUSY_WORKER}
     assert "Not configured" not in run.output
     assert re.search(r"Send a query through the API to the database\] \*+\nok: ", run.output)
