@@ -67,7 +67,9 @@ def measure(
             kind: ship(SECOND, "playbooks/configure.yml", "-e", json.dumps(variables | IMPATIENT), status=2)
             for kind, variables in bad_releases().items()
         }
+        began = time.monotonic()
         seconds["rolled_back"] = ship(FIRST, "playbooks/rollback.yml")
+        seconds["rolled_back_first_answer"] = round(requests.seconds_until(FIRST, began), 1)
         while requests.count < LEAST_REQUESTS:
             time.sleep(1)
     if set(requests.releases) != {FIRST, SECOND}:
@@ -100,7 +102,7 @@ def render(shipped: dict[str, Any]) -> list[str]:
     return [
         f"of {shipped['requests']} requests while releases came, failed and went back {len(shipped['lost'])} were lost",
         f"a release takes {seconds['changed']:.0f} s, the same once more {seconds['unchanged']:.0f} s, "
-        f"the one before {seconds['rolled_back']:.0f} s",
+        f"the one before {seconds['rolled_back']:.0f} s and answers after {seconds['rolled_back_first_answer']:.1f} s",
         f"a bad release is refused after: {refused}",
         f"a restart of the proxy loses {restart['lost']} of {restart['requests']} requests in {restart['seconds']} s",
     ]

@@ -26,15 +26,28 @@ LECTURE = json.dumps({"title": "written while a release was replaced"}).encode()
 
 @dataclass
 class Load:
-    """What was answered, by release and to whom, and what was lost: refused, reset, cut short, late or an error."""
+    """What was answered, by release and to whom, and what was lost: refused, reset, cut short, late or an error.
+
+    Changes are the moments (time.monotonic) at which another release answered than before, and which.
+    """
 
     releases: Counter[str] = field(default_factory=Counter)
+    changes: list[tuple[float, str]] = field(default_factory=list)
     answered: Counter[str] = field(default_factory=Counter)
     lost: list[str] = field(default_factory=list)
 
     @property
     def count(self) -> int:
         return self.answered.total() + len(self.lost)
+
+    def note(self, release: str) -> None:
+        if not self.changes or self.changes[-1][1] != release:
+            self.changes.append((time.monotonic(), release))
+        self.releases[release] += 1
+
+    def seconds_until(self, release: str, since: float) -> float:
+        """From that moment (time.monotonic) to the first answer of a release that did not answer then."""
+        return next(moment for moment, other in self.changes if moment > since and other == release) - since
 
 
 def worker_token() -> str:
@@ -75,7 +88,7 @@ def constant(host: str, port: int) -> Iterator[Load]:
                         continue
                     load.answered[kind] += 1
                     if kind == "read":
-                        load.releases[json.loads(body)["release"]] += 1
+                        load.note(json.loads(body)["release"])
                     if time.monotonic() - began > LATE_SECONDS + allowance_seconds:
                         load.lost.append(f"{kind}: late")
                 except (OSError, http.client.HTTPException) as error:
