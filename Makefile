@@ -20,12 +20,14 @@ export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.collections
 # Every target but those of a real account talks to this machine alone: no credentials of the caller come along.
 unexport AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN AWS_PROFILE AWS_DEFAULT_PROFILE AWS_CONFIG_FILE
 unexport AWS_SHARED_CREDENTIALS_FILE AWS_ENDPOINT_URL AWS_REGION AWS_DEFAULT_REGION AWS_URL
+# Images of Python set it for containers that run once. Here hundreds of processes would compile the same sources.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-$(VENV)/installed: $(wildcard requirements*.txt) constraints.txt \
+$(VENV)/installed: $(wildcard requirements*.txt) constraints.txt scripts/make_venv.sh \
     examples/academy/requirements.txt examples/academy/docker/video-worker/requirements.txt
 	@scripts/make_venv.sh "$(PYTHON)" "$(VENV)"
 	touch $@

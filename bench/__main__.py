@@ -176,6 +176,12 @@ def on_host(instance_id: str, *command: str) -> subprocess.CompletedProcess[str]
     return subprocess.run(["docker", "exec", instance_id, *command], check=False, capture_output=True, text=True)
 
 
+def compile_anew() -> None:
+    """Have hosts compile each module that reaches them, as AWS's do; ours keep what is compiled, which saves tests time."""
+    for instance in demo.instances():
+        on_host(instance["InstanceId"], "rm", "/usr/lib/python3/dist-packages/kept_bytecode.pth").check_returncode()
+
+
 def write_inventory() -> None:
     """The same hosts for pyinfra, with the contents of the files that it is to keep."""
     hosts = [demo.host_summary(instance) for instance in demo.instances()]
@@ -281,6 +287,7 @@ def main() -> None:
     try:
         print("first site.yml …", flush=True)
         first = measure("first", playbook("site.yml", *AWAKE))
+        compile_anew()
         write_inventory()
         rounds = []
         for number in range(1, ROUNDS + 1):

@@ -35,3 +35,5 @@ site_packages=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_pat
 "$venv/bin/python" -m compileall -q -j 0 \
   -x 'ansible_collections/(?!amazon/aws/|ansible/posix/|community/(aws|docker|library_inventory_filtering_v1)/)' "$site_packages" ||
   true # as with pip, a file of another Python's syntax is no reason to stop
+# What Ansible brings along as archives is compiled once too.
+cp localcloud/images/host/files/usr/lib/python3/dist-packages/kept_bytecode.{py,pth} "$site_packages"
