@@ -177,7 +177,7 @@ def on_host(instance_id: str, *command: str) -> subprocess.CompletedProcess[str]
 
 
 def compile_anew() -> None:
-    """Have hosts compile each module that reaches them, as AWS's do; ours keep what is compiled, which saves tests time."""
+    """Have hosts compile each module that reaches them, as AWS's do. Ours keep what is compiled, for the tests."""
     for instance in demo.instances():
         on_host(instance["InstanceId"], "rm", "/usr/lib/python3/dist-packages/kept_bytecode.pth").check_returncode()
 
