@@ -48,7 +48,7 @@ INIT_ON_UNIFIED_CGROUPS = ("sh", "-c", "mount -o remount,bind,rw /sys/fs/cgroup 
 # The exit code of a container whose init asked for a reboot: the kernel ends it with SIGHUP (SIGINT for a power-off).
 EXIT_OF_REBOOT = 128 + 1
 
-BOOT_TIMEOUT_SECONDS = 120
+BOOT_TIMEOUT_SECONDS = 600
 STOP_TIMEOUT_SECONDS = 120
 TERMINATE_TIMEOUT_SECONDS = 30
 POLL_SECONDS = 0.25
