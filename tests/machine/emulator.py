@@ -8,7 +8,7 @@ import os
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,8 +51,8 @@ class Machine:
 
 
 @contextmanager
-def booted(image: Image, seed: Path, key: Path, console: Path) -> Iterator[Machine]:
-    """A virtual machine of the image as long as the block runs; nothing that it writes stays."""
+def booted(image: Image, handed_in: Sequence[Path], key: Path, console: Path) -> Iterator[Machine]:
+    """A virtual machine of the image as long as the block runs, with files as further disks; what it writes is lost."""
     install_packages(missing_packages(PROGRAMS), print)
     usable = [name for name in ACCELERATORS if name != "kvm" or os.access(KVM, os.R_OK | os.W_OK)]
     for accelerator in usable:
@@ -60,7 +60,7 @@ def booted(image: Image, seed: Path, key: Path, console: Path) -> Iterator[Machi
         ssh = _ssh(key, port)
         print(f"Booting with {accelerator}", flush=True)
         started = time.monotonic()
-        with _running(_command(image, seed, console, accelerator, port)) as process:
+        with _running(_command(image, handed_in, console, accelerator, port)) as process:
             while time.monotonic() - started < ACCELERATORS[accelerator] and process.poll() is None:
                 if succeeds(*ssh, "true", timeout=30):
                     yield Machine(accelerator, time.monotonic() - started, ssh)
@@ -83,14 +83,25 @@ def _running(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
             process.wait()
 
 
-def _command(image: Image, seed: Path, console: Path, accelerator: str, port: int) -> list[str]:
+def _command(image: Image, handed_in: Sequence[Path], console: Path, accelerator: str, port: int) -> list[str]:
     return [
-        *("nice", "-n", "19", "qemu-system-x86_64", "-accel", accelerator, "-cpu", "max,-arch-capabilities"),
+        *(
+            "setpriv",
+            "--pdeathsig=KILL",
+            "nice",
+            "-n",
+            "19",
+            "qemu-system-x86_64",
+            "-accel",
+            accelerator,
+            "-cpu",
+            "max,-arch-capabilities",
+        ),
         *("-smp", str(PROCESSORS), "-m", str(MEMORY_MIB), "-display", "none", "-no-reboot"),
         *("-serial", f"file:{console}", "-kernel", str(image.kernel), "-initrd", str(image.initrd)),
         *("-append", "root=/dev/vda rw console=ttyS0"),
         *("-drive", f"file={image.disk},format=raw,if=virtio,snapshot=on,cache=unsafe"),
-        *("-drive", f"file={seed},format=raw,if=virtio,readonly=on"),
+        *(word for file in handed_in for word in ("-drive", f"file={file},format=raw,if=virtio,readonly=on")),
         *("-nic", f"user,model=virtio-net-pci,hostfwd=tcp:127.0.0.1:{port}-:22"),
     ]
 

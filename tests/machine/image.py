@@ -18,17 +18,19 @@ from io import BytesIO
 from pathlib import Path
 from typing import Final
 
-from localcloud.engine import install_packages, missing_packages
+from localcloud import machine, settings
+from localcloud.engine import ENGINE_PROGRAMS, install_packages, missing_packages
 from localcloud.images import CACHE_DIR
 from localcloud.images.build import BUILD_PROGRAMS, debian_sources
-from localcloud.images.recipes import DEBIAN_CODENAME, RECIPES, REPOSITORY, content_tag, rootfs_name, slimming_options
+from localcloud.images.recipes import DEBIAN_CODENAME, REPOSITORY, content_tag, slimming_options
 from localcloud.shell import docker, docker_succeeds, run
 from tests.support import ROOT
 
-# Docker is left out: the embedded cloud installs and starts it.
+# With what the embedded cloud would install there.
+INSTALLED: Final = {*BUILD_PROGRAMS.values(), *ENGINE_PROGRAMS.values(), *machine.PROGRAMS.values()}
 PACKAGES: Final = (
     *("apparmor", "ca-certificates", "dbus", "git", "iproute2", "kmod", "linux-image-cloud-amd64", "make"),
-    *("openssh-server", "procps", "python3-venv", "systemd-sysv", "udev", *BUILD_PROGRAMS.values()),
+    *("openssh-server", "procps", "python3-venv", "systemd-sysv", "udev", *sorted(INSTALLED)),
 )
 PROGRAMS: Final = {"mmdebstrap": "mmdebstrap", "mke2fs": "e2fsprogs", "ssh": "openssh-client"}
 EXAMPLE_REQUIREMENTS: Final = (
@@ -165,30 +167,28 @@ def _make_root(root: Path) -> None:
 
 
 def seed(file: Path, public_key: str, bundle: bytes) -> None:
-    """What a run hands in: who may log in, how apt downloads here, the commit, and what the engine has of Debian."""
+    """What a run hands in: who may log in, how apt downloads here, the commit, and the authority that images trust."""
     with tarfile.open(file, "w") as archive:
         _add(archive, "root/.ssh/authorized_keys", public_key.encode())
         _add(archive, "root/academy.bundle", bundle)
         _add(archive, "etc/apt/apt.conf.d/90machine", run("apt-config", "dump", "Acquire").encode())
-        images = _rootfs_images()
-        if images:
-            with tempfile.NamedTemporaryFile(suffix=".tar") as saved:
-                docker("save", f"--output={saved.name}", *images, timeout=BUILD_SECONDS)
-                archive.add(saved.name, "root/images.tar")
+        for authority in (settings.CA_CERTIFICATE, settings.CA_KEY):
+            if authority.exists():
+                _add(archive, str(authority)[1:], authority.read_bytes())
+
+
+def saved_images(file: Path) -> list[Path]:
+    """The images of the embedded cloud that this machine's engine has; a run builds those that are missing."""
+    images = []
+    if shutil.which("docker") is not None and docker_succeeds("version"):
+        images = docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", f"{REPOSITORY}/*").split()
+    if not images:
+        return []
+    docker("save", f"--output={file}", *images, timeout=BUILD_SECONDS)
+    return [file]
 
 
 def _add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
     entry = tarfile.TarInfo(name)
-    entry.size, entry.mode = len(content), 0o600
-    if name.startswith("etc/"):
-        entry.mode = 0o644
+    entry.size, entry.mode = len(content), 0o644 if name.startswith("etc/") else 0o600
     archive.addfile(entry, BytesIO(content))
-
-
-def _rootfs_images() -> list[str]:
-    """Root file systems of the embedded cloud's images, which a run makes itself where this machine has none."""
-    if shutil.which("docker") is None or not docker_succeeds("version"):
-        return []
-    names = [f"{REPOSITORY}/{rootfs_name(recipe)}" for recipe in RECIPES]
-    found = docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}").split()
-    return [image for image in found if image.partition(":")[0] in names]

@@ -28,8 +28,8 @@ PLAN: Final = HostPlan("i-0", "image", "172.31.0.9", "host", 1024, unified_cgrou
 # Step → what it does, in both languages.
 STEPS: Final[Mapping[str, tuple[str, str]]] = {
     "boot": ("the machine itself", "가상 머신 자체"),
-    "engine": ("Docker, installed and started", "Docker 설치와 시작"),
-    "cloud": ("`python -m localcloud up`, its images built", "`python -m localcloud up`, 이미지 빌드 포함"),
+    "engine": ("Docker, with the images of this machine", "Docker와 이 머신의 이미지"),
+    "cloud": ("`python -m localcloud up`", "`python -m localcloud up`"),
     "host": ("one host: swap, disk, Docker, watchdog, twice", "호스트 하나: 스왑, 디스크, Docker, watchdog, 두 번"),
     "memory": ("memory limits that kill", "실제로 죽이는 메모리 제한"),
     "restart": ("stop and start", "중지와 시작"),
