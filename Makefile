@@ -25,7 +25,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/installed: $(wildcard requirements*.txt) constraints.txt scripts/make_venv.sh \
     examples/academy/requirements.txt examples/academy/docker/video-worker/requirements.txt
@@ -51,6 +51,10 @@ check: $(VENV)/installed ## Everything fast: lint, unit tests, inventory against
 .PHONY: test
 test: $(VENV)/installed ## Everything that proves the project; starts and removes its own embedded cloud
 	@scripts/run_tests.sh
+
+.PHONY: machine-test
+machine-test: $(VENV)/installed ## Carry a host and the demo on cgroup v2, in a virtual machine (MINUTES=120)
+	@python -m tests.machine --minutes $(or $(MINUTES),120)
 
 $(VENV)/bench-installed: $(VENV)/installed bench/requirements.txt
 	@pip install --quiet --disable-pip-version-check --constraint constraints.txt --requirement bench/requirements.txt

@@ -15,7 +15,7 @@ from localcloud import settings
 from localcloud.services import NESTED_ENGINE_OPTIONS, Service, wait_until
 from localcloud.shell import docker, docker_succeeds
 
-START_TIMEOUT_SECONDS: Final = 60.0
+START_TIMEOUT_SECONDS: Final = 300.0
 
 
 class Builder:

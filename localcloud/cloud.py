@@ -38,7 +38,7 @@ Progress = Callable[[str], None]
 log = logging.getLogger(__name__)
 
 OPERATION_LOCK_FILE = settings.STATE_DIR / "operation.lock"
-READY_SECONDS = 120
+READY_SECONDS = 600
 END_SECONDS = 90
 KILL_SECONDS = 10
 LOCK_SECONDS = 2

@@ -35,7 +35,7 @@ ADMINISTRATOR: Final = "rdsadmin"  # RDS's own superuser; the master user is non
 SUPERUSER_ROLE: Final = "rds_superuser"
 PORT: Final = 5432
 SCRAM_ITERATIONS: Final = 4096
-START_TIMEOUT_SECONDS: Final = 60.0
+START_TIMEOUT_SECONDS: Final = 300.0
 
 # What RDS answers for gp3 below 400 GiB, where neither can be chosen. moto leaves them out; rds_instance needs them.
 GP3_IOPS: Final = 3000

@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 ENGINE_STATE: Final = settings.STATE_DIR / "engine.json"
 DOCKERD_LOG: Final = settings.LOG_DIR / "dockerd.log"
 OWN_URL: Final = f"unix://{DEFAULT_SOCKET}"
-START_TIMEOUT_SECONDS: Final = 60
+START_TIMEOUT_SECONDS: Final = 300
 STOP_TIMEOUT_SECONDS: Final = 60
 HEARTBEAT_SECONDS: Final = 15
 
@@ -62,7 +62,6 @@ class Engine:
 
     url: str
     version: str
-    cgroup_version: int
     started_by_us: bool
 
 
@@ -147,16 +146,6 @@ def _chains_and_rules(saved: str) -> Iterator[tuple[str, str]]:
             yield table, line
 
 
-def untested(cgroup_version: int) -> tuple[str, ...]:
-    """What nobody has tried yet on a machine like this one."""
-    if cgroup_version == 1:
-        return ()
-    return (
-        f"This machine has cgroup v{cgroup_version}; the hosts' systemd and the memory limits of their containers were "
-        "tried on cgroup v1 only.",
-    )
-
-
 # --- the machine --------------------------------------------------------------------------------------------------
 
 
@@ -219,8 +208,6 @@ def ensure_engine(progress: Progress) -> Engine:
         if engine is None:
             raise EngineError(f"The Docker engine was started but does not answer; its log is {DOCKERD_LOG}.")
         progress(f"Docker engine {engine.version} answers")
-    for warning in untested(engine.cgroup_version):
-        progress(f"Note: {warning}")
     return engine
 
 
@@ -283,14 +270,12 @@ def _policy_is_ours() -> bool:
 def _answering_engine(url: str) -> Engine | None:
     try:
         version = docker("version", "--format", "{{.Server.Version}}", host=url)
-        cgroup_version = docker("info", "--format", "{{.CgroupVersion}}", host=url)
     except CommandError:
         return None
     own = _noted()
     return Engine(
         url=url,
         version=version,
-        cgroup_version=int(cgroup_version or 1),
         started_by_us=own is not None and _is_alive(own),
     )
 

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from ipaddress import IPv4Address, ip_address
+from pathlib import Path
 from typing import Any
 
 from localcloud import settings
@@ -40,10 +41,14 @@ STATE_CODES: Mapping[str, int] = {
 }
 # Files of /proc that show a host itself instead of the machine, through lxcfs.
 OWN_VIEWS = ("meminfo", "uptime")
+# There where the kernel has nothing but cgroup v2, by which Docker decides too.
+UNIFIED_CGROUPS = Path("/sys/fs/cgroup/cgroup.controllers")
+# Docker mounts a container's own part of cgroup v2 read-only, and systemd needs to write there.
+INIT_ON_UNIFIED_CGROUPS = ("sh", "-c", "mount -o remount,bind,rw /sys/fs/cgroup && exec /sbin/init")
 # The exit code of a container whose init asked for a reboot: the kernel ends it with SIGHUP (SIGINT for a power-off).
 EXIT_OF_REBOOT = 128 + 1
 
-BOOT_TIMEOUT_SECONDS = 120
+BOOT_TIMEOUT_SECONDS = 600
 STOP_TIMEOUT_SECONDS = 120
 TERMINATE_TIMEOUT_SECONDS = 30
 POLL_SECONDS = 0.25
@@ -67,6 +72,7 @@ class HostPlan:
     address: str
     hostname: str
     memory_mib: int
+    unified_cgroups: bool
 
 
 def docker_volumes(instance_id: str) -> dict[str, str]:
@@ -80,7 +86,7 @@ def docker_volumes(instance_id: str) -> dict[str, str]:
 def create_arguments(plan: HostPlan) -> list[str]:
     """The arguments of `docker create` for a host: systemd as the first process, with a Docker engine of its own."""
     mounts = {
-        "/sys/fs/cgroup": "/sys/fs/cgroup:rw",
+        **({} if plan.unified_cgroups else {"/sys/fs/cgroup": "/sys/fs/cgroup:rw"}),
         str(settings.INSTANCES_DIR / plan.instance_id): f"{settings.HOST_BOOT_DIR}:ro",
         **{str(settings.LXCFS_DIR / f"proc/{name}"): f"/proc/{name}:ro" for name in OWN_VIEWS},
         **docker_volumes(plan.instance_id),
@@ -100,13 +106,16 @@ def create_arguments(plan: HostPlan) -> list[str]:
         "--security-opt=apparmor=unconfined",
         "--security-opt=systempaths=unconfined",
         "--device-cgroup-rule=a *:* rwm",
-        "--cgroupns=host",
+        # With cgroup v2 systemd, and the engine through it, see the host's own part alone, so that all that runs in it
+        # lies below the host's limit. With v1 docker-setup-runtimes.sh has the engine put its containers there.
+        f"--cgroupns={'private' if plan.unified_cgroups else 'host'}",
         "--env=container=docker",
         "--tmpfs=/run",
         "--tmpfs=/tmp",
         "--log-opt=max-size=1m",
         *(f"--volume={source}:{target}" for source, target in mounts.items()),
         plan.image,
+        *(INIT_ON_UNIFIED_CGROUPS if plan.unified_cgroups else ()),
     ]
 
 
@@ -355,6 +364,7 @@ class Instances:
             address=str(instance.private_ip),
             hostname=str(instance.private_dns_name),
             memory_mib=self._memory_mib(instance.instance_type),
+            unified_cgroups=UNIFIED_CGROUPS.exists(),
         )
 
     def _memory_mib(self, instance_type: str) -> int:

@@ -48,7 +48,7 @@ NETWORKS = (
 )
 
 LXCFS_PID_FILE = settings.RUNTIME_DIR / "lxcfs.pid"
-LXCFS_SECONDS = 10
+LXCFS_SECONDS = 60
 BRIDGE_FILTER = Path("/proc/sys/net/bridge")  # of br_netfilter
 MINE = f"label={settings.LABEL}={settings.LABEL_VALUE}"
 

@@ -34,7 +34,7 @@ def socket_url(environment: Mapping[str, str]) -> str:
     return url
 
 
-def run(*command: str, timeout: float | None = 120, text: str | None = None) -> str:
+def run(*command: str, timeout: float | None = 300, text: str | None = None) -> str:
     """Run a command, with a text as its input if given; returns its standard output without surrounding white space."""
     stdin = subprocess.DEVNULL if text is None else None
     try:
@@ -51,7 +51,7 @@ def run(*command: str, timeout: float | None = 120, text: str | None = None) -> 
     return done.stdout.strip()
 
 
-def succeeds(*command: str, timeout: float | None = 120) -> bool:
+def succeeds(*command: str, timeout: float | None = 300) -> bool:
     """Whether a command can be run and exits with 0."""
     try:
         run(*command, timeout=timeout)
@@ -65,7 +65,7 @@ def docker_command(*arguments: str, host: str | None = None) -> list[str]:
     return ["docker", f"--host={host or socket_url(os.environ)}", *arguments]
 
 
-def docker(*arguments: str, host: str | None = None, timeout: float | None = 120, text: str | None = None) -> str:
+def docker(*arguments: str, host: str | None = None, timeout: float | None = 300, text: str | None = None) -> str:
     """Run Docker's client against the machine's engine, or the one at `host`."""
     return run(*docker_command(*arguments, host=host), timeout=timeout, text=text)
 

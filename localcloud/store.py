@@ -12,7 +12,7 @@ from localcloud.services import Service, wait_until
 
 PORT: Final = 5000
 URL: Final = f"http://{settings.REGISTRY_ADDRESS}:{PORT}"
-START_TIMEOUT_SECONDS: Final = 30.0
+START_TIMEOUT_SECONDS: Final = 300.0
 
 # Nothing of it is secret, and nobody but the gateway is meant to ask: who may do what is decided there.
 CONFIGURATION: Final = f"""\

@@ -19,7 +19,7 @@ from localcloud.balancer.state import Balancer
 
 log = logging.getLogger(__name__)
 
-START_SECONDS: Final = 60.0
+START_SECONDS: Final = 300.0
 END_SECONDS: Final = 5.0
 POLL_SECONDS: Final = 0.02
 ORDER_SECONDS: Final = 10.0

@@ -18,7 +18,6 @@ from localcloud.engine import (
     leftovers,
     missing_packages,
     start_time,
-    untested,
 )
 
 # What iptables-save prints beside a running dockerd: two rules of the machine's owner among the engine's.
@@ -144,7 +143,7 @@ def test_a_note_that_is_not_readable_is_none_and_says_so(
 
 def test_an_engine_that_somebody_else_started_is_left_alone(note: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     engine._write_state(OwnEngine("this boot", os.getpid(), 0, Surroundings("ACCEPT", "0")))
-    monkeypatch.setattr(engine, "_answering_engine", lambda _: Engine("", "", 1, started_by_us=False))
+    monkeypatch.setattr(engine, "_answering_engine", lambda _: Engine("", "", started_by_us=False))
     assert not engine.stop_engine()
     assert not note.exists()
 
@@ -170,11 +169,6 @@ def test_a_process_is_ours_only_with_its_start_time() -> None:
     assert started is not None
     assert engine._is_alive(OwnEngine("boot", pid, started, Surroundings("ACCEPT", "0")))
     assert not engine._is_alive(OwnEngine("boot", pid, started - 1, Surroundings("ACCEPT", "0")))
-
-
-@pytest.mark.parametrize(("cgroup_version", "notes"), [(1, 0), (2, 1)])
-def test_what_nobody_tried_is_said(cgroup_version: int, notes: int) -> None:
-    assert len(untested(cgroup_version)) == notes
 
 
 def test_missing_packages_are_named_once() -> None:

@@ -2,11 +2,20 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 from localcloud import settings
 from localcloud.api import Api
-from localcloud.instances import Goal, Host, HostPlan, Instances, create_arguments, docker_volumes
+from localcloud.instances import (
+    INIT_ON_UNIFIED_CGROUPS,
+    Goal,
+    Host,
+    HostPlan,
+    Instances,
+    create_arguments,
+    docker_volumes,
+)
 from localcloud.volumes import Volumes
 
 PLAN = HostPlan(
@@ -15,6 +24,7 @@ PLAN = HostPlan(
     address="172.31.5.6",
     hostname="ip-172-31-5-6.ap-northeast-2.compute.internal",
     memory_mib=2048,
+    unified_cgroups=False,
 )
 
 
@@ -43,6 +53,17 @@ def test_dockers_store_and_swap_lie_on_volumes_of_the_instance() -> None:
 
 def test_a_host_sees_its_own_memory() -> None:
     assert f"--volume={settings.LXCFS_DIR}/proc/meminfo:/proc/meminfo:ro" in create_arguments(PLAN)
+
+
+def test_a_host_has_the_control_groups_that_its_systemd_needs() -> None:
+    whole = "--volume=/sys/fs/cgroup:/sys/fs/cgroup:rw"
+    arguments = create_arguments(PLAN)
+    assert {"--cgroupns=host", whole} <= set(arguments)
+    unified = create_arguments(replace(PLAN, unified_cgroups=True))
+    assert "--cgroupns=private" in unified
+    assert whole not in unified
+    # Its own part alone, which it makes writable before systemd starts.
+    assert unified[unified.index(PLAN.image) + 1 :] == list(INIT_ON_UNIFIED_CGROUPS)
 
 
 def test_whoever_waits_for_an_address_comes_after_who_leaves_it() -> None:

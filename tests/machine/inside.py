@@ -1,0 +1,173 @@
+# Copyright: academy.deploy contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The steps, as they run inside the virtual machine: `python -m tests.machine.inside STEP`.
+
+A step ends with a line that begins with "seen: ", or fails and says why.
+"""
+
+from __future__ import annotations
+
+import platform
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+from localcloud import settings
+from localcloud.engine import ensure_engine
+from localcloud.shell import docker, docker_succeeds, run
+from tests import support
+
+HOST: Final = "molecule-machine"
+ENVIRONMENT: Final = {"MOLECULE_SCENARIO_NAME": "machine"}
+ARGUMENTS: Final = (
+    "--inventory=molecule/shared/inventory",
+    "--inventory=tests/machine/hosts.yml",
+    "--extra-vars=deployment_name=molecule",
+    f"--extra-vars=local_project_dir={support.ROOT}",
+)
+TIMEOUT_SECONDS: Final = 7200  # whoever runs a step ends it before
+IMAGES: Final = Path("/dev/vdc")
+CGROUPS: Final = Path("/sys/fs/cgroup")
+MIB: Final = 1024**2
+HOST_MIB: Final = 1024 * settings.SHOWN_PERCENT // 100
+LIMIT_MIB: Final = 64
+# Of nothing but links to the host's own programs.
+IMAGE: Final = (
+    "mkdir image && ln -s usr/bin usr/lib usr/lib64 image && tar --create --directory image . | docker import - own"
+)
+TAKE: Final = "import sys; taken = bytearray(int(sys.argv[1])); print(len(taken))"
+
+
+def boot() -> str:
+    """What kind of machine it is."""
+    kind = run("stat", "--file-system", "--format=%T", str(CGROUPS))
+    apparmor = Path("/sys/module/apparmor/parameters/enabled").read_text(encoding="utf-8").strip()
+    first = Path("/proc/1/comm").read_text(encoding="utf-8").strip()
+    assert (kind, apparmor, first) == ("cgroup2fs", "Y", "systemd"), (kind, apparmor, first)
+    return f"Linux {platform.release()}, cgroup v2 alone, AppArmor on, systemd as the first process"
+
+
+def engine() -> str:
+    """The machine's Docker, with the embedded cloud's images that were handed in."""
+    found = ensure_engine(print)
+    if IMAGES.is_block_device():
+        docker("load", "--quiet", f"--input={IMAGES}", timeout=TIMEOUT_SECONDS)
+    groups = docker("info", "--format", "cgroup v{{.CgroupVersion}} by {{.CgroupDriver}}")
+    assert groups == "cgroup v2 by systemd", groups
+    return f"Docker {found.version}, {groups}"
+
+
+def cloud() -> str:
+    """The embedded cloud, with the images that it builds."""
+    support.run(sys.executable, "-m", "localcloud", "up", name="up", timeout_seconds=TIMEOUT_SECONDS).expect()
+    return "the embedded cloud is up"
+
+
+def host() -> str:
+    """One host with swap, its disk, Docker and a watchdog; then the same again."""
+    for name in ("molecule/shared/create_with_common.yml", "tests/machine/hold.yml", "molecule/shared/prepare.yml"):
+        _playbook(name)
+    return f"swap, disk, Docker and watchdog; the second run: {_changed_nothing()}"
+
+
+def memory() -> str:
+    """Limits of memory, of a container and of the host, kill; what a container takes is the host's."""
+    instance_id = _instance()
+    control = CGROUPS / _cgroup(docker("inspect", "--format={{.State.Pid}}", instance_id)).parent
+    assert (control / "memory.max").read_text(encoding="utf-8").strip() == str(HOST_MIB * MIB)
+    assert _on_host(f"test -e image || {{ {IMAGE}; }}; free --mebi | awk '/Mem/ {{ print $2 }}'").split()[-1] == str(
+        HOST_MIB
+    )
+    _on_host("docker rm --force steady && docker run --detach --restart unless-stopped --name steady --memory 64m "
+             "--volume /usr:/usr:ro own sleep infinity")  # fmt: skip
+    steady = _on_host("docker inspect --format '{{.Id}}' steady")
+    assert list(control.rglob(f"docker-{steady}.scope")), f"not below {control}"
+    told = [_killed(limit_mib, taken_mib) for limit_mib, taken_mib in ((LIMIT_MIB, 256), (4096, 2048))]
+    assert told[0] == "true 137", told
+    assert told[1].endswith(" 137"), told
+    events = (control / "memory.events").read_text(encoding="utf-8").split()
+    kills = int(events[events.index("oom_kill") + 1])
+    assert kills >= 2, events
+    assert _on_host("docker inspect --format '{{.State.Running}}' steady") == "true"
+    return (
+        f"memory.max {HOST_MIB} MiB; a container over its {LIMIT_MIB} MiB: OOMKilled; one over the host's "
+        "memory: killed, the host and its other container live; containers lie below the host's control group"
+    )
+
+
+def restart() -> str:
+    """Stop and start; everything is there again."""
+    _playbook("molecule/shared/restart.yml")
+    changed = _changed_nothing()
+    _on_host("swapon --show=NAME --noheadings | grep --quiet /var/swap && mountpoint --quiet /mnt/transcode && "
+             "systemctl is-active --quiet academy-watchdog.timer")  # fmt: skip
+    assert _on_host("docker inspect --format '{{.State.Running}}' steady") == "true"
+    _playbook("molecule/shared/destroy.yml")
+    return f"swap, disk, container and watchdog are back; a run afterwards: {changed}"
+
+
+def demo() -> str:
+    """`make demo`, all of it."""
+    support.run("make", "demo", name="demo", timeout_seconds=TIMEOUT_SECONDS).expect()
+    return "the demo ended with status 0: /health answers, one job went through a worker that slept"
+
+
+def again() -> str:
+    """A second run of site.yml."""
+    changed = support.playbook("site.yml", name="again", timeout_seconds=TIMEOUT_SECONDS).expect().changed()
+    assert changed, "no recap"
+    assert set(changed.values()) == {0}, changed
+    return f"changed=0 on {len(changed)} hosts"
+
+
+def down() -> str:
+    """The embedded cloud is removed."""
+    support.run(sys.executable, "-m", "localcloud", "down", name="down", timeout_seconds=TIMEOUT_SECONDS).expect()
+    assert not docker_succeeds("version"), "the engine that it started still runs"
+    return "the cloud and the engine that it started are gone"
+
+
+STEPS: Final[Mapping[str, Callable[[], str]]] = {
+    step.__name__: step for step in (boot, engine, cloud, host, memory, restart, demo, again, down)
+}
+
+
+def _playbook(name: str) -> support.Run:
+    log = Path(name).stem
+    return support.playbook(
+        *ARGUMENTS, name, name=log, environment=ENVIRONMENT, timeout_seconds=TIMEOUT_SECONDS
+    ).expect()
+
+
+def _changed_nothing() -> str:
+    changed = _playbook("molecule/shared/prepare.yml").changed()
+    assert changed == {HOST: 0}, changed
+    return "changed=0"
+
+
+def _instance() -> str:
+    return str(support.instance(HOST)["instance_id"])
+
+
+def _on_host(command: str) -> str:
+    return docker("exec", "--workdir=/root", _instance(), "bash", "-c", command, timeout=TIMEOUT_SECONDS)
+
+
+def _killed(limit_mib: int, taken_mib: int) -> str:
+    """What Docker says of a container that takes more than there is, and may not swap."""
+    memory = f"--memory {limit_mib}m --memory-swap {limit_mib}m"
+    return _on_host(
+        "docker rm --force greedy; "
+        f"docker run --name greedy {memory} --volume /usr:/usr:ro own python3 -c '{TAKE}' {taken_mib * MIB}; "
+        "docker inspect --format '{{.State.OOMKilled}} {{.State.ExitCode}}' greedy"
+    ).splitlines()[-1]
+
+
+def _cgroup(pid: str) -> Path:
+    """A process's control group, below the root of them all."""
+    return Path(Path(f"/proc/{pid}/cgroup").read_text(encoding="utf-8").strip().removeprefix("0::/"))
+
+
+if __name__ == "__main__":
+    print(f"seen: {STEPS[sys.argv[1]]()}", flush=True)
