@@ -53,7 +53,7 @@ def install(api: Api) -> None:
 
 def value_of(group: Any, name: str) -> str | None:
     """What a parameter is in a group, whoever set it."""
-    value: str | None = {**PARAMETERS[name], **group.parameters.get(name, {})}.get("ParameterValue")
+    value: str | None = {**PARAMETERS.get(name, {}), **group.parameters.get(name, {})}.get("ParameterValue")
     return value
 
 
@@ -82,9 +82,9 @@ def _keep_what_waits(rds: Any) -> None:
 
     def modify_instance_and_wait(name: str, changes: Any) -> Any:
         (instance,) = rds.describe_db_instances(name)
-        before = instance.db_parameter_groups()
+        before = instance.db_parameter_group_name
         modify_instance(name, changes)
-        instance.parameters_wait |= instance.db_parameter_groups() != before
+        instance.parameters_wait |= instance.db_parameter_group_name != before
         return instance
 
     def modify_group_and_wait(name: str, changes: Iterable[Mapping[str, Any]]) -> Any:
@@ -94,7 +94,7 @@ def _keep_what_waits(rds: Any) -> None:
             for one in changes
         )
         for instance in rds.databases.values():
-            instance.parameters_wait |= waits and group in instance.db_parameter_groups()
+            instance.parameters_wait |= waits and instance.db_parameter_group_name == name
         return modify_group(name, changes)
 
     rds.modify_db_instance = modify_instance_and_wait

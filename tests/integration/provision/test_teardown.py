@@ -262,7 +262,8 @@ def test_check_mode_lists_what_would_go_and_writes_nothing(account: Account, for
         "database academy-db, after a final snapshot", "after a snapshot", f"queue {JOBS}, with 1 messages",
         "repository academy-api, without a Project tag, with 1 images", "queue media-jobs",
         "alarm media-jobs-dlq-not-empty", "database subnet group media-subnets",
-        "log group /academy/starter", "instance profile academy-api-role",
+        "log group /academy/starter", "log group /aws/rds/instance/academy-db/postgresql",
+        "database parameter group academy-db-postgres15", "instance profile academy-api-role",
         "role academy-starter-role", "database subnet group academy-db-subnets", "security group rds-academy-sg (sg-",
     ):  # fmt: skip
         assert line in run.output
