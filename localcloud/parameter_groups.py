@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """RDS parameter groups and log exports, as far as moto leaves them out.
 
-moto answers a group that does not exist by an empty list, on which rds_instance_param_group fails; shows of a group only
-what somebody set, so that the module takes every parameter for unknown; and calls every instance in sync.
+moto answers a group that does not exist by an empty list, on which rds_instance_param_group fails; shows of a group
+only what somebody set, so that the module takes every parameter for unknown; and calls every instance in sync.
 """
 
 from __future__ import annotations

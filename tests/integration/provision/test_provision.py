@@ -307,9 +307,8 @@ def test_security_groups_let_operators_in_and_nobody_else(account: Account) -> N
 
 def test_log_groups_forget_and_repositories_are_immutable_and_tagged(account: Account) -> None:
     groups = account.client("logs").describe_log_groups()["logGroups"]
-    assert {group["logGroupName"]: group["retentionInDays"] for group in groups} == {
-        name: 14 for name in (*DATABASE_LOGS, *(f"/academy/{name}" for name in (*REPOSITORIES, "starter")))
-    }
+    names = [*DATABASE_LOGS, *(f"/academy/{name}" for name in (*REPOSITORIES, "starter"))]
+    assert {group["logGroupName"]: group["retentionInDays"] for group in groups} == dict.fromkeys(names, 14)
     ecr = account.client("ecr")
     for repository in ecr.describe_repositories()["repositories"]:
         tags = ecr.list_tags_for_resource(resourceArn=repository["repositoryArn"])["tags"]

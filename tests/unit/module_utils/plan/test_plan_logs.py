@@ -13,7 +13,7 @@ from tests.unit.rows import row
 
 TAGS = {"Project": "a", "Role": "logs"}
 GOOD: dict[str, Any] = {"retention_days": 14, "tags": TAGS}
-OTHERS = {name: GOOD for name in ("/a/starter", "/aws/rds/instance/a-db/postgresql", "/aws/rds/instance/a-db/upgrade")}
+OTHERS = dict.fromkeys(("/a/starter", "/aws/rds/instance/a-db/postgresql", "/aws/rds/instance/a-db/upgrade"), GOOD)
 INPUTS = {
     "services": {"x": row(log_group="/a/x")},
     "starter_log_group": "/a/starter",
@@ -32,8 +32,10 @@ INPUTS = {
         ({"/a/xy": GOOD}, ["missing"]),
         ({"/a/x": {**GOOD, "retention_days": 30}}, ["retention_days: 30 -> 14"]),
         ({"/a/x": {**GOOD, "retention_days": None}}, ["retention_days: for ever -> 14"]),
-        ({"/a/x": GOOD, "/aws/rds/instance/a-db/upgrade": {**GOOD, "retention_days": None}},
-         ["retention_days: for ever -> 14"]),
+        (
+            {"/a/x": GOOD, "/aws/rds/instance/a-db/upgrade": {**GOOD, "retention_days": None}},
+            ["retention_days: for ever -> 14"],
+        ),
         ({"/a/x": {**GOOD, "tags": {}}}, ["tags: Project none -> a, Role none -> logs"]),
         ({"/a/x": {**GOOD, "tags": {**TAGS, "aws:cloudformation:stack-name": "x"}}}, []),
     ],
