@@ -368,7 +368,7 @@ def test_a_part_is_set_up_again_and_what_is_to_be_kept_is_kept_and_named(account
     All of it comes up again in tests/e2e/test_production.py: here only of what something may be kept, with a host whose
     data disk could be.
     """
-    part = ("--tags", "network,identity,database,registry,instance", "--limit", "localhost,academy-video-worker-1")
+    part = ("--tags", "network,identity,logs,database,registry,instance", "--limit", "localhost,academy-video-worker-1")
     account.provision("set-up-again", *part).expect()
     account.push("academy-api")
     spot_host_at_rest(account)
