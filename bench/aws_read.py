@@ -43,8 +43,9 @@ def repositories(ecr: Any) -> Iterator[Read]:
 
 
 def log_groups(logs: Any) -> Iterator[Read]:
-    for group in logs.describe_log_groups(logGroupNamePrefix="/academy/")["logGroups"]:
-        yield partial(logs.list_tags_for_resource, resourceArn=group["arn"].removesuffix(":*"))
+    for prefix in ("/academy/", "/aws/rds/instance/academy-db/"):
+        for group in logs.describe_log_groups(logGroupNamePrefix=prefix)["logGroups"]:
+            yield partial(logs.list_tags_for_resource, resourceArn=group["arn"].removesuffix(":*"))
 
 
 def hosts(ec2: Any) -> Iterator[Read]:
@@ -63,6 +64,10 @@ def database(rds: Any) -> Iterator[Read]:
     yield rds.describe_db_instances
     for group in rds.describe_db_subnet_groups()["DBSubnetGroups"]:
         yield partial(rds.list_tags_for_resource, ResourceName=group["DBSubnetGroupArn"])
+    for group in rds.describe_db_parameter_groups()["DBParameterGroups"]:
+        if group["DBParameterGroupName"].startswith("academy-"):
+            yield partial(rds.list_tags_for_resource, ResourceName=group["DBParameterGroupArn"])
+            yield partial(rds.describe_db_parameters, DBParameterGroupName=group["DBParameterGroupName"])
 
 
 def alarms(cloudwatch: Any) -> Iterator[Read]:

@@ -1,6 +1,7 @@
 # Copyright: academy.deploy contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""RDS: a real PostgreSQL behind each endpoint name, TLS only, reachable as soon as the API says `available`.
+"""RDS: a real PostgreSQL behind each endpoint name, TLS only unless its parameter group says otherwise, reachable as
+soon as the API says `available`.
 
 moto keeps the description of an instance; this module makes it true. Containers are made, stopped and removed one
 after another by one worker, so that a second wish for the same name waits for the first.
@@ -22,6 +23,7 @@ from typing import Any, Final
 
 from localcloud import certificates, settings
 from localcloud.api import Api
+from localcloud.parameter_groups import FORCE_SSL, value_of
 from localcloud.resolver import Names
 from localcloud.security_groups import Member
 from localcloud.services import Service, wait_until
@@ -55,7 +57,7 @@ umask 077
 cat >pg_hba.conf <<'END'
 local all {administrator} peer map=administrator
 hostssl all {administrator} all reject
-hostssl all all all scram-sha-256
+{clients}
 END
 echo 'administrator postgres {administrator}' >pg_ident.conf
 cat >>postgresql.conf <<'END'
@@ -75,6 +77,9 @@ cat >server.key <<'END'
 END
 SCRIPT
 """
+
+# What takes the place of the line of all clients, whatever it was, at a restart.
+ADMIT: Final = "sed --in-place '$c {clients}' {data}/cluster/pg_hba.conf"
 
 # moto would answer these with an instance that has no server behind it.
 UNSUPPORTED: Final = (
@@ -113,6 +118,11 @@ def scram_verifier(password: str, salt: bytes) -> str:
     server_key = hmac.digest(salted, b"Server Key", "sha256")
     encoded_salt, stored, server = (b64encode(part).decode() for part in (salt, stored_key, server_key))
     return f"SCRAM-SHA-256${SCRAM_ITERATIONS}:{encoded_salt}${stored}:{server}"
+
+
+def clients_line(force_ssl: str | None) -> str:
+    """pg_hba.conf's last line, as RDS writes it for rds.force_ssl."""
+    return f"host{'ssl' if force_ssl == '1' else ''} all all all scram-sha-256"
 
 
 def identifier(name: str) -> str:
@@ -226,7 +236,8 @@ class Databases:
         self._services[service.name] = service
         verifier = scram_verifier(parameters["MasterUserPassword"], secrets.token_bytes(16))
         sql = creation_sql(parameters["MasterUsername"], verifier, parameters.get("DBName"))
-        self._submit(instance, lambda: self._create(service, instance.address, sql), "available")
+        clients = self._clients(instance)
+        self._submit(instance, lambda: self._create(service, instance.address, sql, clients), "available")
         shown = {**result["DBInstance"], "EngineVersion": self.version, "DBInstanceStatus": instance.status}
         return {"DBInstance": visible(shown)}
 
@@ -275,13 +286,13 @@ class Databases:
         return self._change(result, "stopping", lambda service: docker("stop", service.name), "stopped")
 
     def _after_start(self, call: Call, result: dict[str, Any]) -> Mapping[str, Any]:
-        return self._change(result, "starting", self._restart, "available")
+        return self._change_parameters(result, "starting")
 
     def _before_reboot(self, call: Call) -> None:
         self._refuse_unless_available(call, "rebooted")
 
     def _after_reboot(self, call: Call, result: dict[str, Any]) -> Mapping[str, Any]:
-        return self._change(result, "rebooting", self._restart, "available")
+        return self._change_parameters(result, "rebooting")
 
     def _after_delete(self, call: Call, result: dict[str, Any]) -> None:
         name = container_name(result["DBInstance"]["DBInstanceIdentifier"])
@@ -302,6 +313,15 @@ class Databases:
             raise ApiError("InvalidDBInstanceState", message)
 
     # --- work that takes its time --------------------------------------------------------------------------------
+
+    def _clients(self, instance: Any) -> str:
+        (group,) = instance.db_parameter_groups()
+        return clients_line(value_of(group, FORCE_SSL))
+
+    def _change_parameters(self, result: Mapping[str, Any], passing: str) -> Mapping[str, Any]:
+        """What the parameter group says by now holds from the restart on."""
+        clients = self._clients(self._instance(result["DBInstance"]["DBInstanceIdentifier"]))
+        return self._change(result, passing, lambda service: self._restart(service, clients), "available")
 
     def _change(
         self, result: Mapping[str, Any], passing: str, work: Callable[[Service], object], reached: str
@@ -335,7 +355,7 @@ class Databases:
 
         self._queue.submit(guarded)
 
-    def _create(self, service: Service, endpoint: str, sql: str) -> None:
+    def _create(self, service: Service, endpoint: str, sql: str, clients: str) -> None:
         certificate, key = certificates.issue([endpoint], [service.address])
         script = INITIALIZE.format(
             data=DATA_DIR,
@@ -345,6 +365,7 @@ class Databases:
             socket=SOCKET_DIR,
             certificate=certificate.decode(),
             key=key.decode(),
+            clients=clients,
         )
         service.remove()
         service.create_volume()
@@ -355,7 +376,10 @@ class Databases:
         self._execute(service, sql)
         self._names.set(endpoint, service.address)
 
-    def _restart(self, service: Service) -> None:
+    def _restart(self, service: Service, clients: str) -> None:
+        # One that is stopped runs for its file to be changed.
+        docker("start", service.name)
+        docker("exec", "--user=postgres", service.name, "sh", "-c", ADMIT.format(clients=clients, data=DATA_DIR))
         docker("restart", service.name)
         self._await(service)
 

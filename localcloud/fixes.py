@@ -20,6 +20,7 @@ from moto.ec2.models.security_groups import SecurityGroupRule
 from moto.elbv2.models import FakeTargetGroup, elbv2_backends
 from moto.rds.models import DBInstance
 
+from localcloud import parameter_groups
 from localcloud.api import Api
 from localcloud.wire import ApiError, Call
 
@@ -64,6 +65,7 @@ def install(api: Api) -> None:
     api.hooks.register("ec2", "ReplaceIamInstanceProfileAssociation", after=_show_replaced_profile)
     _keep_modified_subnet_groups(api.backends("rds"))
     _complete_databases()
+    parameter_groups.install(api)
     api.hooks.register("rds", "CreateDBInstance", after=_choose_support)
     api.hooks.register("rds", "DescribeCertificates", instead=lambda _call: {"Certificates": [AUTHORITY]})
     api.hooks.register("elbv2", "DescribeLoadBalancerAttributes", after=_add_idle_timeout)

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from typing import Any
 
+from localcloud.parameter_groups import PARAMETERS
 from localcloud.strict.rule import Account, Parameters, Rule, by_parameters
 from localcloud.wire import ApiError, Call
 
@@ -16,6 +17,7 @@ ENGINE = "postgres"
 CREATE = "rds.CreateDBInstance"
 MODIFY = "rds.ModifyDBInstance"
 CREATE_GROUP = "rds.CreateDBSubnetGroup"
+CHANGE_PARAMETERS = "rds.ModifyDBParameterGroup"
 
 USER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,15}")
 RESERVED_USERS = frozenset({"admin", "rdsadmin", "rdsrepladmin", "rds_superuser"})
@@ -24,6 +26,8 @@ PASSWORD = re.compile(r"[!-~]*")
 PASSWORD_FORBIDDEN = frozenset('/@"')
 DATABASE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")
 SUBNET_GROUP_NAME = re.compile(r"[A-Za-z][A-Za-z0-9._ -]{0,254}")
+PARAMETER_GROUP_NAME = re.compile(r"(?=.{1,255}$)[A-Za-z](-?[A-Za-z0-9])*")
+LOG_TYPES = frozenset({"postgresql", "upgrade", "iam-db-auth-error"})
 PORTS = range(1150, 65535 + 1)
 BACKUP_RETENTION_DAYS = range(35 + 1)
 STORAGE_GIB: Mapping[str, range] = {
@@ -227,6 +231,51 @@ def final_snapshot(parameters: Parameters) -> ApiError | None:
     return None
 
 
+def parameter_group_name(parameters: Parameters) -> ApiError | None:
+    name = parameters.get("DBParameterGroupName") or ""
+    if PARAMETER_GROUP_NAME.fullmatch(name):
+        return None
+    return ApiError("InvalidParameterValue", f"The parameter DBParameterGroupName is not a valid identifier: {name}")
+
+
+def unknown_parameter(parameters: Parameters) -> ApiError | None:
+    for one in parameters.get("Parameters") or []:
+        if one.get("ParameterName") not in PARAMETERS:
+            return ApiError("InvalidParameterValue", f"Could not find parameter with name: {one.get('ParameterName')}")
+    return None
+
+
+def static_parameter(parameters: Parameters) -> ApiError | None:
+    for one in parameters.get("Parameters") or []:
+        known = PARAMETERS.get(one.get("ParameterName"), {})
+        if one.get("ApplyMethod") == "immediate" and known.get("ApplyType") == "static":
+            message = "cannot use immediate apply method for static parameter"
+            return ApiError("InvalidParameterCombination", message)
+    return None
+
+
+def parameter_family(group: str, family: str, fitting: str) -> ApiError | None:
+    if family == fitting:
+        return None
+    message = (
+        f"The parameter group {group} with DBParameterGroupFamily {family} can't be used for this instance. "
+        f"Use a parameter group with DBParameterGroupFamily {fitting}."
+    )
+    return ApiError("InvalidParameterCombination", message)
+
+
+def log_types(parameters: Parameters) -> ApiError | None:
+    changed = parameters.get("CloudwatchLogsExportConfiguration") or {}
+    asked = {*(parameters.get("EnableCloudwatchLogsExports") or []), *(changed.get("EnableLogTypes") or [])}
+    if asked <= LOG_TYPES:
+        return None
+    message = (
+        f"You cannot use the log types {', '.join(map(repr, sorted(asked - LOG_TYPES)))} with engine version {ENGINE}. "
+        "For supported log types, see the documentation."
+    )
+    return ApiError("InvalidParameterCombination", message)
+
+
 def _invalid_size(size: int, kind: str) -> ApiError:
     message = f"Invalid storage size for engine name {ENGINE} and storage type {kind}: {size}"
     return ApiError("InvalidParameterCombination", message)
@@ -306,6 +355,26 @@ def _subnet_group_in_use(call: Call, account: Account) -> ApiError | None:
             )
             return ApiError("InvalidDBSubnetGroupStateFault", message)
     return None
+
+
+def _parameter_family(call: Call, account: Account) -> ApiError | None:
+    existing = None if call.name == CREATE else _instance(call, account)
+    version = call.parameters.get("EngineVersion") or (existing.engine_version if existing else "")
+    group = account.backends("rds").db_parameter_groups.get(call.parameters.get("DBParameterGroupName") or "")
+    if group is None or not version:
+        return None
+    return parameter_family(group.name, group.family, f"{ENGINE}{_version(version)[0]}")
+
+
+def _parameter_group_in_use(call: Call, account: Account) -> ApiError | None:
+    name = call.parameters.get("DBParameterGroupName") or ""
+    if all(database.db_parameter_group_name != name for database in account.backends("rds").databases.values()):
+        return None
+    message = (
+        f"One or more database instances are still members of this parameter group {name}, so the group cannot be "
+        "deleted"
+    )
+    return ApiError("InvalidDBParameterGroupState", message)
 
 
 def _groups(call: Call, account: Account) -> dict[str, Any]:
@@ -506,6 +575,48 @@ RULES = (
         "a security group of another VPC",
         "terraform-aws-modules/terraform-aws-rds#451",
         _group_vpc,
+    ),
+    Rule(
+        "rds-parameter-group-name",
+        ("rds.CreateDBParameterGroup",),
+        "a parameter group name that is not 1-255 letters, digits and single hyphens, first a letter, last no hyphen",
+        "botocore rds CreateDBParameterGroupMessage.DBParameterGroupName; code not verified",
+        by_parameters(parameter_group_name),
+    ),
+    Rule(
+        "rds-parameter-group-family",
+        (CREATE, MODIFY),
+        "a parameter group of another major version's family",
+        "mattermost/mattermost-load-test-ng#707",
+        _parameter_family,
+    ),
+    Rule(
+        "rds-parameter-group-in-use",
+        ("rds.DeleteDBParameterGroup",),
+        "deleting a parameter group that an instance uses",
+        "hashicorp/terraform-provider-aws#6448",
+        _parameter_group_in_use,
+    ),
+    Rule(
+        "rds-parameter-unknown",
+        (CHANGE_PARAMETERS,),
+        "a parameter that PostgreSQL on RDS does not have; of the embedded cloud those are few",
+        "botocore rds ModifyDBParameterGroupMessage.Parameters; wording not verified",
+        by_parameters(unknown_parameter),
+    ),
+    Rule(
+        "rds-parameter-static",
+        (CHANGE_PARAMETERS,),
+        "a static parameter that is to be applied immediately",
+        "botocore rds ModifyDBParameterGroupMessage.Parameters",
+        by_parameters(static_parameter),
+    ),
+    Rule(
+        "rds-log-types",
+        (CREATE, MODIFY),
+        "the export of a log that PostgreSQL does not write",
+        "awsdocs/amazon-rds-user-guide#80",
+        by_parameters(log_types),
     ),
     Rule(
         "rds-final-snapshot",

@@ -203,9 +203,14 @@ def read_image_tags(ecr: Client, name: str) -> Record:
 # --- CloudWatch Logs ------------------------------------------------------------------------------------------------
 
 
-def read_log_groups(logs: Client, prefix: str) -> Record:
+def read_log_groups(logs: Client, prefixes: Sequence[str]) -> Record:
+    """Those whose names begin so, or so."""
     groups = {}
-    for group in ask_all(logs, "describe_log_groups", "logGroups", logGroupNamePrefix=prefix):
+    for group in (
+        group
+        for prefix in prefixes
+        for group in ask_all(logs, "describe_log_groups", "logGroups", logGroupNamePrefix=prefix)
+    ):
         arn = group["arn"].removesuffix(":*")
         tags = ask(logs, "list_tags_for_resource", "ResourceNotFoundException", resourceArn=arn) or {}
         groups[group["logGroupName"]] = {
@@ -349,6 +354,20 @@ def read_subnet_group(rds: Client, name: str) -> Record | None:
         "vpc_id": group["VpcId"],
         "description": group["DBSubnetGroupDescription"],
         "subnet_ids": sorted(subnet["SubnetIdentifier"] for subnet in group["Subnets"]),
+        "tags": tags_of(tags.get("TagList", [])),
+    }
+
+
+def read_parameter_group(rds: Client, name: str) -> Record | None:
+    """With the value of each parameter that has one, whoever set it: RDS calls its own what was set to its default."""
+    missing = "DBParameterGroupNotFound"
+    found = ask_all(rds, "describe_db_parameter_groups", "DBParameterGroups", missing, DBParameterGroupName=name)
+    if not found:
+        return None
+    tags = ask(rds, "list_tags_for_resource", missing, ResourceName=found[0]["DBParameterGroupArn"]) or {}
+    parameters = ask_all(rds, "describe_db_parameters", "Parameters", missing, DBParameterGroupName=name)
+    return {
+        "parameters": {one["ParameterName"]: one["ParameterValue"] for one in parameters if "ParameterValue" in one},
         "tags": tags_of(tags.get("TagList", [])),
     }
 
@@ -706,7 +725,7 @@ SECTIONS = (
     Section("queues", "queue_names", "sqs", read_queue, each=True),
     Section("repositories", "repository_names", "ecr", read_repository, each=True),
     Section("image_tags", "image_repositories", "ecr", read_image_tags, each=True),
-    Section("log_groups", "log_group_prefix", "logs", read_log_groups),
+    Section("log_groups", "log_group_prefixes", "logs", read_log_groups),
     Section("log_streams", "log_streams", "logs", read_log_stream, each=True),
     Section("alarms", "alarm_prefix", "cloudwatch", read_alarms),
     Section("topics", "topic_arns", "sns", read_topic, each=True),
@@ -714,6 +733,7 @@ SECTIONS = (
     Section("schedules", "schedule_names", "events", read_schedule, each=True),
     Section("db_instance", "db_instance_identifier", "rds", read_database),
     Section("db_subnet_group", "db_subnet_group_name", "rds", read_subnet_group),
+    Section("db_parameter_group", "db_parameter_group_name", "rds", read_parameter_group),
     Section("subnets", "subnet_filters", "ec2", read_subnets),
     Section("route_tables", "route_tables", "ec2", read_route_tables),
     Section("security_groups", "security_group_names", "ec2", read_security_groups),

@@ -1,6 +1,6 @@
 # Copyright: academy.deploy contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What an instance's status says, and what its refusal of a password means."""
+"""What an instance is called in other services, what its status says, and what its refusal of a password means."""
 
 from __future__ import annotations
 
@@ -18,6 +18,29 @@ READY = {
     "storage-optimization",
 }
 BROKEN = {"deleting", "failed", "restore-error", "stopped", "stopping", "storage-full", "storage-config-upgrade-failed"}
+
+
+# What PostgreSQL on RDS writes into CloudWatch Logs, each into a log group of its own; nobody asks it for more here.
+EXPORTED_LOGS = ("postgresql", "upgrade")
+
+
+def log_group_prefix(identifier: str) -> str:
+    return f"/aws/rds/instance/{identifier}/"
+
+
+def database_log_groups(identifier: str) -> list[str]:
+    """The groups that RDS writes to, and makes for ever where they are missing."""
+    return [log_group_prefix(identifier) + kind for kind in EXPORTED_LOGS]
+
+
+def parameter_family(engine_major: int) -> str:
+    """What a parameter group must be of to fit that major version."""
+    return f"postgres{engine_major}"
+
+
+def parameter_group_name(identifier: str, engine_major: int) -> str:
+    """With its family, so that the group of the next major version may stand next to it."""
+    return f"{identifier}-{parameter_family(engine_major)}"
 
 
 def readiness(status: str) -> Literal["ready", "busy", "broken"]:

@@ -291,6 +291,16 @@ def _subnet_groups(rds: Client, whose: Deployment) -> list[Record]:
     return _each(look, ask_all(rds, "describe_db_subnet_groups", "DBSubnetGroups"))
 
 
+def _parameter_groups(rds: Client, whose: Deployment) -> list[Record]:
+    found = []
+    for group in ask_all(rds, "describe_db_parameter_groups", "DBParameterGroups"):
+        name, arn = group["DBParameterGroupName"], group["DBParameterGroupArn"]
+        if whose.may_own("parameter_groups", name):
+            tags = ask(rds, "list_tags_for_resource", "DBParameterGroupNotFound", ResourceName=arn) or {}
+            found.append({"name": name, "tags": tags_of(tags.get("TagList", []))})
+    return found
+
+
 # --- queues, images, logs, permissions ------------------------------------------------------------------------------
 
 
@@ -391,6 +401,7 @@ KINDS = (
     Kind("instance_profiles", "iam", _profiles),
     Kind("roles", "iam", _roles),
     Kind("subnet_groups", "rds", _subnet_groups),
+    Kind("parameter_groups", "rds", _parameter_groups),
     Kind("security_groups", "ec2", _security_groups),
     Kind("snapshots", "ec2", _snapshots),
     Kind("database_snapshots", "rds", _database_snapshots),

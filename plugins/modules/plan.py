@@ -30,9 +30,9 @@ options:
       - network
       - identity
       - queues
+      - logs
       - database
       - registry
-      - logs
       - instance
       - certificate
       - load_balancer

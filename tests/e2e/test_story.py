@@ -174,6 +174,36 @@ def test_a_row_written_through_the_api_is_in_postgresql() -> None:
     assert ROW in query_database("SELECT title FROM lectures_lecture")
 
 
+def test_who_speaks_no_tls_is_let_in_only_after_a_restart_with_other_parameters() -> None:
+    """A second database, whose restarts cut nobody off; asked on its own host, where no security group matters."""
+    rds, name = demo.client("rds"), "plain-db"
+    group = rds.create_db_parameter_group(
+        DBParameterGroupName="plain", DBParameterGroupFamily="postgres15", Description="test"
+    )["DBParameterGroup"]["DBParameterGroupName"]
+    rds.create_db_instance(
+        DBInstanceIdentifier=name, Engine="postgres", DBInstanceClass="db.t4g.micro", AllocatedStorage=20,
+        MasterUsername="plain", MasterUserPassword=secrets.token_urlsafe(16), DBParameterGroupName=group,
+    )  # fmt: skip
+
+    def status() -> tuple[str, str]:
+        (found,) = rds.describe_db_instances(DBInstanceIdentifier=name)["DBInstances"]
+        return found["DBInstanceStatus"], found["DBParameterGroups"][0]["ParameterApplyStatus"]
+
+    try:
+        support.wait_until(lambda: status() == ("available", "in-sync"), f"{name} is there", 60)
+        assert [refused_by(name, mode) for mode in ("disable", "require")] == ["no encryption", "no password supplied"]
+        assert refused_by("academy-db", "disable") == "no encryption"
+        plain = {"ParameterName": "rds.force_ssl", "ParameterValue": "0", "ApplyMethod": "pending-reboot"}
+        rds.modify_db_parameter_group(DBParameterGroupName=group, Parameters=[plain])
+        assert (status(), refused_by(name, "disable")) == (("available", "pending-reboot"), "no encryption")
+        rds.reboot_db_instance(DBInstanceIdentifier=name)
+        support.wait_until(lambda: status() == ("available", "in-sync"), f"{name} is there again", 60)
+        assert refused_by(name, "disable") == "no password supplied"
+    finally:
+        rds.delete_db_instance(DBInstanceIdentifier=name, SkipFinalSnapshot=True)
+        rds.delete_db_parameter_group(DBParameterGroupName=group)
+
+
 def test_log_lines_arrive_in_the_log_group() -> None:
     support.wait_until(
         lambda: logged(CONTAINER, "/health"), f"a line about /health in the log group of {CONTAINER}", 30
@@ -370,6 +400,20 @@ def ask_api(path: str, document: dict[str, Any] | None = None) -> dict[str, Any]
     )
     with direct.urlopen(request, timeout=10) as answer:
         return dict(json.load(answer))
+
+
+def refused_by(database: str, mode: str) -> str:
+    """Why a client without a password is refused that wants TLS, or does without."""
+    asked = f"host=127.0.0.1 dbname=postgres user=nobody sslmode={mode}"
+    container = databases.container_name(database)
+    done = subprocess.run(
+        ["docker", "exec", "--user=postgres", container, "psql", "--no-password", asked],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    reasons = ("no encryption", "no password supplied")
+    return next((reason for reason in reasons if reason in done.stderr), done.stderr)
 
 
 def query_database(sql: str) -> str:

@@ -58,7 +58,6 @@ ANYBODY_S = {
     "ListAlarms",
     "ListDatabases",
     "ListRepositories",
-    "ListSubnetGroups",
     # Whoever has a certificate already names it; certificates are no secret.
     "SeeCertificates",
     # A zone has neither our name nor, for IAM, a tag. What is written into it is narrowed by the type of its record.

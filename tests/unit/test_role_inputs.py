@@ -116,6 +116,7 @@ NOT_TRIED = {
         "load_balancer_hosts": "the group api; one that is added, stopped or replaced is in test_doors.py",
         "api_port": "of targets that the embedded cloud knows by their hosts alone; in test_plan_load_balancer.py",
     },
+    "logs": {"database_identifier": ANOTHER_DATABASE},
     "database": {
         "database_identifier": ANOTHER_DATABASE,
         "database_subnet_group_name": ANOTHER_DATABASE,

@@ -12,7 +12,14 @@ from dataclasses import replace
 from typing import Any
 
 from ..consent import consented_names
-from ..database import readiness
+from ..database import (
+    EXPORTED_LOGS,
+    database_log_groups,
+    log_group_prefix,
+    parameter_family,
+    parameter_group_name,
+    readiness,
+)
 from ..database_rules import RULES, smallest_maximum
 from ..findings import Finding, Words
 from ..network import MINIMUM_ZONES
@@ -25,6 +32,9 @@ ALLOW_SHORTER_BACKUPS = "database_allow_shorter_backups"
 # Paid for by the hour once a major's own support has ended, and on unless it is switched off.
 EXTENDED_SUPPORT = "extended_support"
 SUPPORT_DISABLED = "open-source-rds-extended-support-disabled"
+# What the instance's own parameter group says. Everything else in it is anybody's to set.
+PARAMETERS = {"rds.force_ssl": "1"}
+PARAMETER_GROUP = "parameter_group"
 # Instance classes end in one of these, or in a number and xlarge.
 CLASS_SIZES = ("nano", "micro", "small", "medium", "large", "xlarge")
 # What RDS changes in the maintenance window unless it is asked to do so at once; backups only where there are none.
@@ -41,8 +51,14 @@ def reads(inputs: Values) -> Values:
         "minimum_zones": MINIMUM_ZONES,
         "security_group_names": [inputs["database_security_group"]],
         "db_subnet_group_name": inputs["database_subnet_group_name"],
+        "db_parameter_group_name": _parameter_group(inputs),
+        "log_group_prefixes": [log_group_prefix(inputs["database_identifier"])],
         "db_instance_identifier": inputs["database_identifier"],
     }
+
+
+def _parameter_group(inputs: Values) -> str:
+    return parameter_group_name(inputs["database_identifier"], inputs["database_engine_major"])
 
 
 def unsettled_findings(inputs: Values, now: Values | None) -> list[Finding]:
@@ -68,7 +84,30 @@ def unsettled_findings(inputs: Values, now: Values | None) -> list[Finding]:
 
 
 def missing_findings(inputs: Values, found: Values) -> list[Finding]:
-    """The security group, which the network role makes."""
+    """What other roles make: the security group, and the log groups."""
+    return [*_security_group_findings(inputs, found), *_log_group_findings(inputs, found)]
+
+
+def _log_group_findings(inputs: Values, found: Values) -> list[Finding]:
+    return [
+        Finding(
+            "database_log_group",
+            f"log group {name}",
+            "none",
+            Words(
+                f"must exist before {inputs['database_identifier']} writes to it, because RDS would make one that "
+                "keeps its logs for ever",
+                f"{inputs['database_identifier']}이(가) 기록하기 전에 있어야 합니다. 없으면 RDS가 로그를 영구 보관하는 "
+                "그룹을 만듭니다",
+            ),
+            Words("Run the logs role first (--tags logs).", "logs 역할을 먼저 실행하십시오(--tags logs)."),
+        )
+        for name in database_log_groups(inputs["database_identifier"])
+        if name not in found["log_groups"]
+    ]
+
+
+def _security_group_findings(inputs: Values, found: Values) -> list[Finding]:
     name, vpc_id = inputs["database_security_group"], found["network"]["vpc_id"]
     if name in found["security_groups"]:
         return []
@@ -104,6 +143,13 @@ def _under_way(now: Values) -> dict[str, Any]:
     return {**now, **{key: value for key, value in now.get("pending_modified_values", {}).items() if value}}
 
 
+def _exported_logs(now: Values) -> set[str]:
+    """The kinds of logs that go to CloudWatch, once what was asked for is done."""
+    pending = now.get("pending_modified_values", {}).get("pending_cloudwatch_logs_exports", {})
+    kinds = {*now.get("enabled_cloudwatch_logs_exports", []), *pending.get("log_types_to_enable", [])}
+    return kinds - {*pending.get("log_types_to_disable", [])}
+
+
 def wanted_instance(inputs: Values, now: Values) -> dict[str, Any]:
     """What is wanted, and no less than there is. Of an instance that is named, backups may become shorter."""
     coming = _under_way(now)
@@ -128,6 +174,9 @@ def wanted_instance(inputs: Values, now: Values) -> dict[str, Any]:
         "deletion_protection": True,
         "auto_minor_version_upgrade": True,
         EXTENDED_SUPPORT: False,
+        PARAMETER_GROUP: _parameter_group(inputs),
+        # Somebody may want more of them.
+        "exported_logs": sorted({*EXPORTED_LOGS, *_exported_logs(now)}),
         "security_groups": [inputs["database_security_group"]],
         "tags": role_tags(inputs["deployment_tags"], "database"),
     }
@@ -155,6 +204,8 @@ def found_instance(inputs: Values, now: Values, groups: Mapping[str, str]) -> di
         "deletion_protection": coming.get("deletion_protection"),
         "auto_minor_version_upgrade": coming.get("auto_minor_version_upgrade"),
         EXTENDED_SUPPORT: coming.get("engine_lifecycle_support") != SUPPORT_DISABLED,
+        PARAMETER_GROUP: ", ".join(group["db_parameter_group_name"] for group in now["db_parameter_groups"]),
+        "exported_logs": sorted(_exported_logs(now)),
         "security_groups": sorted(groups.get(group_id, group_id) for group_id in ids),
         "tags": own_tags(now.get("tags", {})),
     }
@@ -310,11 +361,14 @@ def _waits(different: Difference) -> bool:
 
 def _why(change: Change, inputs: Values) -> str:
     """Who demands it, and what of an existing instance does not change at once."""
-    waiting = [different.field for different in change.differences if _waits(different)]
-    if change.verb == "create" or inputs["database_apply_immediately"] or not waiting:
+    if change.verb == "create":
         return WHY
-    fields = ", ".join(waiting)
-    return f"{WHY}; not before the next maintenance window: {fields}, as database_apply_immediately is false"
+    told, waiting = WHY, ", ".join(different.field for different in change.differences if _waits(different))
+    if waiting and not inputs["database_apply_immediately"]:
+        told += f"; not before the next maintenance window: {waiting}, as database_apply_immediately is false"
+    if any(different.field == PARAMETER_GROUP for different in change.differences):
+        told += f"; not before somebody restarts it: what {PARAMETER_GROUP} says"
+    return told
 
 
 def instance_changes(inputs: Values, found: Values) -> list[Change]:
@@ -338,6 +392,43 @@ def instance_changes(inputs: Values, found: Values) -> list[Change]:
 
     changes = compare(inputs["database_identifier"], wanted, as_found, WHY, apply)
     return [replace(change, why=_why(change, inputs)) for change in changes]
+
+
+def parameter_group_changes(inputs: Values, found: Values) -> list[Change]:
+    group = {"parameters": PARAMETERS, "tags": role_tags(inputs["deployment_tags"], "database")}
+    now = found["db_parameter_group"]
+    if now is not None:
+        kept = {name: value for name, value in now["parameters"].items() if name in PARAMETERS}
+        now = {"parameters": kept, "tags": own_tags(now["tags"])}
+    family = parameter_family(inputs["database_engine_major"])
+    item = {**group, "family": family, "description": f"Parameters of {inputs['database_identifier']}, {family}"}
+    return compare(_parameter_group(inputs), group, now, WHY, lambda _: {"parameter_groups": item})
+
+
+def restart_findings(inputs: Values, now: Values | None) -> list[Finding]:
+    """Parameters that hold only once the instance has been restarted, which interrupts every application."""
+    name = inputs["database_identifier"]
+    command = f"aws rds reboot-db-instance --db-instance-identifier {name}"
+    return [
+        Finding(
+            "database_restart",
+            name,
+            group["parameter_apply_status"],
+            Words(
+                f"must be restarted for what its parameter group {group['db_parameter_group_name']} says to hold, and "
+                "is never restarted here, whatever the variables say",
+                f"파라미터 그룹 {group['db_parameter_group_name']}의 값이 적용되려면 재시작해야 하며, 어떤 변수로도 "
+                "여기서는 재시작하지 않습니다",
+            ),
+            Words(
+                f"When a minute's interruption does no harm: {command}.",
+                f"1분쯤 중단되어도 괜찮을 때 실행하십시오: {command}.",
+            ),
+            "warning",
+        )
+        for group in (now or {}).get("db_parameter_groups", [])
+        if group["parameter_apply_status"] == "pending-reboot"
+    ]
 
 
 def subnet_group_changes(inputs: Values, found: Values) -> list[Change]:
@@ -377,9 +468,19 @@ def decide(inputs: Values, found: Values) -> Plan:
     broken = broken_findings(inputs["database_identifier"], now)
     if broken:
         return Plan(broken, missing=missing)
-    changes = [*subnet_group_changes(inputs, found), *instance_changes(inputs, found)]
+    changes = [
+        *subnet_group_changes(inputs, found),
+        *parameter_group_changes(inputs, found),
+        *instance_changes(inputs, found),
+    ]
     refused = refusals(inputs, now) if now else []
-    return Plan(refused, changes, missing=missing, expected=expected_changes(inputs, now))
+    return Plan(
+        refused,
+        changes,
+        missing=missing,
+        notices=restart_findings(inputs, now),
+        expected=expected_changes(inputs, now),
+    )
 
 
-ROLE = Role(reads, decide, applies=("subnet_groups", "instances", "supports"), rules=RULES)
+ROLE = Role(reads, decide, applies=("subnet_groups", "parameter_groups", "instances", "supports"), rules=RULES)

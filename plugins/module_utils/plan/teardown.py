@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ..consent import consented_names
-from ..database import readiness
+from ..database import database_log_groups, readiness
 from ..findings import NOT_SHOWN, Finding, Words
 from ..names import alarm_topic_name, starter_name
 from ..queues import with_dead_letter_queues
@@ -45,6 +45,7 @@ WORDS = {
     "instance_profiles": "instance profile",
     "roles": "role",
     "subnet_groups": "database subnet group",
+    "parameter_groups": "database parameter group",
     "security_groups": "security group",
 }
 # What the tasks need to know of a thing beyond its name.
@@ -69,7 +70,11 @@ def reads(inputs: Values) -> Values:
         "untagged": {
             "queues": with_dead_letter_queues(job["name"] for job in inputs["queues_jobs"].values()),
             "repositories": repositories(inputs["services"]),
-            "log_groups": [*log_groups(inputs["services"]), inputs["starter_log_group"]],
+            "log_groups": [
+                *log_groups(inputs["services"]),
+                inputs["starter_log_group"],
+                *database_log_groups(inputs["database_identifier"]),
+            ],
             "topics": [alarm_topic_name(inputs["deployment_name"])],
             "rules": [starter],
             "functions": [starter],

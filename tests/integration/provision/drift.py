@@ -23,6 +23,8 @@ VOLATILE = {
     "LastModified",
     "LastModifiedTimestamp",
     "LatestRestorableTime",
+    # What is repaired of parameters holds once somebody has restarted the database.
+    "ParameterApplyStatus",
     "RevisionId",
     "ResponseMetadata",
     "RoleId",
@@ -173,11 +175,26 @@ def _rules(events: Any) -> Any:
 
 def _databases(rds: Any) -> Any:
     groups = rds.describe_db_subnet_groups()["DBSubnetGroups"]
+    parameters = rds.describe_db_parameter_groups()["DBParameterGroups"]
     return {
         "database": rds.describe_db_instances()["DBInstances"],
         "subnet groups": [
             {**group, "Tags": rds.list_tags_for_resource(ResourceName=group["DBSubnetGroupArn"])["TagList"]}
             for group in groups
+        ],
+        "parameter groups": [
+            {
+                "group": group,
+                "tags": rds.list_tags_for_resource(ResourceName=group["DBParameterGroupArn"])["TagList"],
+                "parameters": {
+                    one["ParameterName"]: one.get("ParameterValue")
+                    for one in rds.describe_db_parameters(DBParameterGroupName=group["DBParameterGroupName"])[
+                        "Parameters"
+                    ]
+                },
+            }
+            for group in parameters
+            if group["DBParameterGroupName"].startswith("academy-")
         ],
     }
 
@@ -427,6 +444,21 @@ def _tag_rds(kind: str, name: str) -> Change:
     )
 
 
+def _attach_parameters(account: Account) -> None:
+    """A parameter group of somebody's, as the database of a guide's reader may have."""
+    account.client("rds").create_db_parameter_group(
+        DBParameterGroupName="theirs", DBParameterGroupFamily="postgres15", Description="test"
+    )
+    _database(DBParameterGroupName="theirs")(account)
+
+
+def _set_parameter(name: str, value: str) -> Change:
+    return lambda account: account.client("rds").modify_db_parameter_group(
+        DBParameterGroupName=PARAMETER_GROUP,
+        Parameters=[{"ParameterName": name, "ParameterValue": value, "ApplyMethod": "pending-reboot"}],
+    )
+
+
 def _take_subnet(account: Account) -> None:
     rds = account.client("rds")
     (group,) = rds.describe_db_subnet_groups(DBSubnetGroupName="academy-db-subnets")["DBSubnetGroups"]
@@ -437,6 +469,7 @@ def _take_subnet(account: Account) -> None:
     )
 
 
+PARAMETER_GROUP = "academy-db-postgres15"
 TOPIC_ARN = "arn:aws:sns:ap-northeast-2:123456789012:academy-alarms"
 ALARM_ARN = "arn:aws:cloudwatch:ap-northeast-2:123456789012:alarm"
 RUNNING_ALARM = "academy-ai-worker-1-running-too-long"
@@ -676,6 +709,13 @@ DRIFTS: dict[str, Change] = {
     "database: security groups": _move_database,
     "database: extended support": _database(EngineLifecycleSupport="open-source-rds-extended-support"),
     "database: tag": _tag_rds("db", "academy-db"),
+    "database: log export": _database(CloudwatchLogsExportConfiguration={"DisableLogTypes": ["postgresql"]}),
+    "database: parameter group": _attach_parameters,
+    "database's log group: kept for ever": _logs(
+        "delete_retention_policy", logGroupName="/aws/rds/instance/academy-db/postgresql"
+    ),
+    "parameter group: TLS": _set_parameter("rds.force_ssl", "0"),
+    "parameter group: tag": _tag_rds("pg", PARAMETER_GROUP),
 }
 
 # What playbooks/plan.yml tells of each of them: how its lines begin, with "volume" for a volume's id.
@@ -815,6 +855,13 @@ TOLD: dict[str, tuple[str, ...]] = {
     "database: security groups": ('~ academy-db: security_groups: ["sg-',),
     "database: extended support": ("~ academy-db: extended_support: true -> false",),
     "database: tag": ("~ academy-db: tags: Owner others -> demo",),
+    "database: log export": ('~ academy-db: exported_logs: ["upgrade"] -> ["postgresql", "upgrade"]',),
+    "database: parameter group": (f"~ academy-db: parameter_group: theirs -> {PARAMETER_GROUP}",),
+    "database's log group: kept for ever": (
+        "~ /aws/rds/instance/academy-db/postgresql: retention_days: for ever -> 14",
+    ),
+    "parameter group: TLS": (f"~ {PARAMETER_GROUP}: parameters: rds.force_ssl 0 -> 1",),
+    "parameter group: tag": (f"~ {PARAMETER_GROUP}: tags: Owner others -> demo",),
 }
 
 # By which an operator knows what is the deployment's: who has lost the tag belongs to somebody else.

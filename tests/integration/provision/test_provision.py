@@ -34,6 +34,7 @@ HOSTS = {
     "academy-video-worker-2": "t4g.medium",
     "academy-ai-worker-1": "t4g.small",
 }
+DATABASE_LOGS = ("/aws/rds/instance/academy-db/postgresql", "/aws/rds/instance/academy-db/upgrade")
 REPOSITORIES = ("academy-api", "academy-messaging-worker", "academy-video-worker", "academy-ai-worker-cpu")
 SHARED_HOST = "tests/integration/provision/shared_host.yml"
 ALWAYS_ON = "academy-messaging-worker-1"
@@ -42,9 +43,9 @@ KINDS = {
     "network": ("security groups",),
     "identity": ("roles", "profiles"),
     "queues": ("queues",),
-    "database": ("database", "subnet groups"),
-    "registry": ("repositories",),
     "logs": ("log groups",),
+    "database": ("database", "subnet groups", "parameter groups"),
+    "registry": ("repositories",),
     "instance": ("instances", "volumes", "keys"),
     "starter": ("functions", "rules"),
     "alarms": ("topics", "alarms"),
@@ -57,9 +58,10 @@ CREATING = {
     "iam.CreateInstanceProfile": r"instance profile .*",
     "sqs.CreateQueue": r"academy-[\w-]*-jobs(-lite|-basic|-premium)?(-dlq)?",
     "rds.CreateDBSubnetGroup": r"academy-db-subnets",
+    "rds.CreateDBParameterGroup": r"academy-db-postgres15",
     "rds.CreateDBInstance": r"academy-db",
     "ecr.CreateRepository": r"academy-(api|messaging-worker|video-worker|ai-worker-cpu)",
-    "logs.CreateLogGroup": r"/academy/.*",
+    "logs.CreateLogGroup": r"/academy/.*|/aws/rds/instance/academy-db/.*",
     "ec2.RunInstances": r"academy-.*-\d",
     "lambda.CreateFunction": r"function .*",
     "lambda.AddPermission": r"permission .*",
@@ -93,9 +95,9 @@ REPAIRED = {
     "network": 1,
     "identity": 3,
     "queues": 1,
-    "database": 3,
-    "registry": 2,
     "logs": 1,
+    "database": 4,
+    "registry": 2,
     "instance": 0,
     "starter": 6,
     "alarms": 4,
@@ -265,6 +267,10 @@ def test_the_database_is_as_the_guide_and_the_facts_want_it(account: Account) ->
         "EngineLifecycleSupport": "open-source-rds-extended-support-disabled",
         "AutoMinorVersionUpgrade": True,
         "DBName": "academy",
+        "EnabledCloudwatchLogsExports": ["postgresql", "upgrade"],
+        "DBParameterGroups": [
+            {"DBParameterGroupName": "academy-db-postgres15", "ParameterApplyStatus": "in-sync"},
+        ],
     }
     assert {key: found[key] for key in expected} == expected
     assert len(found["DBSubnetGroup"]["Subnets"]) >= 2
@@ -301,9 +307,8 @@ def test_security_groups_let_operators_in_and_nobody_else(account: Account) -> N
 
 def test_log_groups_forget_and_repositories_are_immutable_and_tagged(account: Account) -> None:
     groups = account.client("logs").describe_log_groups()["logGroups"]
-    assert {group["logGroupName"]: group["retentionInDays"] for group in groups} == {
-        f"/academy/{name}": 14 for name in (*REPOSITORIES, "starter")
-    }
+    names = [*DATABASE_LOGS, *(f"/academy/{name}" for name in (*REPOSITORIES, "starter"))]
+    assert {group["logGroupName"]: group["retentionInDays"] for group in groups} == dict.fromkeys(names, 14)
     ecr = account.client("ecr")
     for repository in ecr.describe_repositories()["repositories"]:
         tags = ecr.list_tags_for_resource(resourceArn=repository["repositoryArn"])["tags"]
@@ -622,6 +627,7 @@ PARAMETERS: dict[str, tuple[dict[str, Any], Callable[[Account], Any], Any]] = {
         },
         # What the starter wrote to before stays as it is.
         {
+            **dict.fromkeys(DATABASE_LOGS, 7),
             **{f"/academy/{name}": 7 for name in (*REPOSITORIES, "academy-another", "other-starter")},
             "/academy/starter": 14,
         },
@@ -780,13 +786,17 @@ def test_what_rds_did_by_itself_stays_and_what_others_did_is_repaired(account: A
     rds.modify_db_instance(
         DBInstanceIdentifier="academy-db", AllocatedStorage=40, EngineVersion="15.99", ApplyImmediately=True
     )
-    assert unchanged(account.provision("autoscaled", "--tags", "database").expect().changed())
+    # Since others attached and changed parameters; nobody is cut off to have the repaired ones hold.
+    waiting = account.provision("autoscaled", "--tags", "database").expect()
+    assert unchanged(waiting.changed())
+    assert "[WARNING] academy-db: must be restarted" in " ".join(waiting.output.split())
+    rds.reboot_db_instance(DBInstanceIdentifier="academy-db")
     rds.modify_db_instance(
         DBInstanceIdentifier="academy-db", BackupRetentionPeriod=1, DeletionProtection=False, ApplyImmediately=True
     )
-    assert account.provision("weakened", "--tags", "database").expect().changed() == {"localhost": 1} | dict.fromkeys(
-        HOSTS, 0
-    )
+    weakened = account.provision("weakened", "--tags", "database").expect()
+    assert weakened.changed() == {"localhost": 1} | dict.fromkeys(HOSTS, 0)
+    assert "must be restarted" not in weakened.output
     found = database(account)
     assert (found["AllocatedStorage"], found["EngineVersion"]) == (40, "15.99")
     assert (found["BackupRetentionPeriod"], found["DeletionProtection"]) == (7, True)

@@ -262,7 +262,8 @@ def test_check_mode_lists_what_would_go_and_writes_nothing(account: Account, for
         "database academy-db, after a final snapshot", "after a snapshot", f"queue {JOBS}, with 1 messages",
         "repository academy-api, without a Project tag, with 1 images", "queue media-jobs",
         "alarm media-jobs-dlq-not-empty", "database subnet group media-subnets",
-        "log group /academy/starter", "instance profile academy-api-role",
+        "log group /academy/starter", "log group /aws/rds/instance/academy-db/postgresql",
+        "database parameter group academy-db-postgres15", "instance profile academy-api-role",
         "role academy-starter-role", "database subnet group academy-db-subnets", "security group rds-academy-sg (sg-",
     ):  # fmt: skip
         assert line in run.output
@@ -367,7 +368,7 @@ def test_a_part_is_set_up_again_and_what_is_to_be_kept_is_kept_and_named(account
     All of it comes up again in tests/e2e/test_production.py: here only of what something may be kept, with a host whose
     data disk could be.
     """
-    part = ("--tags", "network,identity,database,registry,instance", "--limit", "localhost,academy-video-worker-1")
+    part = ("--tags", "network,identity,logs,database,registry,instance", "--limit", "localhost,academy-video-worker-1")
     account.provision("set-up-again", *part).expect()
     account.push("academy-api")
     spot_host_at_rest(account)

@@ -10,6 +10,7 @@ import pytest
 
 from localcloud.databases import (
     choose_version,
+    clients_line,
     creation_sql,
     free_address,
     password_sql,
@@ -65,6 +66,11 @@ def test_the_master_user_owns_its_database_and_is_no_superuser() -> None:
 @pytest.mark.parametrize("database", [None, "postgres"])
 def test_the_database_postgres_exists_always(database: str | None) -> None:
     assert "CREATE DATABASE" not in creation_sql("academy_user", "VERIFIER", database)
+
+
+@pytest.mark.parametrize(("force_ssl", "kind"), [("1", "hostssl"), ("0", "host"), (None, "host")])
+def test_clients_without_tls_are_let_in_only_where_the_parameter_says_so(force_ssl: str | None, kind: str) -> None:
+    assert clients_line(force_ssl) == f"{kind} all all all scram-sha-256"
 
 
 def test_names_are_quoted() -> None:

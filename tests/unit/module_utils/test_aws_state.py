@@ -112,7 +112,7 @@ def test_what_does_not_exist_is_left_out_or_null(aws: Aws) -> None:
     options = {
         "queue_names": ["academy-video-jobs"],
         "repository_names": ["academy-api"],
-        "log_group_prefix": "/academy/",
+        "log_group_prefixes": ["/academy/"],
         "db_instance_identifier": "academy-db",
     }
     assert observe(options, aws.client) == {"queues": {}, "repositories": {}, "log_groups": {}, "db_instance": None}
@@ -123,6 +123,8 @@ def test_what_does_not_exist_is_left_out_or_null(aws: Aws) -> None:
         assert section.read(iam.client, "academy-api-role") is None
     rds.add_client_error("describe_db_subnet_groups", "DBSubnetGroupNotFoundFault")
     assert observe({"db_subnet_group_name": "academy-db-subnets"}, aws.client) == {"db_subnet_group": None}
+    rds.add_client_error("describe_db_parameter_groups", "DBParameterGroupNotFound")
+    assert observe({"db_parameter_group_name": "academy-db-postgres16"}, aws.client) == {"db_parameter_group": None}
 
 
 def test_an_instance_profile(aws: Aws) -> None:
@@ -220,7 +222,8 @@ def test_log_groups_of_every_page(aws: Aws) -> None:
         logs.add_response("describe_log_groups", page, {"logGroupNamePrefix": "/academy/", **token})
     for name in ("a", "b"):
         logs.add_response("list_tags_for_resource", {"tags": {"Name": name}}, {"resourceArn": f"arn:{name}"})
-    assert observe({"log_group_prefix": "/academy/"}, aws.client)["log_groups"] == {
+    logs.add_response("describe_log_groups", {"logGroups": []}, {"logGroupNamePrefix": "/aws/"})
+    assert observe({"log_group_prefixes": ["/academy/", "/aws/"]}, aws.client)["log_groups"] == {
         "/academy/a": {"arn": "arn:a", "retention_days": 14, "tags": {"Name": "a"}},
         "/academy/b": {"arn": "arn:b", "retention_days": None, "tags": {"Name": "b"}},
     }
@@ -272,6 +275,24 @@ def test_a_subnet_group(aws: Aws) -> None:
         "vpc_id": "vpc-1",
         "description": "Subnets of academy-db",
         "subnet_ids": ["subnet-a", "subnet-b"],
+        "tags": {"Project": "academy"},
+    }
+
+
+def test_a_parameter_group_with_what_is_set_by_whomever(aws: Aws) -> None:
+    rds = aws["rds"]
+    group = {"DBParameterGroupName": "g", "DBParameterGroupArn": "arn:group", "DBParameterGroupFamily": "postgres16"}
+    rds.add_response("describe_db_parameter_groups", {"DBParameterGroups": [group]}, {"DBParameterGroupName": "g"})
+    rds.add_response("list_tags_for_resource", {"TagList": TAGS}, {"ResourceName": "arn:group"})
+    pages = [
+        ({"Marker": "2"}, {"ParameterName": "rds.force_ssl", "ParameterValue": "1", "Source": "system"}),
+        ({}, {"ParameterName": "log_min_duration_statement", "Source": "engine-default"}),
+    ]
+    for marker, parameter in pages:
+        asked = {"DBParameterGroupName": "g"} | ({} if marker else {"Marker": "2"})
+        rds.add_response("describe_db_parameters", {"Parameters": [parameter], **marker}, asked)
+    assert observe({"db_parameter_group_name": "g"}, aws.client)["db_parameter_group"] == {
+        "parameters": {"rds.force_ssl": "1"},
         "tags": {"Project": "academy"},
     }
 
@@ -686,7 +707,7 @@ def test_the_deploy_lock_and_the_releases(aws: Aws) -> None:
     ("options", "action", "section"),
     [
         ({"queue_names": ["x"]}, "sqs:GetQueueUrl", "queues x"),
-        ({"log_group_prefix": "/x/"}, "logs:DescribeLogGroups", "log_groups"),
+        ({"log_group_prefixes": ["/x/"]}, "logs:DescribeLogGroups", "log_groups"),
     ],
 )
 def test_an_error_names_the_section_and_the_call(aws: Aws, options: dict[str, Any], action: str, section: str) -> None:

@@ -91,6 +91,16 @@ def test_repositories_and_subnet_groups_are_found_by_their_tag_whatever_their_na
     assert [found["name"] for found in read(stubs, "subnet_groups")] == ["media-api"]
 
 
+def test_of_parameter_groups_only_those_are_asked_that_are_named_like_ours(stubs: dict[str, Stubber]) -> None:
+    rds, names = stubs["rds"], ("academy-db-postgres16", "academy-db-postgres15", "default.postgres16", "media")
+    groups = [{"DBParameterGroupName": name, "DBParameterGroupArn": f"arn:pg:{name}"} for name in names]
+    rds.add_response("describe_db_parameter_groups", {"DBParameterGroups": groups})
+    tags = {"TagList": [{"Key": "Project", "Value": "academy"}]}
+    rds.add_response("list_tags_for_resource", tags, {"ResourceName": "arn:pg:academy-db-postgres16"})
+    rds.add_response("list_tags_for_resource", {"TagList": []}, {"ResourceName": "arn:pg:academy-db-postgres15"})
+    assert [found["name"] for found in read(stubs, "parameter_groups")] == ["academy-db-postgres16"]
+
+
 def test_an_alarm_without_tags_belongs_to_whose_topic_it_tells(stubs: dict[str, Stubber]) -> None:
     topics = {
         "academy-x": "academy-alarms",

@@ -9,6 +9,7 @@ from typing import Any
 
 from localcloud import settings
 from tests.unit.localcloud.strict.cases_compute import SHOWN, instance_tags
+from tests.unit.localcloud.strict.cases_data import parameter_group
 from tests.unit.localcloud.strict.cases_delivery import role_arn, set_subnets, several
 from tests.unit.localcloud.strict.world import ACCOUNT_ARN, Attempt, World
 
@@ -155,6 +156,14 @@ CASES: list[tuple[str, Attempt]] = [
     ("lambda-role", lambda w: configure(w, Role=role_arn(w, "ec2.amazonaws.com"))),
     ("lambda-timeout", lambda w: configure(w, Timeout=901)),
     ("rds-instance-class", lambda w: w.modified_database(DBInstanceClass="t4g.micro")),
+    (
+        "rds-log-types",
+        lambda w: w.modified_database(CloudwatchLogsExportConfiguration={"EnableLogTypes": ["error"]}),
+    ),
+    (
+        "rds-parameter-group-family",
+        lambda w: w.database(DBParameterGroupName=parameter_group(w, "postgres15")),
+    ),
     ("rds-password-characters", lambda w: w.modified_database(MasterUserPassword="at@sign-1")),
     ("rds-port", lambda w: w.modified_database(DBPortNumber=1149)),
     ("rds-security-group-unknown", lambda w: w.modified_database(VpcSecurityGroupIds=["sg-00000000000000000"])),

@@ -43,6 +43,25 @@ def delete_database(world: World, **parameters: object) -> None:
     world.rds.delete_db_instance(DBInstanceIdentifier=world.database(), **parameters)
 
 
+def parameter_group(world: World, family: str = "postgres16", name: str | None = None) -> str:
+    created = world.rds.create_db_parameter_group(
+        DBParameterGroupName=name or world.name(), DBParameterGroupFamily=family, Description="test"
+    )
+    return str(created["DBParameterGroup"]["DBParameterGroupName"])
+
+
+def set_parameter(world: World, name: str, method: str = "pending-reboot") -> None:
+    parameter = {"ParameterName": name, "ParameterValue": "100", "ApplyMethod": method}
+    world.rds.modify_db_parameter_group(DBParameterGroupName=parameter_group(world), Parameters=[parameter])
+
+
+def delete_parameter_group(world: World, *, used: bool) -> None:
+    group = parameter_group(world)
+    if used:
+        world.database(DBParameterGroupName=group)
+    world.rds.delete_db_parameter_group(DBParameterGroupName=group)
+
+
 def dead_letter_queue(world: World, name: str, **attributes: str) -> str:
     world.queue(name, **attributes)
     return name
@@ -295,6 +314,42 @@ DATABASES = [
         "InvalidParameterCombination",
         lambda w: w.database(DBSubnetGroupName=None, VpcSecurityGroupIds=[w.other_group]),
         lambda w: regrouped_database(w, w.group()),
+    ),
+    Case(
+        "rds-parameter-group-name",
+        "InvalidParameterValue",
+        lambda w: parameter_group(w, name=f"{w.name()}--postgres16"),
+        lambda w: parameter_group(w, name=f"{w.name()}-postgres16"),
+    ),
+    Case(
+        "rds-parameter-group-family",
+        "InvalidParameterCombination",
+        lambda w: w.modified_database(DBParameterGroupName=parameter_group(w, "postgres15")),
+        lambda w: w.modified_database(DBParameterGroupName=parameter_group(w)),
+    ),
+    Case(
+        "rds-parameter-group-in-use",
+        "InvalidDBParameterGroupState",
+        lambda w: delete_parameter_group(w, used=True),
+        lambda w: delete_parameter_group(w, used=False),
+    ),
+    Case(
+        "rds-parameter-unknown",
+        "InvalidParameterValue",
+        lambda w: set_parameter(w, "rds.force_tls"),
+        lambda w: set_parameter(w, "rds.force_ssl"),
+    ),
+    Case(
+        "rds-parameter-static",
+        "InvalidParameterCombination",
+        lambda w: set_parameter(w, "max_connections", "immediate"),
+        lambda w: set_parameter(w, "max_connections"),
+    ),
+    Case(
+        "rds-log-types",
+        "InvalidParameterCombination",
+        lambda w: w.database(EnableCloudwatchLogsExports=["error"]),
+        lambda w: w.database(EnableCloudwatchLogsExports=["postgresql", "upgrade"]),
     ),
     Case(
         "rds-final-snapshot",

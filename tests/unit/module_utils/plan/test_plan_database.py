@@ -42,6 +42,8 @@ CURRENT: dict[str, Any] = {
     "auto_minor_version_upgrade": True,
     "engine_lifecycle_support": "open-source-rds-extended-support-disabled",
     "vpc_security_groups": [{"vpc_security_group_id": "sg-1", "status": "active"}],
+    "db_parameter_groups": [{"db_parameter_group_name": "academy-db-postgres16", "parameter_apply_status": "in-sync"}],
+    "enabled_cloudwatch_logs_exports": ["postgresql", "upgrade"],
     "pending_modified_values": {},
     "tags": TAGS,
 }
@@ -50,13 +52,21 @@ GROUP: dict[str, Any] = {
     "subnet_ids": ["subnet-b", "subnet-a"],
     "tags": {**TAGS, "aws:x": "theirs"},
 }
+PARAMETERS: dict[str, Any] = {
+    # Somebody's own, and what everybody has.
+    "parameters": {"rds.force_ssl": "1", "log_min_duration_statement": "500", "max_connections": "40"},
+    "tags": {**TAGS, "aws:x": "theirs"},
+}
+LOGS = "/aws/rds/instance/academy-db/"
 FOUND: dict[str, Any] = {
     "network": {"vpc_id": "vpc-1", "subnets": [{"subnet_id": "subnet-a"}, {"subnet_id": "subnet-b"}]},
     "security_groups": {"rds-academy-sg": {"group_id": "sg-1"}},
     "db_instance": CURRENT,
     "db_subnet_group": GROUP,
+    "db_parameter_group": PARAMETERS,
+    "log_groups": {f"{LOGS}postgresql": {}, f"{LOGS}upgrade": {}},
 }
-NOTHING = {**FOUND, "db_instance": None, "db_subnet_group": None}
+NOTHING = {**FOUND, "db_instance": None, "db_subnet_group": None, "db_parameter_group": None}
 
 
 def decided(change: dict[str, Any], **inputs: Any) -> Plan:
@@ -88,6 +98,7 @@ def test_a_missing_database_is_created_in_its_subnet_group() -> None:
     plan = ROLE.decide(INPUTS, NOTHING)
     assert [(change.resource, change.verb) for change in plan.changes] == [
         ("academy-db-subnets", "create"),
+        ("academy-db-postgres16", "create"),
         ("academy-db", "create"),
     ]
     assert plan.changes[0].apply == {
@@ -97,9 +108,24 @@ def test_a_missing_database_is_created_in_its_subnet_group() -> None:
             "tags": TAGS,
         }
     }
-    wanted = {"engine_version": "16", "security_group_ids": ["sg-1"], "multi_az": False, "reason": "missing"}
-    assert item(plan).items() >= wanted.items()
-    assert (plan.refusals, plan.missing, plan.changes[1].why) == ([], [], "guide §2")
+    assert plan.changes[1].apply == {
+        "parameter_groups": {
+            "family": "postgres16",
+            "description": "Parameters of academy-db, postgres16",
+            "parameters": {"rds.force_ssl": "1"},
+            "tags": TAGS,
+        }
+    }
+    wanted = {
+        "engine_version": "16",
+        "security_group_ids": ["sg-1"],
+        "multi_az": False,
+        "parameter_group": "academy-db-postgres16",
+        "exported_logs": ["postgresql", "upgrade"],
+        "reason": "missing",
+    }
+    assert [name for name, value in wanted.items() if item(plan)[name] != value] == []
+    assert (plan.refusals, plan.missing, plan.notices, plan.changes[2].why) == ([], [], [], "guide §2")
 
 
 def test_the_paid_extension_of_support_is_switched_off_alone_and_after_the_creation() -> None:
@@ -139,7 +165,30 @@ def test_a_missing_security_group_is_told_with_what_makes_it() -> None:
         "database_security_group: rds-academy-sg must exist in vpc-1, found none. Run the network role first "
         "(--tags network), or correct the name."
     )
-    assert (len(plan.changes), item(plan)["security_group_ids"]) == (2, [])
+    assert (len(plan.changes), item(plan)["security_group_ids"]) == (3, [])
+
+
+def test_a_missing_log_group_is_told_before_rds_makes_one_that_forgets_nothing() -> None:
+    plan = ROLE.decide(INPUTS, {**FOUND, "log_groups": {f"{LOGS}upgrade": {}}})
+    (missing,) = plan.missing
+    assert missing.text_en == (
+        f"log group {LOGS}postgresql: must exist before academy-db writes to it, because RDS would make one that keeps "
+        "its logs for ever, found none. Run the logs role first (--tags logs)."
+    )
+    assert len(ROLE.decide(INPUTS, {**NOTHING, "log_groups": {}}).missing) == 2
+
+
+def test_everything_that_is_decided_of_is_read() -> None:
+    assert ROLE.reads(INPUTS) == {
+        "vpc_id": None,
+        "subnet_ids": None,
+        "minimum_zones": 2,
+        "security_group_names": ["rds-academy-sg"],
+        "db_subnet_group_name": "academy-db-subnets",
+        "db_parameter_group_name": "academy-db-postgres16",
+        "db_instance_identifier": "academy-db",
+        "log_group_prefixes": [LOGS],
+    }
 
 
 @pytest.mark.parametrize(
@@ -176,6 +225,11 @@ def test_the_minor_version_stays() -> None:
         {"tags": {**TAGS, "aws:backup:source-resource": "x"}},
         {"endpoint": {}},
         {"db_instance_class": "db.t4g.small", "pending_modified_values": {"db_instance_class": "db.t4g.micro"}},
+        {"enabled_cloudwatch_logs_exports": ["iam-db-auth-error", "upgrade", "postgresql"]},
+        {
+            "enabled_cloudwatch_logs_exports": ["upgrade"],
+            "pending_modified_values": {"pending_cloudwatch_logs_exports": {"log_types_to_enable": ["postgresql"]}},
+        },
     ],
     ids=[
         "grown",
@@ -186,6 +240,8 @@ def test_the_minor_version_stays() -> None:
         "AWS's tags",
         "no endpoint",
         "waits for the maintenance window",
+        "exports more",
+        "begins to export",
     ],
 )
 def test_what_rds_did_or_will_do_is_neither_refused_nor_undone(change: dict[str, Any]) -> None:
@@ -243,6 +299,18 @@ def test_refusals(change: dict[str, Any], words: list[str]) -> None:
             'security_groups: ["sg-2"] -> ["rds-academy-sg"]',
         ),
         ({"tags": {}}, "tags: Project none -> academy, Role none -> database"),
+        (
+            {"db_parameter_groups": [{**CURRENT["db_parameter_groups"][0], "db_parameter_group_name": "theirs"}]},
+            "parameter_group: theirs -> academy-db-postgres16",
+        ),
+        (
+            {"enabled_cloudwatch_logs_exports": ["iam-db-auth-error"]},
+            'exported_logs: ["iam-db-auth-error"] -> ["iam-db-auth-error", "postgresql", "upgrade"]',
+        ),
+        (
+            {"pending_modified_values": {"pending_cloudwatch_logs_exports": {"log_types_to_disable": ["upgrade"]}}},
+            'exported_logs: ["postgresql"] -> ["postgresql", "upgrade"]',
+        ),
     ],
 )
 def test_whatever_differs_is_a_reason(change: dict[str, Any], reason: str) -> None:
@@ -266,6 +334,52 @@ def test_what_waits_for_the_maintenance_window_is_told(change: dict[str, Any], w
     words = f"not before the next maintenance window: {waiting}, as database_apply_immediately is false"
     assert [line for line in told if (words in line) != bool(waiting)] == []
     assert "window" not in "".join(lines(decided(change, database_apply_immediately=True).changes, "database"))
+
+
+def restarted(status: str, name: str = "academy-db-postgres16") -> dict[str, Any]:
+    return {"db_parameter_groups": [{"db_parameter_group_name": name, "parameter_apply_status": status}]}
+
+
+def test_another_parameter_group_is_attached_and_the_restart_left_to_somebody() -> None:
+    (line,) = lines(decided(restarted("in-sync", "default.postgres16")).changes, "database")
+    assert "(guide §2; not before somebody restarts it: what parameter_group says; --tags database)" in line
+    assert "restart" not in "".join(lines(decided({"deletion_protection": False}).changes, "database"))
+
+
+def test_parameters_that_wait_for_a_restart_are_told_in_every_run_and_are_no_change() -> None:
+    plan = decided(restarted("pending-reboot"))
+    assert is_left_alone(plan)
+    (notice,) = plan.notices
+    assert notice.severity == "warning"
+    assert notice.text_en == (
+        "academy-db: must be restarted for what its parameter group academy-db-postgres16 says to hold, and is never "
+        "restarted here, whatever the variables say, found pending-reboot. When a minute's interruption does no harm: "
+        "aws rds reboot-db-instance --db-instance-identifier academy-db."
+    )
+    assert [decided(restarted(status)).notices for status in ("in-sync", "applying")] == [[], []]
+
+
+def test_the_next_major_version_has_a_parameter_group_of_its_own() -> None:
+    plan = ROLE.decide({**INPUTS, "database_engine_major": 15}, NOTHING)
+    assert plan.changes[1].resource == "academy-db-postgres15"
+    assert plan.changes[1].apply["parameter_groups"]["family"] == "postgres15"
+    assert item(plan)["parameter_group"] == "academy-db-postgres15"
+
+
+@pytest.mark.parametrize(
+    ("found", "reason"),
+    [
+        (None, "missing"),
+        ({**PARAMETERS, "parameters": {"rds.force_ssl": "0"}}, "parameters: rds.force_ssl 0 -> 1"),
+        ({**PARAMETERS, "parameters": {}}, "parameters: rds.force_ssl none -> 1"),
+        ({**PARAMETERS, "tags": {}}, "tags: Project none -> academy, Role none -> database"),
+    ],
+)
+def test_a_parameter_group_that_differs(found: dict[str, Any] | None, reason: str) -> None:
+    updated = only_change(ROLE.decide(INPUTS, {**FOUND, "db_parameter_group": found}))
+    assert (updated.resource, updated.reason) == ("academy-db-postgres16", reason)
+    # Of somebody's own parameters nothing is said, so that they stay.
+    assert updated.apply["parameter_groups"]["parameters"] == {"rds.force_ssl": "1"}
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,7 @@ INPUTS: dict[str, Any] = {
     "queues_jobs": {"video": {"name": "jobs"}},
     "services": {"api": row("images", log_group="/academy/api")},
     "starter_log_group": "/academy/starter",
+    "database_identifier": "academy-db",
     "load_balancer_access_logs_bucket": "academy-alb-logs-1",
     "aws_region": "r",
     "deployment_name": "academy",
@@ -86,7 +87,12 @@ def test_what_an_interrupted_run_leaves_without_tags_is_known_by_name() -> None:
         "untagged": {
             "queues": ["jobs", "jobs-dlq"],
             "repositories": ["images"],
-            "log_groups": ["/academy/api", "/academy/starter"],
+            "log_groups": [
+                "/academy/api",
+                "/academy/starter",
+                "/aws/rds/instance/academy-db/postgresql",
+                "/aws/rds/instance/academy-db/upgrade",
+            ],
             "topics": ["academy-alarms"],
             "rules": ["academy-starter"],
             "functions": ["academy-starter"],
