@@ -19,8 +19,8 @@ useradd --create-home --shell /bin/bash --groups adm,systemd-journal,wheel --com
 chmod 0440 /etc/sudoers.d/90-cloud-init-users
 rm -f /etc/ssh/ssh_host_*
 
-# dnf must find installed what the image brings as Debian packages.
-dnf --quiet --assumeyes install system-release
+# dnf must find installed what the image brings as Debian packages, and then knows its release by it.
+dnf --quiet --assumeyes --releasever="$(cat /root/release)" install system-release
 dnf --quiet makecache
 rm -rf /var/log/dnf* /var/log/hawkey.log
 
