@@ -89,6 +89,7 @@ def test_only_a_release_of_al2023_is_one(release: str, is_one: bool) -> None:
 )
 def test_a_host_is_brought_to_a_release_that_is_not_lower(present: str | None, wanted: str, told: list[str]) -> None:
     plan = decided(inputs(wanted), host(present))
+    assert texts(plan.refusals) == []
     assert lines(plan.changes, "host_update") == told
     # dnf upgrades what it finds, and nothing else is left to apply.
     assert not any(applied(plan.changes, ROLE.applies).values())
