@@ -30,8 +30,8 @@ beside=$!
 
 pytest --exitfirst --verbose --durations=0 \
   tests/e2e/test_story.py tests/e2e/test_security_groups.py tests/e2e/test_deploy.py tests/e2e/test_workers.py \
-  tests/e2e/test_reach.py tests/e2e/test_engine.py tests/e2e/test_arm64.py tests/e2e/test_policies.py tests/e2e/test_operator.py \
-  tests/e2e/test_another_service.py tests/molecule tests/e2e/test_down.py tests/e2e/test_production.py </dev/null &
+  tests/e2e/test_update.py tests/e2e/test_reach.py tests/e2e/test_engine.py tests/e2e/test_arm64.py tests/e2e/test_policies.py \
+  tests/e2e/test_operator.py tests/e2e/test_another_service.py tests/molecule tests/e2e/test_down.py tests/e2e/test_production.py </dev/null &
 story=$!
 
 # As Ctrl-C would, and by force if it does not listen.

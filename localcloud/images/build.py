@@ -221,7 +221,8 @@ def debian_sources(codename: str) -> list[str]:
 
 
 def _make_repository(specs: Path, repository: Path, work: Path) -> None:
-    """Repack Debian packages as rpms, by the given spec files, into a repository that dnf reads."""
+    """Repack Debian packages as rpms, by the given spec files, into repositories that dnf reads: one for each release
+    of Amazon Linux, and one of programs that all releases have."""
     debian = work / "debian"
     archives = work / "archives"
     for directory in (debian, archives, repository):
@@ -236,7 +237,7 @@ def _make_repository(specs: Path, repository: Path, work: Path) -> None:
         run("dpkg-deb", "--extract", str(archive), str(debian / package))
     common = {
         "_topdir": str(work / "rpmbuild"),
-        "_rpmdir": str(repository),
+        "_rpmdir": str(repository / "programs"),
         "_sourcedir": str(specs / "sources"),
         "_binary_payload": "w3.zstdio",  # the engine's programs are large, and read once
         "debian": str(debian),
@@ -244,10 +245,14 @@ def _make_repository(specs: Path, repository: Path, work: Path) -> None:
         "__os_install_post": "%{nil}",
     }
     preinstalled = " ".join(sorted(set(recipes.HOST_PACKAGES.values())))
-    _rpmbuild(specs / "system-release.spec", common | {"preinstalled": preinstalled})
+    for release, newer in recipes.HOST_RELEASES.items():
+        of_release = {"_rpmdir": str(repository / release), "release_version": release, "preinstalled": preinstalled}
+        newer_packages = {"newer": " ".join(["system-release", *newer])}
+        _rpmbuild(specs / "system-release.spec", common | of_release | newer_packages)
     for rpm, held in recipes.REPACKED.items():
         _rpmbuild(specs / f"{rpm}.spec", common | {"debian_version": recipes.upstream_version(versions[held[0]])})
-    run("createrepo_c", "--quiet", str(repository))
+    for directory in repository.iterdir():
+        run("createrepo_c", "--quiet", str(directory))
 
 
 def _rpmbuild(spec: Path, definitions: Mapping[str, str]) -> None:
@@ -285,11 +290,11 @@ def _context_files(directory: Path) -> dict[str, bytes]:
 
 
 def _settings_files(recipe: Recipe) -> dict[str, bytes]:
-    """The files of an image that say what `settings` says."""
+    """The files of an image that say what `settings` and `recipes` say."""
     if recipe is not recipes.HOST:
         return {}
     resolver = f"search {settings.INTERNAL_DOMAIN}\nnameserver {settings.RESOLVER}\n"
-    return {"resolv.conf": resolver.encode()}
+    return {"resolv.conf": resolver.encode(), "release": next(iter(recipes.HOST_RELEASES)).encode()}
 
 
 def _docker(*arguments: str) -> str:

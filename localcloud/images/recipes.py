@@ -21,6 +21,7 @@ HOST_PACKAGES: Final[Mapping[str, str]] = {
     "curl": "curl-minimal",
     "dbus": "dbus",
     "dnf": "dnf",
+    "dnf-plugins-core": "dnf-plugins-core",
     "e2fsprogs": "e2fsprogs",
     "fdisk": "util-linux-core",
     "findutils": "findutils",
@@ -72,6 +73,14 @@ REPACKED: Final[Mapping[str, tuple[str, ...]]] = {
     "iptables-nft": ("iptables",),
     "python3-requests": ("python3-requests",),
     "runc": ("runc",),
+}
+
+# The releases of Amazon Linux that the host's repository has, the image's own one first → the packages that are newer
+# in it than in the first. The last one has what needs-restarting wants a reboot for.
+HOST_RELEASES: Final[Mapping[str, tuple[str, ...]]] = {
+    "2023.9.20251208": (),
+    "2023.10.20260105": ("curl-minimal",),
+    "2023.10.20260202": ("curl-minimal", "dbus"),
 }
 
 _SLIM: Final = ("/usr/share/doc/*", "/usr/share/info/*", "/usr/share/locale/*", "/usr/share/man/*")
@@ -133,11 +142,13 @@ def rootfs_parts(recipe: Recipe, architecture: str) -> dict[str, bytes]:
 def image_parts(recipe: Recipe, architecture: str, ca_fingerprint: str, files: Mapping[str, bytes]) -> dict[str, bytes]:
     """What an image follows from: its root file system, the files of its directory, and the CA that it trusts."""
     repacked = " ".join(f"{rpm}={','.join(debs)}" for rpm, debs in sorted(REPACKED.items())) if recipe.rpms else ""
+    releases = " ".join(f"{name}={','.join(newer)}" for name, newer in HOST_RELEASES.items()) if recipe.rpms else ""
     return {
         **{f"rootfs/{name}": part for name, part in rootfs_parts(recipe, architecture).items()},
         **{f"file/{name}": content for name, content in files.items()},
         "ca": ca_fingerprint.encode(),
         "repacked": repacked.encode(),
+        "releases": releases.encode(),
     }
 
 

@@ -12,6 +12,7 @@ from ansible.errors import AnsibleActionFail
 from ..module_utils.aws_calls import ReadError
 from ..module_utils.deploy_lock import lock_path
 from ..module_utils.ecr import registry_host
+from ..module_utils.plan.host_update import PACKAGE, present_release
 from ..module_utils.plan.instance import STATES
 from ..module_utils.plan.report import account_entries
 from ..module_utils.proxy import SOCKET
@@ -84,6 +85,7 @@ class ActionModule(PlanAction):
                 if given.get(URL)
             ],
             "disks": disks,
+            "packages": [PACKAGE],
         }
         try:
             found = self.read_host(asked, variables)
@@ -91,4 +93,4 @@ class ActionModule(PlanAction):
             return {"failed": True, "msg": str(error)}
         services = host_services(rows, registry, {service: given.get(URL, "") for service, given in own.items()}, found)
         wrong = digest_findings(services, options["container_images"], self.resolved(variables, "release"))
-        return {"services": services, "wrong": wrong, **host_room(found)}
+        return {"services": services, "wrong": wrong, "host_release": present_release(found), **host_room(found)}

@@ -107,7 +107,7 @@ def _has_job(found: Mapping[str, Any]) -> bool:
 class Run:
     """What a run is to do, and with which hosts it began."""
 
-    release: str = ""
+    release: str = ""  # empty where it ships none
     starts_workers: bool = False
     interrupts_jobs: bool = False
     checks: bool = False
@@ -138,6 +138,8 @@ def left(run: Run, hosts: Sequence[Host]) -> list[str]:
 
 def behind(run: Run, hosts: Sequence[Host]) -> dict[str, str]:
     """Of those that are left the workers that have another release, with that release."""
+    if not run.release:
+        return {}
     kept = left(run, hosts)
     return {
         host.name: host.release

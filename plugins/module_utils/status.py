@@ -136,6 +136,7 @@ def host_row(host: str, known: Values, aws: Values, wanted: str) -> dict[str, An
         "read": bool(look),
         "why": "" if look or state != RUNNING else known["why"] or "nobody has looked at it",
         "services": [],
+        "host_release": look.get("host_release", ""),
         "disks": look.get("disks", {}),
         "swap_total_mib": look.get("swap_total_mib"),
         "swap_used_mib": look.get("swap_used_mib"),
@@ -292,14 +293,15 @@ def _host_lines(row: Values) -> list[list[Any]]:
     state = "sleeps" if row["state"] == STOPPED and row["may_be_stopped"] else row["state"]
     disks = ", ".join(f"{path} {percent}%" for path, percent in row["disks"].items())
     swap = f"{row['swap_used_mib']}/{row['swap_total_mib']} MiB" if row["read"] else ""
+    own = [disks, swap, row["host_release"]]
     if not row["services"]:
         health = "cannot tell" if row["why"] else ""
-        return [[row["host"], state, "", row["noted_release"], "", health, disks, swap]]
+        return [[row["host"], state, "", row["noted_release"], "", health, *own]]
     lines = [
-        [row["host"], state, each["service"], each["release"], each["container"], each["health"], disks, swap]
+        [row["host"], state, each["service"], each["release"], each["container"], each["health"], *own]
         for each in row["services"]
     ]
-    return [lines[0], *(["", "", *line[2:6], "", ""] for line in lines[1:])]
+    return [lines[0], *(["", "", *line[2:6], *[""] * len(own)] for line in lines[1:])]
 
 
 def text(told: Values, attention: Sequence[Words], unknown: Sequence[Words], status: str) -> list[str]:
@@ -313,7 +315,7 @@ def text(told: Values, attention: Sequence[Words], unknown: Sequence[Words], sta
     return [
         f"release wanted / 원하는 릴리스: {told['release'] or UNKNOWN}",
         "",
-        *table(["host", "state", "service", "release", "container", "health", "disk", "swap"], hosts),
+        *table(["host", "state", "service", "release", "container", "health", "disk", "swap", "amazon linux"], hosts),
         "",
         *table(
             ["queue", "waiting", "in flight", "delayed", "failed"],

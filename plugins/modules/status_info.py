@@ -83,6 +83,11 @@ services:
   returned: without O(hosts)
   type: dict
   sample: {"api": {"image": "academy-api", "container": "academy-api-a", "health": "healthy", "digest": "sha256:2c26"}}
+host_release:
+  description: The release of Amazon Linux 2023 that the host has.
+  returned: without O(hosts)
+  type: str
+  sample: 2023.10.20260105
 disks:
   description: How full each disk is, in percent.
   returned: without O(hosts)

@@ -168,6 +168,28 @@ def test_a_worker_that_waits_for_the_database_is_left() -> None:
     assert play["pre_tasks"][0]["when"] == "inventory_hostname in rollout.waiting"
 
 
+def test_hosts_are_updated_one_by_one_after_the_release_was_judged_on_all_that_run() -> None:
+    found = plays("update.yml")
+    ask, hold, update = (
+        "Ask which hosts answer, and what they lack of the release",
+        "Keep the workers awake",
+        "Update host by host",
+    )
+    names = list(found)
+    assert names.index(ask) < names.index(hold) < names.index(update) == len(names) - 2
+    assert found[ask]["any_errors_fatal"] is True
+    assert found[ask]["tasks"][-1]["ansible.builtin.include_role"]["tasks_from"] == "compare"
+    assert (found[update]["hosts"], found[update]["serial"]) == ("instances:&reached", 1)
+    assert [role["role"] for role in found[update]["roles"]] == ["academy.deploy.host_update"]
+    # And by a run that has not lost the deploy lock in its sleep.
+    (task,) = found[update]["pre_tasks"]
+    assert task["ansible.builtin.include_role"]["name"] == LOCK
+    # By its tag alone too, which plan's lines name, nobody is updated who was not held before.
+    assert {name: play.get("tags") for name, play in found.items() if name != update} == {
+        name: ["always"] for name in names if name != update
+    }
+
+
 # Roles without inputs of their own to judge, or whose inputs are given by another role.
 UNJUDGED = {"account", "hold", "lock", "reachability"}
 

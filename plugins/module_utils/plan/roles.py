@@ -14,6 +14,7 @@ from . import (
     container,
     database,
     docker,
+    host_update,
     identity,
     instance,
     load_balancer,
@@ -53,5 +54,5 @@ ROLES: Mapping[str, Role] = {
     "container": container.ROLE,
 }
 
-# And what ends it, which nobody but its own playbook asks.
-DECISIONS: Mapping[str, Role] = {**ROLES, "teardown": teardown.ROLE}
+# And what updates its hosts, or ends it, which nobody but their own playbooks ask.
+DECISIONS: Mapping[str, Role] = {**ROLES, "host_update": host_update.ROLE, "teardown": teardown.ROLE}

@@ -39,6 +39,7 @@ NOTHING: dict[str, Any] = {
     "answering": [],
     "disks": {},
     "swaps": [],
+    "packages": {"system-release": "2023.10.20260105-1.amzn2023"},
 }
 
 
@@ -72,7 +73,9 @@ def test_a_host_is_asked_for_what_its_services_are_and_compared_with_the_digests
             }
         ],
         "disks": ["/", "/mnt/transcode"],
+        "packages": ["system-release"],
     }
+    assert result["host_release"] == "2023.10.20260105"
     assert result["services"]["api"]["health"] == "absent"
     assert result["wrong"] == ["api has to run academy-api:two (sha256:1), and its proxy leads to no container"]
 

@@ -13,6 +13,7 @@ import pytest
 from localcloud import images
 from localcloud.images import build, recipes
 from localcloud.images.recipes import BUILDER, HOST, RECIPES, SERVICES, content_tag, image_parts, rootfs_parts
+from plugins.module_utils.plan.host_update import order
 
 DIRECTORY = Path(images.__file__).parent
 
@@ -62,6 +63,18 @@ def test_an_image_is_rebuilt_for_whatever_goes_into_it() -> None:
         tag(replace(HOST, rpms=False)),
     ]
     assert len(set(tags)) == len(tags)
+
+
+def test_an_image_is_rebuilt_for_other_releases_in_the_repository_of_its_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = tag()
+    monkeypatch.setattr(recipes, "HOST_RELEASES", {**recipes.HOST_RELEASES, "2023.11.20260302": ()})
+    assert tag() != before
+
+
+def test_each_release_is_later_than_the_one_before_and_has_packages_of_the_host() -> None:
+    releases = [order(name) for name in recipes.HOST_RELEASES]
+    assert releases == sorted(release for release in releases if release)
+    assert {name for newer in recipes.HOST_RELEASES.values() for name in newer} <= set(recipes.HOST_PACKAGES.values())
 
 
 def test_the_order_of_packages_does_not_matter() -> None:

@@ -149,6 +149,11 @@ def test_what_becomes_of_a_host(seen: Host, wake: bool, becomes: str, behind: st
     assert (RELEASE in told) == (behind is not None)
 
 
+def test_of_a_run_that_ships_no_release_nobody_is_behind() -> None:
+    (told,) = decide(replace(RUN, release=""), [host("stopped", Release="old")], [])["notes"]
+    assert told == f"Not running, so left as they are: {HOST}"
+
+
 @pytest.mark.parametrize(
     ("seen", "checks", "is_down"),
     [

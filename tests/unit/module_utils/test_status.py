@@ -148,7 +148,7 @@ def record(number: int, release: str, result: str = "succeeded") -> dict[str, An
 
 
 TAGS = {service.name: {NEW: ["two"], OLD: ["one"]} for service in SERVICES.values()}
-LOOK = {"services": seen(), "wrong": [], **host_room(found())}
+LOOK = {"services": seen(), "wrong": [], "host_release": "2023.10.20260105", **host_room(found())}
 AWS: dict[str, Any] = {
     "instances": {"api-1": instance("api-1", Release="two"), "video-1": instance("video-1", "stopped", Release="two")},
     "queues": {"jobs": queue(3, 2, 1), "jobs-dlq": queue()},
@@ -180,6 +180,9 @@ def test_all_is_well_where_who_may_sleep_sleeps_with_the_release_that_was_shippe
         ("messaging_worker", "two", True),
     ]
     assert (video["state"], video["services"], video["noted_release"]) == ("stopped", [], "two")
+    assert (api["host_release"], video["host_release"]) == ("2023.10.20260105", "")
+    # On the host's first line, and not on those of its other services.
+    assert ["2023.10.20260105" in line for line in found_report["text"][2:6]] == [False, True, False, False]
     assert found_report["queues"] == [{"queue": "jobs", "waiting": 3, "in_flight": 2, "delayed": 1, "dead": 0}]
     assert found_report["lock"] == {"state": "free"}
     assert [each["release"] for each in found_report["releases"]] == ["two", "one"]
