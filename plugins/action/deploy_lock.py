@@ -59,6 +59,7 @@ class ActionModule(AwsAction):
         "release": {"type": "str", "required": True},
         "break_lock": {"type": "bool", "default": False},
         "digests": {"type": "dict"},
+        "ends_deployment": {"type": "bool", "default": False},
     }
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -132,8 +133,9 @@ class ActionModule(AwsAction):
         region, endpoint_url, connection = get_aws_connection_info(self)
         connection.pop("aws_config", None)
         order = Order(
-            parameters["deployment_name"], generation, str(self._directory), getppid(), region, endpoint_url, connection
-        )
+            parameters["deployment_name"], generation, str(self._directory), getppid(), region, endpoint_url, connection,
+            parameters["ends_deployment"],
+        )  # fmt: skip
         trouble = self._directory / TROUBLE
         with trouble.open("wb") as errors:
             keeper = subprocess.Popen(
