@@ -71,9 +71,8 @@ def test_a_release_that_does_not_come_up_changes_nothing_but_the_exit_status() -
     assert support.on_host(host, "sh", "-euc", damage, "sh", PROXY).returncode == 0
     bad = {"container_command": ["sh", "-c", "echo no release; exit 3"], "container_health_timeout_seconds": 10}
     with load.constant(support.instance(API_HOST)["address"], 8000) as requests:
-        run = support.playbook(
-            "playbooks/configure.yml", "--tags=proxy,api", *THIS_RELEASE, "--extra-vars", json.dumps(bad), name="deploy-bad"
-        ).expect(2)
+        arguments = ("--tags=proxy,api", *THIS_RELEASE, "--extra-vars", json.dumps(bad))
+        run = support.playbook("playbooks/configure.yml", *arguments, name="deploy-bad").expect(2)
     said = " ".join(run.output.split())
     assert "no release" in said
     assert "The release before serves on, untouched." in said

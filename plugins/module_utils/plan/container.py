@@ -473,17 +473,14 @@ def needed_room_mib(image: Values) -> int:
 def has_room(inputs: Values, image: Values, found: Values) -> bool:
     """Whether an image that is to be pulled has room, before half of it fills the disk that all of the host shares."""
     room = found["image_room_bytes"]
-    return (
-        room is None
-        or room // BYTES_PER_MIB >= needed_room_mib(image)
-        or is_here(inputs, image["reference"], found)
-    )
+    return room is None or room // BYTES_PER_MIB >= needed_room_mib(image) or is_here(inputs, image["reference"], found)
 
 
 def failed_images(inputs: Values, image: Values, found: Values) -> list[Values]:
     """The images of releases that never succeeded, which go where the wanted one has no room.
 
-    Of no container, so not what runs; and where no record says what has succeeded, nobody knows which is that of before.
+    None of a container, so not what runs; and none where no record says what has succeeded: nobody knows which is that
+    of before.
     """
     succeeded = inputs["container_succeeded_digests"]
     listed = found["repositories"][_repository(inputs)]

@@ -144,8 +144,8 @@ def test_a_record_of_a_container_that_does_not_run_is_corrected_where_another_on
     (written,) = [change for change in plan.changes if change.resource == PATH]
     assert written.apply["files"]["content"] == text(INPUTS, "b")
     # Who is recorded may be coming up while nobody else serves, and its caller knows better.
-    for others in ({"containers": {}}, {"proxies": {SOCKET: {}}}, {"containers": BOTH_RUN}):
-        assert decided({**wrong, **others}).known["slot"] == "a"
+    right: list[dict[str, Any]] = [{"containers": {}}, {"proxies": {SOCKET: {}}}, {"containers": BOTH_RUN}]
+    assert [decided({**wrong, **others}).known["slot"] for others in right] == ["a"] * 3
     assert decided(wrong, proxy_serving="a").known["slot"] == "a"
 
 
