@@ -59,6 +59,7 @@ class ActionModule(AwsAction):
         "release": {"type": "str", "required": True},
         "break_lock": {"type": "bool", "default": False},
         "digests": {"type": "dict"},
+        "ends_deployment": {"type": "bool", "default": False},
     }
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -131,9 +132,8 @@ class ActionModule(AwsAction):
         self._directory.mkdir(mode=0o700)
         region, endpoint_url, connection = get_aws_connection_info(self)
         connection.pop("aws_config", None)
-        order = Order(
-            parameters["deployment_name"], generation, str(self._directory), getppid(), region, endpoint_url, connection
-        )
+        deployment, ends = parameters["deployment_name"], parameters["ends_deployment"]
+        order = Order(deployment, generation, str(self._directory), getppid(), region, endpoint_url, connection, ends)
         trouble = self._directory / TROUBLE
         with trouble.open("wb") as errors:
             keeper = subprocess.Popen(

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from ..module_utils.aws_calls import ReadError
 from ..module_utils.aws_state import observe
-from ..module_utils.releases import going_back, read_releases, releases_name, shipped
+from ..module_utils.releases import digests, going_back, read_releases, releases_name, shipped
 from ..plugin_utils.aws_action import AwsInfoAction
 
 
@@ -28,4 +28,5 @@ class ActionModule(AwsInfoAction):
             "releases": [asdict(release) for release in releases],
             "before": before.release if before else "",
             "shipped": shipped(releases),
+            "digests": digests(releases),
         }

@@ -3,8 +3,7 @@
 """The proxy in front of a service that runs in one of two containers: its configuration, and what it says of itself.
 
 HAProxy's configuration is the record of which server serves: every other one is `disabled` there. So a proxy that is
-started or reloaded serves as before. While it runs, its socket moves the traffic, for which nothing is reloaded: a
-reload closes idle connections of clients, some of which are just sending a request.
+started or reloaded serves as before. While it runs, its socket moves the traffic, for which nothing is reloaded.
 """
 
 from __future__ import annotations
@@ -46,6 +45,8 @@ defaults
     log global
     option forwardfor
     option http-server-close
+    # At a reload too: a client may be sending its next request just then, which is answered and ends the connection.
+    option idle-close-on-response
     option redispatch
     retries 3
     retry-on conn-failure

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
-ROLLBACK = "rollback"
+ROLLBACK, SUCCEEDED = "rollback", "succeeded"
 # A parameter of the standard tier, in bytes.
 LONGEST_BYTES = 4096
 
@@ -64,7 +64,7 @@ def read_releases(versions: Iterable[Mapping[str, Any]]) -> list[Release]:
 
 def release_before(releases: Sequence[Release], release: str) -> Release | None:
     """The newest that succeeded with another release than this: what a rollback goes back to."""
-    return next((found for found in releases if found.result == "succeeded" and found.release != release), None)
+    return next((found for found in releases if found.result == SUCCEEDED and found.release != release), None)
 
 
 def going_back(releases: Sequence[Release]) -> Release | None:
@@ -75,8 +75,14 @@ def going_back(releases: Sequence[Release]) -> Release | None:
     return release_before(releases, last.release if last else "")
 
 
+def digests(releases: Sequence[Release]) -> dict[str, list[str]]:
+    """By image the digests that came up in a run that succeeded."""
+    succeeded = [item for found in releases if found.result == SUCCEEDED for item in found.digests.items()]
+    return {image: [*dict.fromkeys(digest for name, digest in succeeded if name == image)] for image, _ in succeeded}
+
+
 def shipped(releases: Sequence[Release]) -> dict[str, list[str]]:
     """By image the releases whose image came up in a run that succeeded; of the API's the database knows them."""
-    succeeded = [found for found in releases if found.result == "succeeded"]
+    succeeded = [found for found in releases if found.result == SUCCEEDED]
     images = dict.fromkeys(image for found in succeeded for image in found.digests)
     return {image: [*dict.fromkeys(each.release for each in succeeded if image in each.digests)] for image in images}

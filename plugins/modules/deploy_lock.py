@@ -39,6 +39,12 @@ options:
   digests:
     description: The digest of each image that the run ships. With it the run is recorded.
     type: dict
+  ends_deployment:
+    description:
+      - Whether no deployment is left after this run. When it has succeeded, lock and records are removed.
+      - Counts where the lock is taken, and for one playbook alone of those that a command names.
+    type: bool
+    default: false
 attributes:
   check_mode:
     description: Takes no lock, and asks for none.

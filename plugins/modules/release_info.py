@@ -55,4 +55,9 @@ shipped:
   returned: success
   type: dict
   sample: {"academy-api": ["9e8d7c6", "4f1c2d9"]}
+digests:
+  description: By image the digests with which it came up in a run that succeeded.
+  returned: success
+  type: dict
+  sample: {"academy-api": ["sha256:0f1e2d3c", "sha256:4b5a6978"]}
 """

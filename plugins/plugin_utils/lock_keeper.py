@@ -37,9 +37,6 @@ RENEW_SECONDS = 120
 BOUNDED = Config(connect_timeout=5, read_timeout=10, retries={"max_attempts": 2})
 LOOK_SECONDS = 0.2
 INTERRUPTED = "interrupted"
-# The playbook after which no deployment is left. community.aws.ssm_parameter could remove its parameters, but lists
-# those of the whole account for it, which no operator has to be allowed.
-TEARDOWN = "teardown"
 
 
 @dataclass(frozen=True)
@@ -53,6 +50,7 @@ class Order:
     region: str
     endpoint_url: str | None
     connection: Mapping[str, Any]
+    ends_deployment: bool = False  # whether none is left after the run, once it has succeeded
 
 
 class Keeper:
@@ -139,7 +137,9 @@ class Keeper:
         lock = self.own()
         if lock is None:
             return
-        if lock.playbook == TEARDOWN and result == "succeeded":
+        # community.aws.ssm_parameter could remove them, but lists the parameters of the whole account for it, which no
+        # operator has to be allowed.
+        if self._order.ends_deployment and result == "succeeded":
             locks = read_lock_generations(self._ssm, lock_path(self._order.deployment_name))
             for name in (releases_name(self._order.deployment_name), *(found["Name"] for found in locks)):
                 ask(self._ssm, "delete_parameter", "ParameterNotFound", Name=name)

@@ -15,6 +15,8 @@ import time
 
 from localcloud import demo, settings
 from plugins.module_utils.hold import hold_end
+from plugins.module_utils.proxy import PATH as PROXY
+from plugins.module_utils.proxy import serving
 from plugins.module_utils.releases import Release, read_releases, releases_name
 from tests import load, policies, support
 from tests.e2e.test_story import API_HOST, HOSTS, MESSAGING_HOST, STOPPED_WORKER, api_container, api_status, stop
@@ -64,17 +66,21 @@ def test_a_plain_run_leaves_who_sleeps_and_says_who_is_behind() -> None:
 def test_a_release_that_does_not_come_up_changes_nothing_but_the_exit_status() -> None:
     host = instance_id(API_HOST)
     before = api_container(host)
+    # Nor does a proxy's file that names the other one, and that HAProxy could not read at its next start.
+    damage = "sed --in-place '/ disabled$/!s/server [ab] .*/& disabled/; t; s/ disabled$//' $1; echo nonsense >>$1"
+    assert support.on_host(host, "sh", "-euc", damage, "sh", PROXY).returncode == 0
     bad = {"container_command": ["sh", "-c", "echo no release; exit 3"], "container_health_timeout_seconds": 10}
     with load.constant(support.instance(API_HOST)["address"], 8000) as requests:
-        run = support.playbook(
-            "playbooks/configure.yml", "--tags=api", *THIS_RELEASE, "--extra-vars", json.dumps(bad), name="deploy-bad"
-        ).expect(2)
+        arguments = ("--tags=proxy,api", *THIS_RELEASE, "--extra-vars", json.dumps(bad))
+        run = support.playbook("playbooks/configure.yml", *arguments, name="deploy-bad").expect(2)
     said = " ".join(run.output.split())
     assert "no release" in said
     assert "The release before serves on, untouched." in said
     assert requests.lost == []
     assert set(requests.releases) == {RELEASE}
     assert api_container(host) == before
+    assert f"academy-api-{serving(support.on_host(host, 'cat', PROXY).stdout)}" == before.split()[0]
+    assert support.on_host(host, "haproxy", "-c", "-f", PROXY).returncode == 0
 
 
 def test_nobody_is_started_for_a_release_without_images() -> None:
@@ -94,7 +100,9 @@ def test_a_host_cannot_stop_itself_while_it_is_deployed_to() -> None:
             assert watchdog_hold(name) == tags(name)["HoldUntil"]
             assert hold_end(tags(name)["HoldUntil"]).timestamp() - time.time() <= 9 * 60
             assert own_stop_is_refused(name)
-        refused = support.playbook("playbooks/rollback.yml", *THIS_RELEASE, name="deploy-locked").expect(2)
+        # It holds still meanwhile, so that the moment in which it is killed is this one.
+        run.signal(signal.SIGSTOP)
+        refused = support.playbook("playbooks/deploy.yml", *THIS_RELEASE, name="deploy-locked").expect(2)
         assert f"(playbooks/deploy.yml, release {RELEASE})" in " ".join(refused.output.split())
     # Killed: they stay held as long as their leases last. The application, idle for long enough, sees that and goes on.
     logs = ("docker", "logs", f"--since={int(time.time())}", VIDEO_CONTAINER)

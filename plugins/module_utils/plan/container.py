@@ -466,12 +466,40 @@ def platform_findings(image: str, platforms: Collection[str], on: str, architect
     ]
 
 
-def room_findings(inputs: Values, image: Values, found: Values) -> list[Finding]:
+def needed_room_mib(image: Values) -> int:
+    return int(UNPACKED * image["size_bytes"] // BYTES_PER_MIB + ROOM_RESERVE_MIB)
+
+
+def has_room(inputs: Values, image: Values, found: Values) -> bool:
     """Whether an image that is to be pulled has room, before half of it fills the disk that all of the host shares."""
-    room, name, on = found["image_room_bytes"], image_name(inputs), inputs["inventory_hostname"]
-    needed_mib = UNPACKED * image["size_bytes"] // BYTES_PER_MIB + ROOM_RESERVE_MIB
-    if room is None or room // BYTES_PER_MIB >= needed_mib or is_here(inputs, image["reference"], found):
+    room = found["image_room_bytes"]
+    return room is None or room // BYTES_PER_MIB >= needed_room_mib(image) or is_here(inputs, image["reference"], found)
+
+
+def failed_images(inputs: Values, image: Values, found: Values) -> list[Values]:
+    """The images of releases that never succeeded, which go where the wanted one has no room.
+
+    None of a container, so not what runs; and none where no record says what has succeeded: nobody knows which is that
+    of before.
+    """
+    succeeded = inputs["container_succeeded_digests"]
+    listed = found["repositories"][_repository(inputs)]
+    unused = outdated_images(listed, image["reference"], found["containers"].values())
+    return [
+        each
+        for each in listed
+        if succeeded
+        and each["id"] in unused
+        and not any(reference.rpartition("@")[2] in succeeded for reference in each["references"])
+    ]
+
+
+def room_findings(inputs: Values, image: Values, found: Values) -> list[Finding]:
+    """Why a host has no room for an image, when no release that failed has left anything that could go for it."""
+    if has_room(inputs, image, found) or failed_images(inputs, image, found):
         return []
+    room, name, on = found["image_room_bytes"], image_name(inputs), inputs["inventory_hostname"]
+    needed_mib = needed_room_mib(image)
     return [
         Finding(
             "container_room",
@@ -484,11 +512,12 @@ def room_findings(inputs: Values, image: Values, found: Values) -> list[Finding]
                 f"합니다(다운로드 {image['size_bytes'] // BYTES_PER_MIB} MiB의 {UNPACKED}배와 {ROOM_RESERVE_MIB} MiB)",
             ),
             Words(
-                "Remove there the images that no container needs, such as those of releases that failed: docker image "
-                "prune --all; ECR keeps them. See what else fills it (docker system df, df -h), or give the host a "
+                "Images of releases that failed are gone already. Remove there what else no container needs (docker "
+                "image prune --all; ECR keeps it), see what fills it (docker system df, df -h), or give the host a "
                 "larger root volume.",
-                "그곳에서 실패한 릴리스처럼 컨테이너가 쓰지 않는 이미지를 지우십시오. ECR에는 남습니다(docker image "
-                "prune --all). 다른 것도 보거나(docker system df, df -h) 더 큰 루트 볼륨을 쓰십시오.",
+                "실패한 릴리스의 이미지는 이미 지웠습니다. 그 밖에 컨테이너가 쓰지 않는 이미지를 지우거나(docker image "
+                "prune --all, ECR에는 남습니다) 무엇이 채우는지 보거나(docker system df, df -h) 더 큰 루트 볼륨을 "
+                "쓰십시오.",
             ),
         )
     ]
@@ -650,7 +679,13 @@ def image_changes(inputs: Values, reference: str, serving: str, found: Values) -
     name = inputs["container_name"]
     before = [stay[each]["image"] for each in (slot_name(name, serving), name) if each in stay]
     pulled = (Difference("image", None, reference),)
+    image = image_of(inputs, found)
+    failed = failed_images(inputs, image, found) if image and not has_room(inputs, image, found) else []
     return [
+        *(
+            Change(each["references"][-1], "remove", (Difference("image", each["id"], None),), WHY, {"discarded": each})
+            for each in failed
+        ),
         *([] if is_here(inputs, reference, found) else [Change(reference, "create", pulled, WHY, {"pulled": {}})]),
         *(
             Change(image, "remove", (Difference("image", image, None),), WHY, {"outdated": {}})
@@ -813,6 +848,7 @@ ROLE = Role(
     lambda inputs, found: decide(completed(due(inputs)), found),
     applies=(
         *host.APPLIES,
+        "discarded",
         "unwanted",
         "environment",
         "pulled",

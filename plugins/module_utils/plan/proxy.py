@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import Any
 
 from ..proxy import MARK, PATH, SOCKET, configuration, serving
-from ..services import ROWS, rows
-from ..slots import holder_findings, holds_port, serving_slot
+from ..services import ROWS, rows, slot_name
+from ..slots import holder_findings, holds_port, runs, serving_slot
 from . import Change, Difference, Plan, Role, Values, host
 
 WHY = "guide §6.3"
@@ -79,16 +79,34 @@ def reads(inputs: Values) -> Values:
     }
 
 
+def at_work(inputs: Values, found: Values) -> str:
+    """The one to which the proxy that runs leads; empty where there is none, or are several."""
+    now = found["proxies"].get(SOCKET, {})
+    ready = [str(slot) for slot, server in now.items() if server["state"] == READY and slot in slots_of(inputs)]
+    return ready[0] if len(ready) == 1 else ""
+
+
+def recorded(inputs: Values, found: Values) -> str:
+    """Who is recorded; empty where the file is damaged.
+
+    That is also a record of a container that does not run, while the proxy leads to one that does: a hand's.
+    """
+    known = serving(found["paths"][PATH].get("content", "")) or ""
+    up = [slot for slot in slots_of(inputs) if runs(found["containers"], slot_name(name_of(inputs), slot))]
+    is_wrong = known not in slots_of(inputs) or (known not in up and at_work(inputs, found) in up)
+    return "" if is_wrong else known
+
+
 def wanted_slot(inputs: Values, found: Values) -> str:
     """Who is to serve: whom the caller names, else who is recorded, else who serves at the moment, else the first."""
-    slots, now = slots_of(inputs), found["proxies"].get(SOCKET, {})
-    ready = [slot for slot, server in now.items() if server["state"] == READY and slot in slots]
-    record = found["paths"][PATH].get("content", "")
-    if inputs["proxy_serving"] or serving(record) in slots:
-        return inputs["proxy_serving"] or str(serving(record))
-    if len(ready) == 1:
-        return str(ready[0])
-    return serving_slot(name_of(inputs), slots, "", found["containers"]) or next(iter(slots))
+    slots = slots_of(inputs)
+    return (
+        str(inputs["proxy_serving"])
+        or recorded(inputs, found)
+        or at_work(inputs, found)
+        or serving_slot(name_of(inputs), slots, "", found["containers"])
+        or next(iter(slots))
+    )
 
 
 def switch_changes(inputs: Values, slot: str, found: Values) -> list[Change]:
@@ -96,9 +114,9 @@ def switch_changes(inputs: Values, slot: str, found: Values) -> list[Change]:
     slots, now = slots_of(inputs), found["proxies"].get(SOCKET, {})
     states = {name: server["state"] for name, server in now.items()}
     wanted = {name: READY if name == slot else AWAY for name in slots}
-    known = serving(found["paths"][PATH].get("content", ""))
+    known = recorded(inputs, found)
     differences = [
-        *([Difference("serving", known, slot)] if known in slots and known != slot else []),
+        *([Difference("serving", known, slot)] if known not in ("", slot) else []),
         *([Difference("servers", states, wanted)] if states and states != wanted else []),
     ]
     return [Change(UNIT, "update", tuple(differences), WHY, {"switched": {"slot": slot}})] if differences else []
@@ -106,12 +124,11 @@ def switch_changes(inputs: Values, slot: str, found: Values) -> list[Change]:
 
 def decide(inputs: Values, found: Values) -> Plan:
     slot = wanted_slot(inputs, found)
-    known = serving(found["paths"][PATH].get("content", ""))
     is_running = found["units"][UNIT]["active_state"] == host.UP["active_state"]
     # The record of a proxy that runs is written by what moves its traffic.
-    recorded = str(known) if known in slots_of(inputs) and is_running else slot
+    written = (recorded(inputs, found) if is_running else "") or slot
     packages = host.package_changes(found, [PACKAGE], WHY)
-    files = host.path_changes(found, paths(inputs, text(inputs, recorded)), WHY)
+    files = host.path_changes(found, paths(inputs, text(inputs, written)), WHY)
     if packages:
         found = {**found, "units": {UNIT: {**found["units"][UNIT], "unit_file_state": "unknown"}}}
     outdated = is_running and host.is_rewritten(files, PATH)

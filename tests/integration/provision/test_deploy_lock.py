@@ -142,6 +142,18 @@ def test_a_run_that_has_lost_the_lock_goes_no_further(account: Account, word: Pa
     assert (shipped(account)[0].release, locks(account)[-1].release) == ("awake", "awake")
 
 
+def test_with_the_playbook_that_ends_the_deployment_lock_and_records_go_and_another_one_begins_anew(
+    account: Account, said: Path
+) -> None:
+    assert len(shipped(account)) > 1
+    both = account.arguments("playbooks/teardown.yml", PLAYBOOK)
+    support.playbook(
+        *both, "-e", "confirm=academy", "-e", f"word={said}", "-e", "release=after", name="lock-teardown"
+    ).expect()
+    assert [(record.release, record.result) for record in shipped(account)] == [("after", "succeeded")]
+    assert [(lock.generation, lock.release, lock.ended) for lock in locks(account)] == [(1, "after", True)]
+
+
 def test_the_keeper_renews_what_is_its_runs_and_nothing_else(account: Account, tmp_path: Path) -> None:
     ec2, ssm, now = account.client("ec2"), account.client("ssm"), datetime.now(UTC)
     taken = now - timedelta(minutes=9)

@@ -11,6 +11,7 @@ import pytest
 from plugins.module_utils.releases import (
     LONGEST_BYTES,
     Release,
+    digests,
     going_back,
     read_releases,
     release_before,
@@ -85,6 +86,12 @@ def test_what_was_shipped_is_what_came_up_by_image() -> None:
         )
     ]
     assert shipped(records) == {"video": ["d", "b"], "api": ["b", "a"]}
+
+
+def test_the_digests_that_succeeded_are_told_by_image_and_each_once() -> None:
+    ran = [("succeeded", {"api": "1"}), ("failed", {"api": "2"}), ("succeeded", {"api": "1", "video": "3"})]
+    records = [replace(SHIPPED, result=result, digests=found) for result, found in ran]
+    assert digests(records) == {"api": ["1"], "video": ["3"]}
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import stat
 import subprocess
@@ -95,7 +96,7 @@ class Place:
         return configuration(self.port, self.servers, server, socket=str(self.socket))
 
     @contextmanager
-    def running(self) -> Iterator[None]:
+    def running(self) -> Iterator[subprocess.Popen[bytes]]:
         text = self.path.read_text()
         if os.geteuid():
             text = re.sub(r"    (user|group|chroot) .*\n", "", text)
@@ -105,7 +106,7 @@ class Place:
         with subprocess.Popen(["haproxy", "-db", "-f", str(started)], stdout=quiet, stderr=quiet) as process:
             try:
                 until(self.answers, START_SECONDS)
-                yield
+                yield process
             finally:
                 process.kill()
 
@@ -224,6 +225,20 @@ def test_no_request_fails_while_servers_change(place: Place, switch: Switch) -> 
     ]  # fmt: skip
     assert set(answers) == {"blue", "green"}
     assert len(answers) > 200
+
+
+def test_a_request_that_is_sent_while_the_configuration_is_read_again_is_answered(place: Place) -> None:
+    with place.running() as process:
+        connection = http.client.HTTPConnection("127.0.0.1", place.port, timeout=STUCK_SECONDS)
+        for answered, will_close in ((False, False), (True, True)):
+            if answered:
+                # What a reload sends to the process that was there before.
+                process.send_signal(signal.SIGUSR1)
+                until(lambda: not place.answers())
+            connection.request("GET", "/")
+            answer = connection.getresponse()
+            assert (answer.read(), answer.will_close) == (b"blue", will_close)
+        connection.close()
 
 
 def test_a_slow_request_is_waited_for(place: Place, switch: Switch, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,6 +45,7 @@ INPUTS: dict[str, Any] = {
     "container_repository": "academy-api",
     "container_image_tag": "1a2b3c4",
     "container_images": {},
+    "container_succeeded_digests": [],
     "container_has_served": False,
     "container_database_identifier": "academy-db",
     # The image has the second one too, with the same value.
@@ -511,6 +512,30 @@ def test_an_image_without_room_is_refused_before_it_is_pulled(
         assert finding.found == "1311 MiB"
         assert "docker system df" in finding.remedy.en
     assert bool(plan.changes) is not refused
+
+
+def test_where_there_is_no_room_images_of_releases_that_failed_go_and_never_the_one_of_before_or_one_in_use() -> None:
+    full = state(older, image_room_bytes=1311 * MIB)
+    listed = [image(f"sha256:{name}", f"{REPOSITORY}@sha256:{name}") for name in ("before", "bad", "worse", 6, 7)]
+    full["repositories"] = {REPOSITORY: listed}
+    other = {**full["containers"]["academy-api"], "image_id": "sha256:6", "memory_bytes": 0, "published_ports": []}
+    full["containers"]["other"] = other
+    succeeded = {"container_succeeded_digests": ["sha256:before", "sha256:older"]}
+    plan = decided(full, **succeeded)
+    assert plan.refusals == []
+    gone = [f"{REPOSITORY}@sha256:{name}" for name in ("bad", "worse")]
+    assert needed(plan)["discarded"] == gone
+    assert needed(plan)["pulled"] == [REFERENCE]
+    assert [change.verb for change in plan.changes if change.resource in gone] == ["remove", "remove"]
+    assert [each.apply["discarded"]["id"] for each in plan.changes if each.resource in gone] == [
+        "sha256:bad",
+        "sha256:worse",
+    ]
+    # Nobody knows which one is that of before, none is left that failed, or there is room enough.
+    assert [finding.id for finding in decided(full).refusals] == ["container_room"]
+    rest = {**full, "repositories": {REPOSITORY: [listed[0], *listed[3:]]}}
+    assert [finding.id for finding in decided(rest, **succeeded).refusals] == ["container_room"]
+    assert "discarded" not in needed(decided({**full, "image_room_bytes": 1312 * MIB}, **succeeded))
 
 
 WORKER_ROW = {

@@ -136,6 +136,19 @@ def test_a_proxy_that_runs_is_brought_to_what_the_record_says(found: dict[str, A
     assert (needed(plan), plan.known["slot"]) == ({"switched": [UNIT]}, slot)
 
 
+def test_a_record_of_a_container_that_does_not_run_is_corrected_where_another_one_serves() -> None:
+    wrong = {**state("b"), "paths": state("a")["paths"]}
+    plan = decided(wrong)
+    # As any damaged file, and nobody is moved.
+    assert (needed(plan), plan.known["slot"]) == ({"files": [PATH], "reread": [UNIT]}, "b")
+    (written,) = [change for change in plan.changes if change.resource == PATH]
+    assert written.apply["files"]["content"] == text(INPUTS, "b")
+    # Who is recorded may be coming up while nobody else serves, and its caller knows better.
+    right: list[dict[str, Any]] = [{"containers": {}}, {"proxies": {SOCKET: {}}}, {"containers": BOTH_RUN}]
+    assert [decided({**wrong, **others}).known["slot"] for others in right] == ["a"] * 3
+    assert decided(wrong, proxy_serving="a").known["slot"] == "a"
+
+
 @pytest.mark.parametrize("content", ["", "global\n", text(INPUTS, "a")[:-20]])
 def test_a_damaged_file_is_written_for_whom_serves_and_read_again(content: str) -> None:
     plan = decided(with_record(content, serving="b"))
