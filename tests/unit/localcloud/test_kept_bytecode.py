@@ -30,12 +30,12 @@ def home(tmp_path: Path) -> Path:
 
 
 def said(home: Path, source: str, **environment: str) -> str:
-    """What a module of an archive says, imported by a new Python that obeys the .pth file."""
+    """What a module of an archive says, imported by a new Python that obeys this .pth file and no other."""
     archive = home.parent / "archive.zip"
     with zipfile.ZipFile(archive, "w") as file:
         file.writestr("module.py", source)
     program = "import site, sys; site.addsitedir(sys.argv[1]); sys.path.insert(0, sys.argv[2]); import module"
-    command = [sys.executable, "-c", program, str(home), str(archive)]
+    command = [sys.executable, "-S", "-c", program, str(home), str(archive)]
     inherited = {name: value for name, value in os.environ.items() if name != NO_BYTECODE}
     done = subprocess.run(command, check=True, capture_output=True, text=True, env={**inherited, **environment})
     return done.stdout.strip()
