@@ -16,7 +16,7 @@ from typing import Any, Final
 from localcloud.shell import run
 from tests.machine import record
 from tests.machine.emulator import MEMORY_MIB, PROCESSORS, BootError, Machine, booted
-from tests.machine.image import HOME, ensure_image, saved_images, seed
+from tests.machine.image import HOME, ensure_image, seed, store
 from tests.support import ROOT
 
 LOGS: Final = ROOT / "build" / "machine-test"
@@ -55,12 +55,13 @@ def main() -> int:
     LOGS.mkdir(parents=True)
     image = ensure_image()
     with tempfile.TemporaryDirectory(prefix="machine-test-", dir="/var/tmp") as work:
-        key, bundle, handed_in, images = (Path(work) / name for name in ("key", "bundle", "seed.tar", "images.tar"))
+        key, bundle, handed_in, images = (Path(work) / name for name in ("key", "bundle", "seed.tar", "images.img"))
         run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key))
         run("git", "-C", str(ROOT), "bundle", "create", "--quiet", str(bundle), "HEAD")
         seed(handed_in, key.with_suffix(".pub").read_text(encoding="utf-8"), bundle.read_bytes())
+        store(images, Path(work))
         try:
-            with booted(image, [handed_in, *saved_images(images)], key, LOGS / "console.log") as machine:
+            with booted(image, (handed_in, images), key, LOGS / "console.log") as machine:
                 told = _steps(machine, deadline)
         except BootError as error:
             print(error, file=sys.stderr)

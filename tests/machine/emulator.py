@@ -26,6 +26,8 @@ ACCELERATORS: Final = {"kvm": 60, "tcg,thread=multi": 600}
 KVM: Final = Path("/dev/kvm")
 POLL_SECONDS: Final = 1
 END_SECONDS: Final = 10
+# What is written to it is lost.
+DRIVE: Final = "format=raw,if=virtio,snapshot=on,cache=unsafe"
 
 
 class BootError(RuntimeError):
@@ -100,8 +102,7 @@ def _command(image: Image, handed_in: Sequence[Path], console: Path, accelerator
         *("-smp", str(PROCESSORS), "-m", str(MEMORY_MIB), "-display", "none", "-no-reboot"),
         *("-serial", f"file:{console}", "-kernel", str(image.kernel), "-initrd", str(image.initrd)),
         *("-append", "root=/dev/vda rw console=ttyS0"),
-        *("-drive", f"file={image.disk},format=raw,if=virtio,snapshot=on,cache=unsafe"),
-        *(word for file in handed_in for word in ("-drive", f"file={file},format=raw,if=virtio,readonly=on")),
+        *(word for file in (image.disk, *handed_in) for word in ("-drive", f"file={file},{DRIVE}")),
         *("-nic", f"user,model=virtio-net-pci,hostfwd=tcp:127.0.0.1:{port}-:22"),
     ]
 

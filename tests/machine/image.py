@@ -9,10 +9,12 @@ machine's apt sources, the virtual environment by scripts/make_venv.sh.
 from __future__ import annotations
 
 import shutil
+import subprocess
 import sys
 import tarfile
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -23,6 +25,7 @@ from localcloud.engine import ENGINE_PROGRAMS, install_packages, missing_package
 from localcloud.images import CACHE_DIR
 from localcloud.images.build import BUILD_PROGRAMS, debian_sources
 from localcloud.images.recipes import DEBIAN_CODENAME, REPOSITORY, content_tag, slimming_options
+from localcloud.services import wait_until
 from localcloud.shell import docker, docker_succeeds, run
 from tests.support import ROOT
 
@@ -46,6 +49,7 @@ HOME: Final = "/root/academy"
 WHEELS: Final = "/root/wheels"
 DISK_GIB: Final = 40
 BUILD_SECONDS: Final = 1800
+ENGINE_SECONDS: Final = 60
 
 # Inside: what is handed in at boot, the network, and pip, which has nothing but what lies there.
 FILES: Final[Mapping[str, str]] = {
@@ -65,6 +69,7 @@ WantedBy=sysinit.target
     "etc/systemd/network/en.network": "[Match]\nName=en*\n[Network]\nDHCP=ipv4\n",
     "etc/resolv.conf": "nameserver 10.0.2.3\n",  # qemu's own
     "etc/pip.conf": f"[global]\nno-index = true\nfind-links = {WHEELS}\n",
+    "etc/fstab": "/dev/vdc /var/lib/docker ext4 defaults 0 0\n",
     "etc/hostname": "machine-test\n",
 }
 UNITS: Final = ("seed.service", "systemd-networkd.service")
@@ -177,15 +182,38 @@ def seed(file: Path, public_key: str, bundle: bytes) -> None:
                 _add(archive, str(authority)[1:], authority.read_bytes())
 
 
-def saved_images(file: Path) -> list[Path]:
-    """The images of the embedded cloud that this machine's engine has; a run builds those that are missing."""
+def store(disk: Path, work: Path) -> None:
+    """A disk that is Docker's store, with the images of the embedded cloud that this machine has; a run builds others.
+
+    Emulated, loading them takes an hour. Here a second engine does it, which sees neither the first one nor a network.
+    """
+    root = work / "docker"
+    root.mkdir()
     images = []
-    if shutil.which("docker") is not None and docker_succeeds("version"):
+    if shutil.which("dockerd") is not None and docker_succeeds("version"):
         images = docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", f"{REPOSITORY}/*").split()
-    if not images:
-        return []
-    docker("save", f"--output={file}", *images, timeout=BUILD_SECONDS)
-    return [file]
+    if images:
+        archive = work / "images.tar"
+        docker("save", f"--output={archive}", *images, timeout=BUILD_SECONDS)
+        with _engine(root, work / "docker.sock") as url:
+            docker("load", "--quiet", f"--input={archive}", host=url, timeout=BUILD_SECONDS)
+    run("truncate", f"--size={DISK_GIB}G", str(disk))
+    run("mke2fs", "-q", "-t", "ext4", "-d", str(root), str(disk), timeout=BUILD_SECONDS)
+
+
+@contextmanager
+def _engine(root: Path, socket: Path) -> Iterator[str]:
+    url = f"unix://{socket}"
+    options = (f"--data-root={root}", f"--host={url}", "--bridge=none", "--iptables=false", "--storage-driver=overlay2")
+    start = f"mount -t tmpfs tmpfs /run && exec setpriv --pdeathsig=TERM dockerd {' '.join(options)}"
+    with subprocess.Popen(
+        ["unshare", "--mount", "--net", "sh", "-c", start], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as process:
+        try:
+            wait_until(lambda: docker_succeeds("version", host=url), "a second engine answers", ENGINE_SECONDS)
+            yield url
+        finally:
+            process.terminate()
 
 
 def _add(archive: tarfile.TarFile, name: str, content: bytes) -> None:

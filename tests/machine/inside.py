@@ -27,7 +27,6 @@ ARGUMENTS: Final = (
     f"--extra-vars=local_project_dir={support.ROOT}",
 )
 TIMEOUT_SECONDS: Final = 7200  # whoever runs a step ends it before
-IMAGES: Final = Path("/dev/vdc")
 CGROUPS: Final = Path("/sys/fs/cgroup")
 MIB: Final = 1024**2
 HOST_MIB: Final = 1024 * settings.SHOWN_PERCENT // 100
@@ -51,8 +50,6 @@ def boot() -> str:
 def engine() -> str:
     """The machine's Docker, with the embedded cloud's images that were handed in."""
     found = ensure_engine(print)
-    if IMAGES.is_block_device():
-        docker("load", "--quiet", f"--input={IMAGES}", timeout=TIMEOUT_SECONDS)
     groups = docker("info", "--format", "cgroup v{{.CgroupVersion}} by {{.CgroupDriver}}")
     assert groups == "cgroup v2 by systemd", groups
     return f"Docker {found.version}, {groups}"
