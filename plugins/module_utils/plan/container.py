@@ -397,8 +397,8 @@ def missing_findings(inputs: Values, found: Values) -> list[Finding]:
                 f"RDS에 엔드포인트가 있는 {identifier}이(가) 없습니다",
             ),
             Words(
-                "Create it (playbooks/provision.yml --tags database), or wait until it is available.",
-                "만들거나(playbooks/provision.yml --tags database) 사용할 수 있을 때까지 기다리십시오.",
+                "Create it (playbooks/provision.yml --tags logs,database), or wait until it is available.",
+                "만들거나(playbooks/provision.yml --tags logs,database) 사용할 수 있을 때까지 기다리십시오.",
             ),
         ),
         (

@@ -382,8 +382,8 @@ def test_every_role_is_judged() -> None:
     hosts = collected()[1].values()
     on_hosts = {role for host in hosts for role in roles_of_host(SERVICES, host.groups, host.values)}
     named = {role for roles in ROLES.values() for role in roles} | on_hosts | {"worker"}
-    # Given values by others or by AWS, this one itself, or the one that asks for itself: the last.
-    others = {"container", "hold", "host_configuration", "lock", "preflight", "reachability", "teardown"}
+    # Given values by others, by AWS or by a command, this one itself, or the one that asks for itself: the last.
+    others = {"container", "hold", "host_configuration", "host_update", "lock", "preflight", "reachability", "teardown"}
     assert {path.name for path in (support.ROOT / "roles").iterdir()} - named == others
 
 

@@ -20,7 +20,7 @@ DIRECTORY = os.path.join(os.path.dirname(__file__), "__pycache__")
 
 def keep() -> None:
     """Have zipimport compile each source only once on this machine."""
-    compile_source = zipimport._compile_source
+    compile_source = zipimport._compile_source  # type: ignore[attr-defined]  # known to Python alone
 
     def compile_once(path: str, source: bytes) -> object:
         kept = os.path.join(DIRECTORY, f"archived.{_imp.source_hash(sys.hexversion, source).hex()}.pyc")
@@ -39,7 +39,7 @@ def keep() -> None:
             pass
         return code
 
-    zipimport._compile_source = compile_once
+    zipimport._compile_source = compile_once  # type: ignore[attr-defined]
 
 
 if not sys.dont_write_bytecode:
