@@ -407,7 +407,7 @@ def parameter_group_changes(inputs: Values, found: Values) -> list[Change]:
 
 def restart_findings(inputs: Values, now: Values | None) -> list[Finding]:
     """Parameters that hold only once the instance has been restarted, which interrupts every application."""
-    name = inputs["database_identifier"]
+    name, waiting = inputs["database_identifier"], (_parameter_group(inputs), "pending-reboot")
     command = f"aws rds reboot-db-instance --db-instance-identifier {name}"
     return [
         Finding(
@@ -427,7 +427,7 @@ def restart_findings(inputs: Values, now: Values | None) -> list[Finding]:
             "warning",
         )
         for group in (now or {}).get("db_parameter_groups", [])
-        if group["parameter_apply_status"] == "pending-reboot"
+        if (group["db_parameter_group_name"], group["parameter_apply_status"]) == waiting
     ]
 
 

@@ -357,6 +357,8 @@ def test_parameters_that_wait_for_a_restart_are_told_in_every_run_and_are_no_cha
         "aws rds reboot-db-instance --db-instance-identifier academy-db."
     )
     assert [decided(restarted(status)).notices for status in ("in-sync", "applying")] == [[], []]
+    # Another group goes before anybody restarts for it.
+    assert decided(restarted("pending-reboot", "theirs")).notices == []
 
 
 def test_the_next_major_version_has_a_parameter_group_of_its_own() -> None:
