@@ -21,7 +21,6 @@ HOST_PACKAGES: Final[Mapping[str, str]] = {
     "curl": "curl-minimal",
     "dbus": "dbus",
     "dnf": "dnf",
-    "dnf-plugins-core": "dnf-plugins-core",
     "e2fsprogs": "e2fsprogs",
     "fdisk": "util-linux-core",
     "findutils": "findutils",
@@ -76,7 +75,7 @@ REPACKED: Final[Mapping[str, tuple[str, ...]]] = {
 }
 
 # The releases of Amazon Linux that the host's repository has, the image's own one first → the packages that are newer
-# in it than in the first. The last one has what needs-restarting wants a reboot for.
+# in it than in the first. The last one has what needs a reboot.
 HOST_RELEASES: Final[Mapping[str, tuple[str, ...]]] = {
     "2023.9.20251208": (),
     "2023.10.20260105": ("curl-minimal",),

@@ -43,6 +43,14 @@ def parse_packages(rpm_query: str, asked: Iterable[str]) -> dict[str, str | None
     return {name: found.get(name) for name in asked}
 
 
+def parse_newer(rpm_query: str, userspace_timestamp: str) -> list[str]:
+    """Packages that were installed since the boot, from `rpm --query --queryformat "%{NAME} %{INSTALLTIME}\\n"` and
+    `systemctl show --timestamp=unix --property=UserspaceTimestamp --value`."""
+    booted = int(userspace_timestamp.strip().removeprefix("@"))
+    shown = (PACKAGE.fullmatch(line.strip()) for line in lines(rpm_query))
+    return sorted({line[1] for line in shown if line and int(line[2]) >= booted})
+
+
 def parse_units(systemctl_show: str, asked: Sequence[str]) -> dict[str, dict[str, Any]]:
     """States from `systemctl show --timestamp=unix --property=…`: one block for each unit, in the order asked.
 

@@ -30,6 +30,11 @@ options:
     type: list
     elements: str
     default: []
+  newer_than_boot:
+    description: Names of RPM packages of which those are told that were installed or upgraded since the host's boot.
+    type: list
+    elements: str
+    default: []
   paths:
     description: Absolute paths. A symbolic link is told of itself, not followed.
     type: list
@@ -196,6 +201,12 @@ packages:
   type: dict
   returned: success
   sample: {docker: 25.0.8-1.amzn2023, git: null}
+newer_than_boot:
+  description: Those of the packages that were asked for by this name that were installed or upgraded since the boot.
+  type: list
+  elements: str
+  returned: success
+  sample: [kernel]
 paths:
   description:
     - What lies at each path that was asked for, by its C(kind), V(absent), V(file), V(directory), V(link), V(block
@@ -344,6 +355,7 @@ from ..module_utils.host_state import (
     UNIT_PROPERTIES,
     meminfo_bytes,
     parse_containers,
+    parse_newer,
     parse_packages,
     parse_repository,
     parse_units,
@@ -448,6 +460,14 @@ def read_packages(module: AnsibleModule, names: list[str]) -> dict[str, str | No
     return parse_packages(module.run_command(command)[1], names)
 
 
+def read_newer(module: AnsibleModule, names: list[str]) -> list[str]:
+    if not names:
+        return []
+    query = ["rpm", "--query", "--queryformat", "%{NAME} %{INSTALLTIME}\\n", *names]
+    boot = ["systemctl", "show", "--timestamp=unix", "--property=UserspaceTimestamp", "--value"]
+    return parse_newer(module.run_command(query)[1], module.run_command(boot, check_rc=True)[1])
+
+
 def read_units(module: AnsibleModule, names: list[str]) -> dict[str, dict[str, Any]]:
     if not names:
         return {}
@@ -547,6 +567,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "packages": names,
+            "newer_than_boot": names,
             "paths": {**names, "elements": "path"},
             "contents": {**names, "elements": "path"},
             "units": names,
@@ -616,6 +637,7 @@ def main() -> None:
             "fstab": [asdict(entry) for entry in parse_fstab(read_text(FSTAB))],
             "fstab_not_utf8": lines_of_no_utf8(read_text(FSTAB)),
             "packages": read_packages(module, asked["packages"]),
+            "newer_than_boot": read_newer(module, asked["newer_than_boot"]),
             "paths": {path: read_path(path, path in asked["contents"]) for path in asked["paths"]},
             "units": read_units(module, asked["units"]),
             "swap_files": {path: asdict(read_swap_file(path)) for path in asked["swap_files"]},

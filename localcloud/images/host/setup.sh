@@ -19,9 +19,6 @@ useradd --create-home --shell /bin/bash --groups adm,systemd-journal,wheel --com
 chmod 0440 /etc/sudoers.d/90-cloud-init-users
 rm -f /etc/ssh/ssh_host_*
 
-# Of dnf's plugins Debian installs also those that Amazon Linux has not, such as one that keeps each package.
-find /usr/lib/python3/dist-packages/dnf-plugins -name '*.py' ! -name needs_restarting.py -delete
-
 # dnf must find installed what the image brings as Debian packages, and then knows its release by it.
 dnf --quiet --assumeyes --releasever="$(cat /root/release)" install system-release
 dnf --quiet makecache

@@ -1,6 +1,6 @@
 # Copyright: academy.deploy contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A host runs a named release of Amazon Linux 2023, and says by its own tools whether it needs a reboot for it.
+"""A host runs a named release of Amazon Linux 2023, and is rebooted where only a boot brings all of it.
 
 AL2023 is locked to the release of its package system-release: nothing is newer to dnf until a later release is named.
 """
@@ -9,20 +9,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any
 
 from ..findings import Finding, Words
-from . import Change, Difference, Plan, Role, Rule, Values, host
+from . import Change, Difference, Plan, Role, Rule, Values
 
 WHY = "monthly update"
 RELEASE = re.compile(r"2023\.(0|[1-9][0-9]*)\.(20[0-9]{6})")
 VARIABLE = "host_release"
 PACKAGE = "system-release"
-# It brings needs-restarting.
-TOOLS = ("dnf-plugins-core",)
-# The kernels of AL2023 that needs-restarting does not know by their names.
-KERNELS = ("kernel6.12", "kernel6.18")
-DIRECTORY = "/etc/dnf/plugins/needs-restarting.d"
+# What goes on running as it was until the next boot: the list of dnf's needs-restarting, with all kernels of AL2023.
+NEED_REBOOT = (
+    "kernel", "kernel6.12", "kernel6.18", "glibc", "systemd", "dbus", "dbus-broker", "dbus-daemon", "linux-firmware",
+    "microcode_ctl",
+)  # fmt: skip
 API = "api"
 LIST = Words(
     "`sudo dnf check-release-update` on a host lists the releases that it can be updated to",
@@ -79,25 +78,13 @@ def present_release(found: Values) -> str:
     return (found["packages"][PACKAGE] or "").partition("-")[0]
 
 
-def paths() -> list[dict[str, Any]]:
-    return [
-        {"path": DIRECTORY, "kind": "directory", "mode": "0755"},
-        {
-            "path": f"{DIRECTORY}/academy.conf",
-            "kind": "file",
-            "mode": "0644",
-            "content": "".join(f"{name}\n" for name in KERNELS),
-        },
-    ]
-
-
 def may_reboot(groups: Sequence[str], on: str, allowed: Sequence[str]) -> bool:
     """Whether nobody waits for the host meanwhile, or somebody has agreed to do without it."""
     return API not in groups or on in allowed
 
 
 def reads(_: Values) -> Values:
-    return host.reads(paths(), packages=[PACKAGE, *TOOLS])
+    return {"packages": [PACKAGE], "newer_than_boot": [*NEED_REBOOT]}
 
 
 def decide(inputs: Values, found: Values) -> Plan:
@@ -107,19 +94,17 @@ def decide(inputs: Values, found: Values) -> Plan:
         return Plan(refusals)
     difference = Difference("release", present, wanted)
     return Plan(
-        changes=[
-            *([Change(PACKAGE, "update", (difference,), WHY)] if present != wanted else []),
-            *host.package_changes(found, TOOLS, WHY),
-            *host.path_changes(found, paths(), WHY),
-        ],
-        known={"may_reboot": may_reboot(inputs["group_names"], on, inputs["host_update_allow_downtime"])},
+        changes=[Change(PACKAGE, "update", (difference,), WHY)] if present != wanted else [],
+        known={
+            "newer_than_boot": found["newer_than_boot"],
+            "may_reboot": may_reboot(inputs["group_names"], on, inputs["host_update_allow_downtime"]),
+        },
     )
 
 
 ROLE = Role(
     reads,
     decide,
-    applies=host.APPLIES,
     rules=(Rule(release_findings, ("host_update_release",)),),
     on_host=True,
 )

@@ -17,6 +17,7 @@ from plugins.module_utils.host_state import (
     meminfo_bytes,
     outdated_images,
     parse_containers,
+    parse_newer,
     parse_packages,
     parse_repository,
     parse_units,
@@ -135,6 +136,26 @@ WANTED = {"path": "/a", "mode": "0644", "content": "text\n"}
 )
 def test_packages(output: str, asked: list[str], packages: dict[str, str | None]) -> None:
     assert parse_packages(output, asked) == packages
+
+
+@pytest.mark.parametrize(
+    ("query", "newer"),
+    [
+        ("kernel 99\nglibc 98\npackage dbus is not installed\n", []),
+        ("kernel 99\nkernel 101\nkernel 102\nglibc 98\n", ["kernel"]),
+        # In the second of the boot it may be either.
+        ("systemd 100\nglibc 1000\n", ["glibc", "systemd"]),
+        ("", []),
+    ],
+)
+def test_packages_that_are_newer_than_the_boot(query: str, newer: list[str]) -> None:
+    assert parse_newer(query, "@100\n") == newer
+
+
+@pytest.mark.parametrize("timestamp", ["", "n/a", "Mon 2026-11-30 12:00:00 UTC"])
+def test_a_boot_whose_time_nobody_knows_is_no_answer(timestamp: str) -> None:
+    with pytest.raises(ValueError, match="invalid literal"):
+        parse_newer("kernel 99", timestamp)
 
 
 def test_units_are_told_by_the_names_that_were_asked_for() -> None:

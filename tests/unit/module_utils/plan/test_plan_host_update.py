@@ -4,18 +4,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
 import pytest
 
 from plugins.module_utils.findings import texts
-from plugins.module_utils.plan import Plan, applied, lines
-from plugins.module_utils.plan.host_update import DIRECTORY, KERNELS, PACKAGE, ROLE, TOOLS
+from plugins.module_utils.plan import Plan, lines
+from plugins.module_utils.plan.host_update import NEED_REBOOT, PACKAGE, ROLE
 
 NOW, NEXT, LAST = "2023.9.20251208", "2023.10.20260105", "2023.10.20260202"
 HOST = "academy-api-1"
-FILE = f"{DIRECTORY}/academy.conf"
 UPGRADE = f"~ system-release: release: {NOW} -> {NEXT} (monthly update; --tags host_update)"
 
 
@@ -28,20 +26,8 @@ def inputs(release: str = NEXT, groups: tuple[str, ...] = ("api",), allowed: tup
     }
 
 
-def host(release: str | None = NOW, *, has_tools: bool = True) -> dict[str, Any]:
-    content = "".join(f"{name}\n" for name in KERNELS)
-    own = {"owner": "root", "group": "root"}
-    file = {"kind": "file", "mode": "0644", "sha256": hashlib.sha256(content.encode()).hexdigest(), **own}
-    return {
-        "packages": {
-            PACKAGE: release and f"{release}-0.amzn2023",
-            **dict.fromkeys(TOOLS, "4-1" if has_tools else None),
-        },
-        "paths": {
-            DIRECTORY: {"kind": "directory", "mode": "0755", **own} if has_tools else {"kind": "absent"},
-            FILE: {**file, "content": content} if has_tools else {"kind": "absent"},
-        },
-    }
+def host(release: str | None = NOW, newer: tuple[str, ...] = ()) -> dict[str, Any]:
+    return {"packages": {PACKAGE: release and f"{release}-0.amzn2023"}, "newer_than_boot": [*newer]}
 
 
 def decided(given: dict[str, Any], found: dict[str, Any]) -> Plan:
@@ -91,25 +77,23 @@ def test_a_host_is_brought_to_a_release_that_is_not_lower(present: str | None, w
     plan = decided(inputs(wanted), host(present))
     assert texts(plan.refusals) == []
     assert lines(plan.changes, "host_update") == told
-    # dnf upgrades what it finds, and nothing else is left to apply.
-    assert not any(applied(plan.changes, ROLE.applies).values())
 
 
 @pytest.mark.parametrize(("present", "wanted"), [(NEXT, NOW), (LAST, NEXT), ("2023.11.20250101", LAST)])
 def test_a_lower_release_is_refused(present: str, wanted: str) -> None:
-    plan = decided(inputs(wanted), host(present, has_tools=False))
+    plan = decided(inputs(wanted), host(present))
     assert plan.changes == ()
     (text,) = texts(plan.refusals)
     assert text.startswith(f"host_release: must not be lower than {present}, which {HOST} has")
     assert f"found {wanted}. Name {present} or a later one." in text
 
 
-def test_a_new_host_gets_what_tells_whether_it_needs_a_reboot() -> None:
-    changes = applied(decided(inputs(), host(has_tools=False)).changes, ROLE.applies)
-    assert [item["name"] for item in changes["packages"]] == ["dnf-plugins-core"]
-    assert [item["path"] for item in changes["directories"]] == [DIRECTORY]
-    (file,) = changes["files"]
-    assert (file["path"], file["content"]) == (FILE, "kernel6.12\nkernel6.18\n")
+def test_a_host_needs_a_reboot_for_what_runs_on_as_it_was() -> None:
+    assert ROLE.reads(inputs()) == {"packages": [PACKAGE], "newer_than_boot": [*NEED_REBOOT]}
+    assert {"kernel", "kernel6.12", "kernel6.18", "glibc", "systemd", "dbus"} <= {*NEED_REBOOT}
+    # An earlier run may have upgraded it.
+    plan = decided(inputs(NOW), host(newer=("kernel",)))
+    assert (plan.changes, plan.known["newer_than_boot"]) == ([], ["kernel"])
 
 
 @pytest.mark.parametrize(
@@ -127,4 +111,4 @@ def test_a_new_host_gets_what_tells_whether_it_needs_a_reboot() -> None:
 def test_a_host_of_the_api_is_rebooted_by_consent_alone(
     groups: tuple[str, ...], allowed: tuple[str, ...], reboots: bool
 ) -> None:
-    assert decided(inputs(groups=groups, allowed=allowed), host()).known == {"may_reboot": reboots}
+    assert decided(inputs(groups=groups, allowed=allowed), host()).known["may_reboot"] is reboots
