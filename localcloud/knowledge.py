@@ -67,6 +67,10 @@ def _expand(ec2: Any, name: str, parameters: Parameters) -> Parameters:
             None,
         )
         return {**parameters, **({"InstanceId": instance} if instance else {})}
+    if name == "rds.CreateDBInstance":
+        # RDS gives an instance that names no option group its engine's own, and asks IAM for that too.
+        major = str(parameters.get("EngineVersion", "")).partition(".")[0]
+        return {"OptionGroupName": f"default:{parameters.get('Engine')}-{major}", **parameters}
     if template := _template(ec2, parameters):
         launch = launch_data(ec2, parameters) if name == "ec2.RunInstances" else parameters
         return {**launch, "LaunchTemplateId": template.id}

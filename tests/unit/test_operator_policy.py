@@ -55,6 +55,7 @@ SEES_ALL = {"SeeWhoseItIs"}
 ANYBODY_S = {
     "LaunchWithImageAndPlace",
     "MakeGroupsInNetworks",
+    "UseOptionGroup",
     "ListAlarms",
     "ListDatabases",
     "ListRepositories",

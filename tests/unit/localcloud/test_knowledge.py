@@ -143,3 +143,13 @@ def test_an_association_is_an_instance_s(plane: Plane) -> None:
     replaced = "ec2.ReplaceIamInstanceProfileAssociation"
     assert plane.knows.expand(replaced, {"AssociationId": association})["InstanceId"] == launched["InstanceId"]
     assert plane.knows.expand(replaced, {"AssociationId": "none"}) == {"AssociationId": "none"}
+
+
+@pytest.mark.parametrize(
+    ("given", "group"),
+    [({"EngineVersion": "16"}, "default:postgres-16"), ({"EngineVersion": "15.7", "OptionGroupName": "own"}, "own")],
+)
+def test_a_database_has_an_option_group_that_iam_is_asked_for(plane: Plane, given: dict[str, str], group: str) -> None:
+    parameters = {"DBInstanceIdentifier": "academy-db", "Engine": "postgres", **given}
+    expanded = plane.knows.expand("rds.CreateDBInstance", parameters)
+    assert expanded == {**parameters, "OptionGroupName": group}
