@@ -66,7 +66,6 @@ def main() -> int:
         except BootError as error:
             print(error, file=sys.stderr)
             return 1
-    record.write(told)
     print(f"{record.RECORD.relative_to(ROOT)} and the pages that tell it are written; the output is in {LOGS}.")
     return int(any(step["result"] == record.FAILED for step in told["steps"]))
 
@@ -88,10 +87,11 @@ def _steps(machine: Machine, deadline: float) -> dict[str, Any]:
         if time.monotonic() > deadline:
             break
         step.update(_step(machine, step["name"], deadline))
+        told["ended"] = _now()
+        record.write(told)  # whatever ends the run, it has shown this
         print(f"{step['name']}: {step['result']} after {step['seconds']} s: {step['seen']}", flush=True)
         if step["result"] != record.PASSED:
             break
-    told["ended"] = _now()
     return told
 
 
