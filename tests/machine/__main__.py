@@ -24,6 +24,7 @@ LOGS: Final = ROOT / "build" / "machine-test"
 STEP_MINUTES: Final = {
     "boot": 5,
     "engine": 20,
+    "alone": 20,
     "cloud": 45,
     "host": 40,
     "memory": 15,
