@@ -17,7 +17,8 @@ from localcloud import machine, settings
 from localcloud.engine import ensure_engine
 from localcloud.images.recipes import HOST as HOST_RECIPE
 from localcloud.images.recipes import REPOSITORY
-from localcloud.instances import UNIFIED_CGROUPS, HostPlan, create_arguments
+from localcloud.instances import BOOT_TIMEOUT_SECONDS, UNIFIED_CGROUPS, HostPlan, create_arguments
+from localcloud.services import wait_until
 from localcloud.shell import docker, docker_succeeds, run
 from tests import support
 
@@ -69,7 +70,8 @@ def alone() -> str:
     machine.start_lxcfs()
     docker("create", *create_arguments(plan))
     docker("start", plan.instance_id)
-    _on_host(plan.instance_id, "systemctl is-system-running --wait || systemctl --failed --plain")
+    has_bus = ("exec", plan.instance_id, "systemctl", "is-active", "--quiet", "dbus.service")
+    wait_until(lambda: docker_succeeds(*has_bus), "systemd answers", BOOT_TIMEOUT_SECONDS)
     _on_host(plan.instance_id, "dnf --assumeyes --quiet install docker && systemctl start docker")
     groups = _on_host(plan.instance_id, "docker info --format 'cgroup v{{.CgroupVersion}} by {{.CgroupDriver}}'")
     assert groups == "cgroup v2 by systemd", groups
@@ -98,8 +100,12 @@ def restart() -> str:
     """Stop and start; everything is there again."""
     _playbook("molecule/shared/restart.yml")
     changed = _changed_nothing()
-    _on_host(_instance(), "swapon --show=NAME --noheadings | grep --quiet /var/swap && mountpoint --quiet /mnt/transcode && "
-             "systemctl is-active --quiet academy-watchdog.timer")  # fmt: skip
+    for there in (
+        "swapon --show=NAME --noheadings | grep --quiet /var/swap",
+        "mountpoint --quiet /mnt/transcode",
+        "systemctl is-active --quiet academy-watchdog.timer",
+    ):
+        _on_host(_instance(), there)
     assert _on_host(_instance(), "docker inspect --format '{{.State.Running}}' steady") == "true"
     _playbook("molecule/shared/destroy.yml")
     return f"swap, disk, container and watchdog are back; a run afterwards: {changed}"
@@ -134,11 +140,11 @@ STEPS: Final[Mapping[str, Callable[[], str]]] = {
 def _limits(instance_id: str) -> str:
     control = CGROUPS / _cgroup(docker("inspect", "--format={{.State.Pid}}", instance_id)).parent
     assert (control / "memory.max").read_text(encoding="utf-8").strip() == str(HOST_MIB * MIB)
-    assert _on_host(instance_id, f"test -e image || {{ {IMAGE}; }}; free --mebi | awk '/Mem/ {{ print $2 }}'").split()[
-        -1
-    ] == str(HOST_MIB)
-    _on_host(instance_id, "docker rm --force steady && docker run --detach --restart unless-stopped --name steady --memory 64m "
-             "--volume /usr:/usr:ro own sleep infinity")  # fmt: skip
+    shown = _on_host(instance_id, "free --mebi | awk '/Mem/ { print $2 }'")
+    assert shown == str(HOST_MIB), shown
+    _on_host(instance_id, f"test -e image || {{ {IMAGE}; }}")
+    forever = "--restart unless-stopped --name steady --memory 64m --volume /usr:/usr:ro own sleep infinity"
+    _on_host(instance_id, f"docker rm --force steady && docker run --detach {forever}")
     steady = _on_host(instance_id, "docker inspect --format '{{.Id}}' steady")
     assert list(control.rglob(f"docker-{steady}.scope")), f"not below {control}"
     told = [_killed(instance_id, limit_mib, taken_mib) for limit_mib, taken_mib in ((LIMIT_MIB, 256), (4096, 2048))]
