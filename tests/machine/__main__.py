@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -45,6 +46,7 @@ def main() -> int:
     """The exit status is 0 where every step that there was time for has passed."""
     options = argparse.ArgumentParser(prog="python -m tests.machine", description=__doc__)
     options.add_argument("--minutes", type=int, default=120, help="when the machine is ended (120)")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever ends this, the machine and its files go with it
     deadline = time.monotonic() + options.parse_args().minutes * 60
     if run("git", "-C", str(ROOT), "status", "--porcelain", "--untracked-files=no"):
         print(
