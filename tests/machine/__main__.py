@@ -14,7 +14,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from localcloud.shell import run
+from localcloud.images.build import PYTHON_TAG
+from localcloud.images.recipes import PYTHON, REPOSITORY
+from localcloud.shell import docker_succeeds, run
 from tests.machine import record
 from tests.machine.emulator import MEMORY_MIB, PROCESSORS, BootError, Machine, booted
 from tests.machine.image import HOME, ensure_image, seed, store
@@ -52,6 +54,13 @@ def main() -> int:
     if run("git", "-C", str(ROOT), "status", "--porcelain", "--untracked-files=no", "--", ":!docs/machine-test*"):
         print(
             "The machine gets the last commit, but the checkout differs from it. Commit or stash first.",
+            file=sys.stderr,
+        )
+        return 2
+    if not docker_succeeds("image", "inspect", f"{REPOSITORY}/{PYTHON.name}:{PYTHON_TAG}"):
+        print(
+            "The machine gets the images of the embedded cloud, and there are none, or no engine answers. Start it "
+            "(`python -m localcloud up`) and try again.",
             file=sys.stderr,
         )
         return 2
