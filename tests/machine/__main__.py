@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -13,7 +14,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from localcloud.shell import run
+from localcloud.images.build import PYTHON_TAG
+from localcloud.images.recipes import PYTHON, REPOSITORY
+from localcloud.shell import docker_succeeds, run
 from tests.machine import record
 from tests.machine.emulator import MEMORY_MIB, PROCESSORS, BootError, Machine, booted
 from tests.machine.image import HOME, ensure_image, seed, store
@@ -24,6 +27,7 @@ LOGS: Final = ROOT / "build" / "machine-test"
 STEP_MINUTES: Final = {
     "boot": 5,
     "engine": 20,
+    "alone": 20,
     "cloud": 45,
     "host": 40,
     "memory": 15,
@@ -44,10 +48,19 @@ def main() -> int:
     """The exit status is 0 where every step that there was time for has passed."""
     options = argparse.ArgumentParser(prog="python -m tests.machine", description=__doc__)
     options.add_argument("--minutes", type=int, default=120, help="when the machine is ended (120)")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever ends this, the machine and its files go with it
     deadline = time.monotonic() + options.parse_args().minutes * 60
-    if run("git", "-C", str(ROOT), "status", "--porcelain", "--untracked-files=no"):
+    # What the last run has told may lie there.
+    if run("git", "-C", str(ROOT), "status", "--porcelain", "--untracked-files=no", "--", ":!docs/machine-test*"):
         print(
             "The machine gets the last commit, but the checkout differs from it. Commit or stash first.",
+            file=sys.stderr,
+        )
+        return 2
+    if not docker_succeeds("image", "inspect", f"{REPOSITORY}/{PYTHON.name}:{PYTHON_TAG}"):
+        print(
+            "The machine gets the images of the embedded cloud, and there are none, or no engine answers. Start it "
+            "(`python -m localcloud up`) and try again.",
             file=sys.stderr,
         )
         return 2
@@ -66,7 +79,6 @@ def main() -> int:
         except BootError as error:
             print(error, file=sys.stderr)
             return 1
-    record.write(told)
     print(f"{record.RECORD.relative_to(ROOT)} and the pages that tell it are written; the output is in {LOGS}.")
     return int(any(step["result"] == record.FAILED for step in told["steps"]))
 
@@ -88,10 +100,11 @@ def _steps(machine: Machine, deadline: float) -> dict[str, Any]:
         if time.monotonic() > deadline:
             break
         step.update(_step(machine, step["name"], deadline))
+        told["ended"] = _now()
+        record.write(told)  # whatever ends the run, it has shown this
         print(f"{step['name']}: {step['result']} after {step['seconds']} s: {step['seen']}", flush=True)
         if step["result"] != record.PASSED:
             break
-    told["ended"] = _now()
     return told
 
 

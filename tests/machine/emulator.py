@@ -22,7 +22,7 @@ PROGRAMS: Final = {"qemu-system-x86_64": "qemu-system-x86"}
 PROCESSORS: Final = 2
 MEMORY_MIB: Final = 6144
 # How fast it is → how long its boot may take. A machine may have KVM that does not work, which only a boot tells.
-ACCELERATORS: Final = {"kvm": 60, "tcg,thread=multi": 600}
+ACCELERATORS: Final = {"kvm": 20, "tcg,thread=multi": 600}
 KVM: Final = Path("/dev/kvm")
 POLL_SECONDS: Final = 1
 END_SECONDS: Final = 10

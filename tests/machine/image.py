@@ -183,20 +183,16 @@ def seed(file: Path, public_key: str, bundle: bytes) -> None:
 
 
 def store(disk: Path, work: Path) -> None:
-    """A disk that is Docker's store, with the images of the embedded cloud that this machine has; a run builds others.
+    """A disk that is Docker's store, with the images of the embedded cloud.
 
     Emulated, loading them takes an hour. Here a second engine does it, which sees neither the first one nor a network.
     """
-    root = work / "docker"
+    images = docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", f"{REPOSITORY}/*").split()
+    root, archive = work / "docker", work / "images.tar"
     root.mkdir()
-    images = []
-    if shutil.which("dockerd") is not None and docker_succeeds("version"):
-        images = docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", f"{REPOSITORY}/*").split()
-    if images:
-        archive = work / "images.tar"
-        docker("save", f"--output={archive}", *images, timeout=BUILD_SECONDS)
-        with _engine(root, work / "docker.sock") as url:
-            docker("load", "--quiet", f"--input={archive}", host=url, timeout=BUILD_SECONDS)
+    docker("save", f"--output={archive}", *images, timeout=BUILD_SECONDS)
+    with _engine(root, work / "docker.sock") as url:
+        docker("load", "--quiet", f"--input={archive}", host=url, timeout=BUILD_SECONDS)
     run("truncate", f"--size={DISK_GIB}G", str(disk))
     run("mke2fs", "-q", "-t", "ext4", "-d", str(root), str(disk), timeout=BUILD_SECONDS)
 

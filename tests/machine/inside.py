@@ -13,8 +13,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from localcloud import settings
+from localcloud import machine, settings
 from localcloud.engine import ensure_engine
+from localcloud.images.recipes import HOST as HOST_RECIPE
+from localcloud.images.recipes import REPOSITORY
+from localcloud.instances import BOOT_TIMEOUT_SECONDS, UNIFIED_CGROUPS, HostPlan, create_arguments
+from localcloud.services import wait_until
 from localcloud.shell import docker, docker_succeeds, run
 from tests import support
 
@@ -55,6 +59,25 @@ def engine() -> str:
     return f"Docker {found.version}, {groups}"
 
 
+def alone() -> str:
+    """A host's container without the cloud around it: systemd, an engine of its own, and limits of memory that kill."""
+    image = docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", f"{REPOSITORY}/{HOST_RECIPE.name}").split()[0]
+    plan = HostPlan("i-0", image, "172.31.0.9", "alone", HOST_MIB, unified_cgroups=UNIFIED_CGROUPS.exists())
+    machine.note_making()
+    for directory in (settings.INSTANCES_DIR / plan.instance_id, settings.LOG_DIR, settings.RUNTIME_DIR):
+        directory.mkdir(parents=True, exist_ok=True)
+    machine.make_network()
+    machine.start_lxcfs()
+    docker("create", *create_arguments(plan))
+    docker("start", plan.instance_id)
+    has_bus = ("exec", plan.instance_id, "systemctl", "is-active", "--quiet", "dbus.service")
+    wait_until(lambda: docker_succeeds(*has_bus), "systemd answers", BOOT_TIMEOUT_SECONDS)
+    _on_host(plan.instance_id, "dnf --assumeyes --quiet install docker && systemctl start docker")
+    groups = _on_host(plan.instance_id, "docker info --format 'cgroup v{{.CgroupVersion}} by {{.CgroupDriver}}'")
+    assert groups == "cgroup v2 by systemd", groups
+    return f"its engine: {groups}; {_limits(plan.instance_id)}"
+
+
 def cloud() -> str:
     """The embedded cloud, with the images that it builds."""
     support.run(sys.executable, "-m", "localcloud", "up", name="up", timeout_seconds=TIMEOUT_SECONDS).expect()
@@ -70,36 +93,20 @@ def host() -> str:
 
 def memory() -> str:
     """Limits of memory, of a container and of the host, kill; what a container takes is the host's."""
-    instance_id = _instance()
-    control = CGROUPS / _cgroup(docker("inspect", "--format={{.State.Pid}}", instance_id)).parent
-    assert (control / "memory.max").read_text(encoding="utf-8").strip() == str(HOST_MIB * MIB)
-    assert _on_host(f"test -e image || {{ {IMAGE}; }}; free --mebi | awk '/Mem/ {{ print $2 }}'").split()[-1] == str(
-        HOST_MIB
-    )
-    _on_host("docker rm --force steady && docker run --detach --restart unless-stopped --name steady --memory 64m "
-             "--volume /usr:/usr:ro own sleep infinity")  # fmt: skip
-    steady = _on_host("docker inspect --format '{{.Id}}' steady")
-    assert list(control.rglob(f"docker-{steady}.scope")), f"not below {control}"
-    told = [_killed(limit_mib, taken_mib) for limit_mib, taken_mib in ((LIMIT_MIB, 256), (4096, 2048))]
-    assert told[0] == "true 137", told
-    assert told[1].endswith(" 137"), told
-    events = (control / "memory.events").read_text(encoding="utf-8").split()
-    kills = int(events[events.index("oom_kill") + 1])
-    assert kills >= 2, events
-    assert _on_host("docker inspect --format '{{.State.Running}}' steady") == "true"
-    return (
-        f"memory.max {HOST_MIB} MiB; a container over its {LIMIT_MIB} MiB: OOMKilled; one over the host's "
-        "memory: killed, the host and its other container live; containers lie below the host's control group"
-    )
+    return _limits(_instance())
 
 
 def restart() -> str:
     """Stop and start; everything is there again."""
     _playbook("molecule/shared/restart.yml")
     changed = _changed_nothing()
-    _on_host("swapon --show=NAME --noheadings | grep --quiet /var/swap && mountpoint --quiet /mnt/transcode && "
-             "systemctl is-active --quiet academy-watchdog.timer")  # fmt: skip
-    assert _on_host("docker inspect --format '{{.State.Running}}' steady") == "true"
+    for there in (
+        "swapon --show=NAME --noheadings | grep --quiet /var/swap",
+        "mountpoint --quiet /mnt/transcode",
+        "systemctl is-active --quiet academy-watchdog.timer",
+    ):
+        _on_host(_instance(), there)
+    assert _on_host(_instance(), "docker inspect --format '{{.State.Running}}' steady") == "true"
     _playbook("molecule/shared/destroy.yml")
     return f"swap, disk, container and watchdog are back; a run afterwards: {changed}"
 
@@ -126,8 +133,31 @@ def down() -> str:
 
 
 STEPS: Final[Mapping[str, Callable[[], str]]] = {
-    step.__name__: step for step in (boot, engine, cloud, host, memory, restart, demo, again, down)
+    step.__name__: step for step in (boot, engine, alone, cloud, host, memory, restart, demo, again, down)
 }
+
+
+def _limits(instance_id: str) -> str:
+    control = CGROUPS / _cgroup(docker("inspect", "--format={{.State.Pid}}", instance_id)).parent
+    assert (control / "memory.max").read_text(encoding="utf-8").strip() == str(HOST_MIB * MIB)
+    shown = _on_host(instance_id, "free --mebi | awk '/Mem/ { print $2 }'")
+    assert shown == str(HOST_MIB), shown
+    _on_host(instance_id, f"test -e image || {{ {IMAGE}; }}")
+    forever = "--restart unless-stopped --name steady --memory 64m --volume /usr:/usr:ro own sleep infinity"
+    _on_host(instance_id, f"docker rm --force steady && docker run --detach {forever}")
+    steady = _on_host(instance_id, "docker inspect --format '{{.Id}}' steady")
+    assert list(control.rglob(f"docker-{steady}.scope")), f"not below {control}"
+    told = [_killed(instance_id, limit_mib, taken_mib) for limit_mib, taken_mib in ((LIMIT_MIB, 256), (4096, 2048))]
+    assert told[0] == "true 137", told
+    assert told[1].endswith(" 137"), told
+    events = (control / "memory.events").read_text(encoding="utf-8").split()
+    kills = int(events[events.index("oom_kill") + 1])
+    assert kills >= 2, events
+    assert _on_host(instance_id, "docker inspect --format '{{.State.Running}}' steady") == "true"
+    return (
+        f"memory.max {HOST_MIB} MiB; a container over its {LIMIT_MIB} MiB: OOMKilled; one over the host's "
+        "memory: killed, the host and its other container live; containers lie below the host's control group"
+    )
 
 
 def _playbook(name: str) -> support.Run:
@@ -147,17 +177,18 @@ def _instance() -> str:
     return str(support.instance(HOST)["instance_id"])
 
 
-def _on_host(command: str) -> str:
-    return docker("exec", "--workdir=/root", _instance(), "bash", "-c", command, timeout=TIMEOUT_SECONDS)
+def _on_host(instance_id: str, command: str) -> str:
+    return docker("exec", "--workdir=/root", instance_id, "bash", "-c", command, timeout=TIMEOUT_SECONDS)
 
 
-def _killed(limit_mib: int, taken_mib: int) -> str:
+def _killed(instance_id: str, limit_mib: int, taken_mib: int) -> str:
     """What Docker says of a container that takes more than there is, and may not swap."""
     memory = f"--memory {limit_mib}m --memory-swap {limit_mib}m"
     return _on_host(
+        instance_id,
         "docker rm --force greedy; "
         f"docker run --name greedy {memory} --volume /usr:/usr:ro own python3 -c '{TAKE}' {taken_mib * MIB}; "
-        "docker inspect --format '{{.State.OOMKilled}} {{.State.ExitCode}}' greedy"
+        "docker inspect --format '{{.State.OOMKilled}} {{.State.ExitCode}}' greedy",
     ).splitlines()[-1]
 
 
