@@ -112,4 +112,4 @@ def test_an_image_for_other_hosts_is_refused_before_any_is_touched(source: Path,
     run = images(source, playbook, f"refused-{Path(playbook).stem}").expect(2)
     said = support.words(run.output)
     assert f"{REPOSITORY}:{RELEASE} in ECR is an image for {PLATFORM}, and image_platform is linux/amd64" in said
-    assert set(run.changed()) == {"localhost"}
+    assert set(run.changed().values()) == {0}
