@@ -47,7 +47,6 @@ NO_DIGEST = f"sha256:{0:064}"
 # alone. The story uses them.
 USED_BY_THE_STORY = {
     ("SeeWhatHasNoName", "ecr:GetAuthorizationToken"),
-    ("SeeRepositories", "ecr:DescribeImages"),
     ("SeeRepositories", "ecr:GetDownloadUrlForLayer"),
     ("PushImages", "ecr:BatchCheckLayerAvailability"),
     ("PushImages", "ecr:InitiateLayerUpload"),

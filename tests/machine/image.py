@@ -43,6 +43,7 @@ EXAMPLE_REQUIREMENTS: Final = (
 # What the virtual environment follows from.
 REQUIREMENTS: Final = (
     *("constraints.txt", "requirements.txt", "requirements-dev.txt", "scripts/make_venv.sh"),
+    *(f"localcloud/images/host/files/usr/lib/python3/dist-packages/kept_bytecode.{kind}" for kind in ("py", "pth")),
     *EXAMPLE_REQUIREMENTS,
 )
 HOME: Final = "/root/academy"
