@@ -75,9 +75,10 @@ PLAIN_NAMES: Final[Mapping[str, Callable[[str], str]]] = {
     "sqs": lambda queue: queue.rpartition("/")[2],
     "ssm": lambda parameter: parameter.removeprefix("/"),
 }
-# What comes into being without a name or a number of its own, besides what Create… says.
+# What comes into being, besides what Create… says.
 CREATES: Final[Mapping[str, frozenset[str]]] = {
     "ec2:RunInstances": frozenset({"instance", "network-interface", "volume"}),
+    "rds:CreateDBInstance": frozenset({"db"}),
 }
 # Load balancers by the type that a call says, which are resources of different kinds.
 LOAD_BALANCERS: Final = {
@@ -372,15 +373,17 @@ def _tagging(request: _Request, named: list[_Named]) -> Iterator[Need]:
     if request.action.access_level == TAGGING or not request.operation.startswith(("Create", "Import", "Put", "Run")):
         return
     kinds = {one.kind.name: one for one in named}
-    tagged = [each["ResourceType"] for each in request.parameters.get("TagSpecifications", [])] or list(kinds)
+    # What is made, and not what it is made with; where that is not known, all of it.
+    made = [one.kind.name for one in named if _creates(request, one.kind)] or list(kinds)
+    tagged = [each["ResourceType"] for each in request.parameters.get("TagSpecifications", [])] or made
     for kind in dict.fromkeys(tagged):
         action = tagging_action(request.prefix, kind) if _request_tags(request, kind) else None
         if action is not None:
             one = kinds.get(kind) or _made_beside(request, action, kind)
             # A group's own ARN is the one to be tagged.
             plain = replace(one, arn=one.arn.removesuffix(":log-stream:"), is_new=True)
-            made = {"ec2:createaction": request.operation} if request.prefix == "ec2" else {}
-            yield _need(request, action, plain, made)
+            more = {"ec2:createaction": request.operation} if request.prefix == "ec2" else {}
+            yield _need(request, action, plain, more)
 
 
 def _made_beside(request: _Request, action: Action, name: str) -> _Named:

@@ -263,6 +263,27 @@ def test_making_something_with_tags_needs_tagging(
     assert len(needs(service, operation, untagged, REGION, KNOWS)) == 1
 
 
+def test_what_a_database_is_made_with_is_not_tagged() -> None:
+    tagged = {
+        need.resource
+        for need in needs(
+            "rds",
+            "CreateDBInstance",
+            {
+                "DBInstanceIdentifier": "academy-db",
+                "DBParameterGroupName": "academy-db-postgres15",
+                "DBSubnetGroupName": "academy-db-subnets",
+                "OptionGroupName": "default:postgres-15",
+                "Tags": [{"Key": "Project", "Value": "academy"}],
+            },
+            REGION,
+            KNOWS,
+        )
+        if need.action == "rds:AddTagsToResource"
+    }
+    assert tagged == {arn("rds", "db:academy-db")}
+
+
 @pytest.mark.parametrize(
     ("service", "operation", "parameters", "passed_to"),
     [
