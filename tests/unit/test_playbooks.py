@@ -155,8 +155,11 @@ def test_a_rollback_touches_nothing_before_it_has_its_images_and_no_worker_befor
     require, api, update, _ = content
     assert require["connection"] == "local"
     tasks = [task["name"] for task in require["tasks"]]
-    assert tasks.index("Require the image of every service") < tasks.index("Take the deploy lock")
+    assert tasks.index("Require the image of every service") < tasks.index(
+        "Take the deploy lock, and note what is shipped"
+    )
     assert update["ansible.builtin.import_playbook"] == "configure.yml"
+    assert api["tags"] == ["api"]
     # One that was never shipped has never served.
     assert api["vars"]["release_has_served"] is True
     assert api["tasks"][0]["when"] == "release not in release_history.shipped[services.api.name] | default([])"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..findings import Finding, Words
 from ..proxy import MARK, PATH, SOCKET, configuration, serving
 from ..services import ROWS, rows, slot_name
 from ..slots import holder_findings, holds_port, runs, serving_slot
@@ -122,8 +123,33 @@ def switch_changes(inputs: Values, slot: str, found: Values) -> list[Change]:
     return [Change(UNIT, "update", tuple(differences), WHY, {"switched": {"slot": slot}})] if differences else []
 
 
+def image_findings(inputs: Values, slot: str, found: Values) -> list[Finding]:
+    """Whether the container that is to serve still is the one that its caller has brought up."""
+    name, wanted = slot_name(name_of(inputs), slot), str(inputs["proxy_image"])
+    image = found["containers"].get(name, {}).get("image")
+    if not wanted or image == wanted:
+        return []
+    return [
+        Finding(
+            "proxy_image",
+            name,
+            image or "no container",
+            Words(
+                f"must run {wanted} to be led to: somebody else has put another container in its place",
+                f"{wanted}을(를) 실행해야 요청을 받을 수 있습니다. 다른 사람이 컨테이너를 바꾸었습니다",
+            ),
+            Words(
+                "What served before serves on. Find out who did, and run again.",
+                "이전 컨테이너가 계속 서비스합니다. 누가 바꾸었는지 확인하고 다시 실행하십시오.",
+            ),
+        )
+    ]
+
+
 def decide(inputs: Values, found: Values) -> Plan:
     slot = wanted_slot(inputs, found)
+    if refusals := image_findings(inputs, slot, found):
+        return Plan(refusals=refusals)
     is_running = found["units"][UNIT]["active_state"] == host.UP["active_state"]
     # The record of a proxy that runs is written by what moves its traffic.
     written = (recorded(inputs, found) if is_running else "") or slot

@@ -27,6 +27,7 @@ INPUTS: dict[str, Any] = {
     "proxy_service": "api",
     "api_port": 8000,
     "proxy_serving": "",
+    "proxy_image": "",
 }
 DROP_IN = f"{DROP_IN_DIRECTORY}/restart.conf"
 UP = {"load_state": "loaded", "active_state": "active", "unit_file_state": "enabled", "need_daemon_reload": False}
@@ -104,6 +105,17 @@ def test_an_empty_host_gets_a_proxy_that_leads_to_the_first_container() -> None:
 def test_another_container_takes_over_without_a_new_start() -> None:
     plan = decided(state("a"), proxy_serving="b")
     assert (needed(plan), plan.known["slot"]) == ({"switched": [UNIT]}, "b")
+
+
+def test_nobody_is_led_to_an_image_that_is_not_the_one_that_was_brought_up() -> None:
+    found = state("a")
+    plan = decided(found, proxy_serving="b", proxy_image="new")
+    assert [(one.subject, one.found) for one in plan.refusals] == [("academy-api-b", "no container")]
+    found["containers"]["academy-api-b"] = {**RUNNING, "published_ports": [], "image": "another"}
+    plan = decided(found, proxy_serving="b", proxy_image="new")
+    assert [(one.subject, one.found) for one in plan.refusals] == [("academy-api-b", "another")]
+    assert not plan.changes
+    assert needed(decided(found, proxy_serving="b", proxy_image="another")) == {"switched": [UNIT]}
 
 
 def test_a_proxy_that_is_down_is_started_with_another_one_and_told_nothing() -> None:
