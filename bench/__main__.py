@@ -299,7 +299,7 @@ def main() -> None:
         trips = [measure_round_trip() for _ in range(ROUNDS)]
         starter_calls = measure_starter()
         print("releases, good and bad, under constant requests …", flush=True)
-        shipped = shipping.measure(run, playbook)
+        shipped = shipping.measure(run, playbook, AWAKE)
     finally:
         localcloud("down")
     summary = summarize(first, rounds, trips, starter_calls, sleeping) | {"shipping": shipped}

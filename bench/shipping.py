@@ -19,6 +19,8 @@ from tests import load
 
 API_HOST = "academy-api-1"
 API_PORT = 8000
+# The others, by their tags. Their hosts are awake, and stay so.
+WORKERS = ("messaging_worker", "video_worker", "ai_worker")
 FIRST, SECOND = "bench-a", "bench-b"
 LEAST_REQUESTS = 10_000
 UNHEALTHY = """
@@ -48,16 +50,29 @@ def bad_releases() -> dict[str, dict[str, Any]]:
 
 
 def measure(
-    run: Callable[[str, Sequence[str], int], tuple[float, float]], playbook: Callable[..., list[str]]
+    run: Callable[[str, Sequence[str], int], tuple[float, float]],
+    playbook: Callable[..., list[str]],
+    awake: Sequence[str],
 ) -> dict[str, Any]:
     """Ship under load; run(name, command, expected status) tells first the seconds that a command took.
+
+    :param awake: what keeps workers from stopping themselves
 
     :raises SystemExit: a release ended otherwise than it must, or there were too few requests to say anything
     """
 
-    def ship(release: str, name: str = "site.yml", *arguments: str, status: int = 0) -> float:
-        command = playbook(name, "--tags=images,api", "-e", f"release={release}", *arguments)
+    def ship(release: str, name: str = "site.yml", *arguments: str, tag: str = "api", status: int = 0) -> float:
+        command = playbook(name, f"--tags=images,{tag}", "-e", f"release={release}", *arguments)
         return round(run("ship", command, status)[0], 1)
+
+    def ship_all(tag: str) -> dict[str, float]:
+        given = (*awake, "-e", "wake_workers=true")
+        ship(FIRST, "site.yml", *given, tag=tag)
+        return {
+            "changed": ship(SECOND, "site.yml", *given, tag=tag),
+            "unchanged": ship(SECOND, "site.yml", *given, tag=tag),
+            "rolled_back": ship(FIRST, "playbooks/rollback.yml", *given, tag=tag),
+        }
 
     ship(FIRST)
     address = next(host for host in map(demo.host_summary, demo.instances()) if host["name"] == API_HOST)
@@ -86,7 +101,7 @@ def measure(
         "lost": requests.lost,
         "answered": dict(requests.answered),
         "releases": dict(requests.releases),
-        "seconds": seconds,
+        "seconds": {"api": seconds, **{tag: ship_all(tag) for tag in WORKERS}},
         "seconds_until_refused": bad,
         "proxy_restart": {
             "requests": restarted.count,
@@ -97,12 +112,16 @@ def measure(
 
 
 def render(shipped: dict[str, Any]) -> list[str]:
-    seconds, restart = shipped["seconds"], shipped["proxy_restart"]
+    api, restart = shipped["seconds"]["api"], shipped["proxy_restart"]
     refused = ", ".join(f"{kind} {after:.0f} s" for kind, after in shipped["seconds_until_refused"].items())
     return [
         f"of {shipped['requests']} requests while releases came, failed and went back {len(shipped['lost'])} were lost",
-        f"a release takes {seconds['changed']:.0f} s, the same once more {seconds['unchanged']:.0f} s, "
-        f"the one before {seconds['rolled_back']:.0f} s and answers after {seconds['rolled_back_first_answer']:.1f} s",
+        *(
+            f"a release of {name} takes {seconds['changed']:.0f} s, the same once more {seconds['unchanged']:.0f} s, "
+            f"the one before {seconds['rolled_back']:.0f} s"
+            for name, seconds in shipped["seconds"].items()
+        ),
+        f"the API's release before answers {api['rolled_back_first_answer']:.1f} s after the command",
         f"a bad release is refused after: {refused}",
         f"a restart of the proxy loses {restart['lost']} of {restart['requests']} requests in {restart['seconds']} s",
     ]
