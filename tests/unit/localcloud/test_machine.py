@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from localcloud import machine, operator_machine, settings
+from localcloud.balancer import place
 from localcloud.machine import MachineError, commented_rules, mounts_below, overlapping_routes
 from localcloud.shell import CommandError
 from tests.support import ROOT
@@ -106,16 +107,20 @@ def test_mounts_are_found_below_a_directory_only_and_innermost_first() -> None:
     assert mounts_below(mountinfo, Path("/run/ours")) == ["/run/ours/lxcfs/in side", "/run/ours/lxcfs"]
 
 
+IN_THE_ENGINE = ["_remove_containers", "_remove_docker_volumes", "_remove_networks"]
+ON_THE_MACHINE = [
+    "_remove_firewall_rules", "_remove_security_groups", "_remove_bridge", "_detach_loop_devices", "_stop_lxcfs",
+    "_remove_directories",
+]  # fmt: skip
+
+
 @pytest.fixture
 def steps(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     """The steps of a removal that were taken, none of them for real, and a note that a cloud made something."""
     taken: list[str] = []
     monkeypatch.setattr(operator_machine, "remove", lambda: taken.append("operator_machine.remove"))
-    names = (
-        "_remove_containers", "_remove_docker_volumes", "_remove_networks", "_remove_firewall_rules",
-        "_remove_bridge", "_detach_loop_devices", "_stop_lxcfs", "_remove_directories",
-    )  # fmt: skip
-    for name in names:
+    monkeypatch.setattr(place, "remove", lambda: taken.append("place.remove"))
+    for name in (*IN_THE_ENGINE, *ON_THE_MACHINE):
         monkeypatch.setattr(machine, name, lambda *_, name=name: taken.append(name))
     monkeypatch.setattr(settings, "MADE_FILE", tmp_path / "state" / "made")
     machine.note_making()
@@ -128,7 +133,7 @@ def test_what_lies_in_the_engine_is_not_forgotten_while_none_answers(
     monkeypatch.setattr(machine, "docker_succeeds", lambda *_: False)
     said: list[str] = []
     machine.remove_everything(said.append)
-    assert steps[:2] == ["operator_machine.remove", "_remove_firewall_rules"]
+    assert steps == ["operator_machine.remove", "place.remove", *ON_THE_MACHINE]
     assert machine.anything_left()
     assert "no Docker engine answers" in said[0]
 
@@ -136,7 +141,7 @@ def test_what_lies_in_the_engine_is_not_forgotten_while_none_answers(
 def test_nothing_is_left_after_a_removal_with_an_engine(steps: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "docker_succeeds", lambda *_: True)
     machine.remove_everything(lambda _: None)
-    assert steps[:2] == ["operator_machine.remove", "_remove_containers"]
+    assert steps == ["operator_machine.remove", "place.remove", *IN_THE_ENGINE, *ON_THE_MACHINE]
     assert not machine.anything_left()
 
 
