@@ -14,7 +14,7 @@ from collections import Counter
 from localcloud import demo
 from tests import support
 from tests.e2e.test_deploy import VISIBILITY_SECONDS, sleep, wake_and_hold
-from tests.e2e.test_story import AI_HOST, ask_api, job_row
+from tests.e2e.test_story import AI_HOST, MESSAGING_HOST, ask_api, job_row
 
 VIDEO_HOSTS = {"academy-video-worker-1", "academy-video-worker-2"}
 QUEUE = "academy-video-jobs"
@@ -153,3 +153,17 @@ def test_a_detached_disk_is_attached_again_by_following_what_is_said() -> None:
     support.playbook("playbooks/configure.yml", f"--limit={name}", name="disk-mounted").expect()
     assert support.on_host(found, "docker", "exec", CONTAINER, "cat", "/tmp/kept").stdout == "kept\n"
     sleep(name)
+
+
+def test_a_deleted_log_group_is_missed_created_and_written_to_again() -> None:
+    logs, group = demo.client("logs"), "/academy/academy-messaging-worker"
+    logs.delete_log_group(logGroupName=group)
+    one = ("playbooks/configure.yml", f"--limit={MESSAGING_HOST}", "--tags=messaging_worker")
+    missed = support.words(support.playbook(*one, name="log-group-missed").expect(2).output)
+    assert f"CloudWatch has no log group {group}, so what academy-messaging-worker logs is lost" in missed
+    assert "playbooks/provision.yml --tags logs" in missed
+    assert not logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"]
+    support.playbook("playbooks/provision.yml", "--tags=logs", name="log-group-created").expect()
+    assert support.playbook(*one, name="log-group-written").expect().changed()[MESSAGING_HOST] == 1
+    support.wait_until(lambda: bool(logs.filter_log_events(logGroupName=group)["events"]), f"a line in {group}", 30)
+    assert support.playbook(*one, name="log-group-again").expect().changed()[MESSAGING_HOST] == 0
