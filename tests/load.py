@@ -70,8 +70,8 @@ def post(connection: http.client.HTTPConnection, token: str, seconds: float) -> 
 
 
 @contextlib.contextmanager
-def constant(host: str, port: int) -> Iterator[Load]:
-    """Read from and write to the API over connections that are kept, within the block."""
+def constant(host: str, port: int, *, one_reader: bool = False) -> Iterator[Load]:
+    """Read from and write to the API over connections that are kept, within the block; or one client alone reads."""
     load, over, token = Load(), threading.Event(), worker_token()
 
     def ask(kind: str, send: Callable[[http.client.HTTPConnection], None], allowance_seconds: float) -> None:
@@ -98,10 +98,8 @@ def constant(host: str, port: int) -> Iterator[Load]:
     def write(seconds: float) -> Callable[[http.client.HTTPConnection], None]:
         return lambda connection: post(connection, token, seconds)
 
-    asked = [("read", read, 0.0)] * READERS + [
-        ("write", write(0), 0.0),
-        ("slow write", write(SLOW_SECONDS), SLOW_SECONDS),
-    ]
+    writers = [("write", write(0), 0.0), ("slow write", write(SLOW_SECONDS), SLOW_SECONDS)]
+    asked = [("read", read, 0.0)] * (1 if one_reader else READERS) + ([] if one_reader else writers)
     clients = [threading.Thread(target=ask, args=one) for one in asked]
     for client in clients:
         client.start()
