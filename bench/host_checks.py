@@ -54,7 +54,9 @@ if "-api-" in host.name:
     server.shell(
         commands=[
             "docker run --rm --pull=never --env-file=/etc/academy/academy-api.env"
-            " $(docker ps --filter name=academy-api- --format '{{.Image}}') python manage.py migrate --check",
+            # By the image's own number: of one that was pulled by digest Docker tells no name that it would know again.
+            " $(docker inspect --format '{{.Image}}' $(docker ps --quiet --filter name=academy-api-))"
+            " python manage.py migrate --check",
             "curl --silent --fail http://localhost:8000/health",
         ],
         _sudo=True,
