@@ -13,8 +13,8 @@ from collections import Counter
 
 from localcloud import demo
 from tests import support
-from tests.e2e.test_deploy import VISIBILITY_SECONDS, sleep, wake_and_hold
-from tests.e2e.test_story import AI_HOST, MESSAGING_HOST, ask_api, job_row
+from tests.e2e.test_deploy import VISIBILITY_SECONDS
+from tests.e2e.test_story import AI_HOST, ask_api, job_row
 
 VIDEO_HOSTS = {"academy-video-worker-1", "academy-video-worker-2"}
 QUEUE = "academy-video-jobs"
@@ -122,48 +122,3 @@ def test_the_job_of_a_worker_that_dies_comes_back_and_is_finished() -> None:
     support.wait_until(lambda: is_done(job), "the job is done all the same", 300)
     assert job_row(job)["attempts"] > 1
     wait_until_they_sleep()
-
-
-def test_a_detached_disk_is_attached_again_by_following_what_is_said() -> None:
-    """Each message leads to the next step, and the last one gives the command with the host's own volume in it."""
-    name, place, ec2 = min(VIDEO_HOSTS), "/mnt/transcode", demo.client("ec2")
-    wake_and_hold(name)
-    found = support.instance(name)["instance_id"]
-    # As a hand would, without a word to the playbooks.
-    away = f"echo kept > {place}/kept; docker stop --time 1 {CONTAINER}; umount {place}"
-    assert support.on_host(found, "bash", "-euc", away).returncode == 0
-    (volume,) = ec2.describe_volumes(
-        Filters=[
-            {"Name": "attachment.instance-id", "Values": [found]},
-            {"Name": "attachment.device", "Values": ["/dev/sdf"]},
-        ]
-    )["Volumes"]
-    ec2.detach_volume(VolumeId=volume["VolumeId"])
-    one = ("playbooks/configure.yml", f"--limit={name}", "--tags=transcode_volume")
-    first = support.words(support.playbook(*one, name="disk-detached").expect(2).output)
-    assert "AWS knows this host with 0 volumes at /dev/sdf" in first
-    assert "playbooks/provision.yml --tags instance" in first
-    instance = ("playbooks/provision.yml", "--tags=instance")
-    second = support.words(support.playbook(*instance, name="disk-named").expect(2).output)
-    command = re.search(r"aws ec2 attach-volume --volume-id (\S+) --instance-id (\S+) --device ([a-z/]+)", second)
-    assert command is not None
-    assert command.groups() == (volume["VolumeId"], found, "/dev/sdf")
-    ec2.attach_volume(**dict(zip(("VolumeId", "InstanceId", "Device"), command.groups(), strict=True)))
-    assert set(support.playbook(*instance, name="disk-attached").expect().changed().values()) == {0}
-    support.playbook("playbooks/configure.yml", f"--limit={name}", name="disk-mounted").expect()
-    assert support.on_host(found, "docker", "exec", CONTAINER, "cat", "/tmp/kept").stdout == "kept\n"
-    sleep(name)
-
-
-def test_a_deleted_log_group_is_missed_created_and_written_to_again() -> None:
-    logs, group = demo.client("logs"), "/academy/academy-messaging-worker"
-    logs.delete_log_group(logGroupName=group)
-    one = ("playbooks/configure.yml", f"--limit={MESSAGING_HOST}", "--tags=messaging_worker")
-    missed = support.words(support.playbook(*one, name="log-group-missed").expect(2).output)
-    assert f"CloudWatch has no log group {group}, so what academy-messaging-worker logs is lost" in missed
-    assert "playbooks/provision.yml --tags logs" in missed
-    assert not logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"]
-    support.playbook("playbooks/provision.yml", "--tags=logs", name="log-group-created").expect()
-    assert support.playbook(*one, name="log-group-written").expect().changed()[MESSAGING_HOST] == 1
-    support.wait_until(lambda: bool(logs.filter_log_events(logGroupName=group)["events"]), f"a line in {group}", 30)
-    assert support.playbook(*one, name="log-group-again").expect().changed()[MESSAGING_HOST] == 0

@@ -139,8 +139,8 @@ def image_findings(inputs: Values, slot: str, found: Values) -> list[Finding]:
                 f"{wanted}을(를) 실행해야 요청을 받을 수 있습니다. 다른 사람이 컨테이너를 바꾸었습니다",
             ),
             Words(
-                "What served before serves on. Find out who did, and run again.",
-                "이전 컨테이너가 계속 서비스합니다. 누가 바꾸었는지 확인하고 다시 실행하십시오.",
+                "No request was led to it. Find out who did, and run again.",
+                "이 컨테이너에는 요청을 보내지 않았습니다. 누가 바꾸었는지 확인하고 다시 실행하십시오.",
             ),
         )
     ]
