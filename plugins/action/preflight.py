@@ -77,9 +77,9 @@ INSTANCE_ID = "aws_instance_id"
 CONTROL = "control"
 
 
-def options_of(roles: Iterable[str], loader: Any) -> dict[str, dict[str, Any]]:
+def options_of(roles: Iterable[str], loader: Any) -> dict[str, Mapping[str, Any]]:
     """The inputs of some roles together."""
-    options: dict[str, dict[str, Any]] = {}
+    options: dict[str, Mapping[str, Any]] = {}
     for role in roles:
         for name, spec in role_options(role, loader).items():
             # What one role demands is not made optional by another.

@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from ansible.errors import AnsibleError, AnsibleUndefinedVariable
@@ -66,17 +67,19 @@ class Variables:
             self.unresolved[name] = ""
 
 
-def role_options(role: str, loader: Any) -> dict[str, dict[str, Any]]:
-    """The inputs of a role, as its argument specs declare them."""
+@cache  # The loader keeps what it has read, but copies it for each who asks.
+def role_options(role: str, loader: Any) -> Mapping[str, Mapping[str, Any]]:
+    """The inputs of a role, as its argument specs declare them. Nobody changes them."""
     specs = loader.load_from_file(str(ROLES / role / "meta" / "argument_specs.yml"))
-    return dict(specs["argument_specs"]["main"]["options"])
+    return MappingProxyType(specs["argument_specs"]["main"]["options"])
 
 
-def role_defaults(role: str, loader: Any) -> dict[str, Any]:
-    """What a role says where nobody else does."""
+@cache
+def role_defaults(role: str, loader: Any) -> Mapping[str, Any]:
+    """What a role says where nobody else does. Nobody changes it."""
     file = ROLES / role / "defaults" / "main.yml"
     found = loader.load_from_file(str(file), trusted_as_template=True) if file.exists() else None
-    return found or {}
+    return MappingProxyType(found or {})
 
 
 def container_variables(role: str, service: str, variables: Mapping[str, Any], loader: Any) -> dict[str, Any]:

@@ -33,6 +33,7 @@ from tests.e2e.test_story import (
     API_HOST,
     HOSTS,
     MESSAGING_HOST,
+    SLEEPERS,
     STOPPED_WORKER,
     VIDEO_HOST,
     query_database,
@@ -366,12 +367,10 @@ def test_the_groups_let_in_whom_the_inventory_names_and_nobody_else(desk: Desk) 
     assert reached(desk) == [f"api 22 {operator}", f"api 8000 {operator}", f"worker 22 {operator}"]
 
 
-def test_the_drill_ends_with_a_stopped_host(desk: Desk, shell: list[str]) -> None:
-    # With which they stop themselves again.
-    desk.shell("production-asleep", *shell, SITE.replace("site.yml", "playbooks/configure.yml")).expect()
-    desk.shell("production-drill", *shell, SITE.replace("site.yml", "playbooks/drill.yml")).expect()
-    drill = json.loads((desk.checkout / "build" / "drill.json").read_text(encoding="utf-8"))
-    assert drill["ok"], drill["reason"]
+def test_workers_that_were_kept_awake_are_told_to_stop_themselves_again(desk: Desk, shell: list[str]) -> None:
+    """They do so while the public name is prepared, which needs none of them."""
+    run = desk.shell("production-asleep", *shell, SITE.replace("site.yml", "playbooks/configure.yml")).expect()
+    assert {host for host, changed in run.changed().items() if changed} == set(SLEEPERS)
 
 
 def test_a_public_name_waits_for_its_record_and_tells_which(desk: Desk, shell: list[str]) -> None:
@@ -393,6 +392,12 @@ def test_before_opening_operators_alone_try_it(desk: Desk, shell: list[str]) -> 
     assert json.loads(desk.shell("production-doors-health", health).expect().output)["status"] == "healthy"
     operator = settings.OPERATOR_ADDRESS
     assert reached(desk, balancer=True) == [f"balancer 80 {operator}", f"balancer 443 {operator}"]
+
+
+def test_the_drill_ends_with_a_stopped_host(desk: Desk, shell: list[str]) -> None:
+    desk.shell("production-drill", *shell, SITE.replace("site.yml", "playbooks/drill.yml")).expect()
+    drill = json.loads((desk.checkout / "build" / "drill.json").read_text(encoding="utf-8"))
+    assert drill["ok"], drill["reason"]
 
 
 def test_opening_loses_no_request_from_the_first_answer_on(desk: Desk, shell: list[str]) -> None:
