@@ -19,7 +19,16 @@ from plugins.module_utils.proxy import PATH as PROXY
 from plugins.module_utils.proxy import serving
 from plugins.module_utils.releases import Release, read_releases, releases_name
 from tests import load, policies, support
-from tests.e2e.test_story import API_HOST, HOSTS, MESSAGING_HOST, STOPPED_WORKER, api_container, api_status, stop
+from tests.e2e.test_story import (
+    API_HOST,
+    HOSTS,
+    MESSAGING_HOST,
+    STOPPED_WORKER,
+    api_container,
+    api_status,
+    stop,
+    video_worker_runs,
+)
 from tests.policies import Host
 
 WORKERS = HOSTS - {API_HOST, MESSAGING_HOST}
@@ -229,11 +238,7 @@ def wake_and_hold(name: str) -> None:
     ec2, found = demo.client("ec2"), instance_id(name)
     ec2.create_tags(Resources=[found], Tags=[{"Key": "HoldUntil", "Value": "2099-01-31T09:30:00Z"}])
     ec2.start_instances(InstanceIds=[found])
-    running = ("docker", "inspect", "--format={{.State.Running}}", VIDEO_CONTAINER)
-    support.wait_until(
-        lambda: states()[name] == "running" and support.on_host(found, *running).stdout == "true\n",
-        f"the worker of {name} runs",
-    )
+    support.wait_until(lambda: states()[name] == "running" and video_worker_runs(found), f"the worker of {name} runs")
 
 
 def instance_id(name: str) -> str:

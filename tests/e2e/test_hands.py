@@ -8,7 +8,15 @@ import re
 
 from localcloud import demo
 from tests import support
-from tests.e2e.test_story import MESSAGING_CONTAINER, MESSAGING_HOST, VIDEO_CONTAINER, VIDEO_HOST, awake, stop
+from tests.e2e.test_story import (
+    MESSAGING_CONTAINER,
+    MESSAGING_HOST,
+    VIDEO_CONTAINER,
+    VIDEO_HOST,
+    awake,
+    stop,
+    video_worker_runs,
+)
 
 PLACE = "/mnt/transcode"
 DEVICE = "/dev/sdf"
@@ -20,7 +28,7 @@ def test_a_detached_disk_is_attached_again_by_following_what_is_said() -> None:
     ec2 = demo.client("ec2")
     with awake(VIDEO_HOST) as hosts:
         host = hosts[VIDEO_HOST]
-        support.wait_until(lambda: worker_runs(host), "the worker runs")
+        support.wait_until(lambda: video_worker_runs(host), "the worker runs")
         # As a hand would, without a word to the playbooks.
         away = f"echo kept > {PLACE}/kept; docker stop --time 1 {VIDEO_CONTAINER}; umount {PLACE}"
         assert support.on_host(host, "bash", "-euc", away).returncode == 0
@@ -58,8 +66,3 @@ def test_a_deleted_log_group_is_missed_created_and_written_to_again() -> None:
     assert support.playbook(*one, name="log-group-written").expect().changed()[MESSAGING_HOST] == 1
     support.wait_until(lambda: bool(logs.filter_log_events(logGroupName=group)["events"]), f"a line in {group}", 30)
     assert support.playbook(*one, name="log-group-again").expect().changed()[MESSAGING_HOST] == 0
-
-
-def worker_runs(host: str) -> bool:
-    running = ("docker", "inspect", "--format={{.State.Running}}", VIDEO_CONTAINER)
-    return support.on_host(host, *running).stdout == "true\n"

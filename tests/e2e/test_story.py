@@ -314,10 +314,7 @@ def test_after_stop_and_start_all_is_back_by_itself() -> None:
         for name, instance_id in hosts.items():
             assert name in Path("/proc/swaps").read_text(encoding="utf-8")
             assert support.on_host(instance_id, "systemctl", "is-active", "docker").stdout == "active\n"
-        running = ("docker", "inspect", "--format={{.State.Running}}", VIDEO_CONTAINER)
-        support.wait_until(
-            lambda: support.on_host(hosts[VIDEO_HOST], *running).stdout == "true\n", "the video worker is back", 60
-        )
+        support.wait_until(lambda: video_worker_runs(hosts[VIDEO_HOST]), "the video worker is back", 60)
 
 
 def test_a_stopped_worker_is_a_converged_worker() -> None:
@@ -356,6 +353,12 @@ def logged(container: str, text: str) -> bool:
     """Whether a container's log group has a line with this text."""
     events = demo.client("logs").filter_log_events(logGroupName=f"/academy/{container}")["events"]
     return any(text in event["message"] for event in events)
+
+
+def video_worker_runs(instance_id: str) -> bool:
+    """Whether Docker on a host runs it."""
+    running = ("docker", "inspect", "--format={{.State.Running}}", VIDEO_CONTAINER)
+    return support.on_host(instance_id, *running).stdout == "true\n"
 
 
 def stop(instance_id: str) -> None:
