@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, ClassVar, NoReturn
 
 from ansible.errors import AnsibleActionFail
@@ -19,8 +20,13 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.amazon.aws.plugins.module_utils.exceptions import AnsibleBotocoreError
 from ansible_collections.amazon.aws.plugins.module_utils.modules import aws_argument_spec
 from ansible_collections.amazon.aws.plugins.plugin_utils.base import AWSPluginBase
+from ansible_collections.amazon.aws.plugins.plugin_utils.botocore import get_aws_connection_info
 
 from ..module_utils.operator_policy import DOCUMENTS, advice, read_documents
+
+with suppress(ImportError):  # take() tells
+    from boto3.session import Session
+    from botocore.exceptions import BotoCoreError
 
 
 def advised(message: str) -> str:
@@ -33,6 +39,7 @@ class AwsAction(AWSPluginBase, ActionBase):  # type: ignore[misc]
     """Takes the connection options that every AWS module has, and makes clients of them."""
 
     _parameters: dict[str, Any]
+    _session: Session | None = None
 
     def take(
         self, arguments: Mapping[str, Any], specification: Mapping[str, Any] | None = None, **rules: Any
@@ -47,6 +54,21 @@ class AwsAction(AWSPluginBase, ActionBase):  # type: ignore[misc]
             raise AnsibleActionFail(str(error)) from error
         self._parameters = validated.validated_parameters
         return self._parameters
+
+    def client(self, service: str) -> Any:
+        """A boto3 client. Raises AnsibleActionFail.
+
+        One session makes them all: the base class has one for each, which looks for credentials and reads all endpoints
+        of AWS once more.
+        """
+        region, endpoint, connection = get_aws_connection_info(self)
+        profile, config = connection.pop("profile_name", None), connection.pop("aws_config", None)
+        try:
+            self._session = self._session or Session(profile_name=profile)
+            make: Any = self._session.client
+            return make(service, region_name=region, endpoint_url=endpoint, config=config, **connection)
+        except (ValueError, BotoCoreError) as error:
+            self.fail_aws("Couldn't connect to AWS", exception=error)
 
     def get_options(self) -> dict[str, Any]:
         """Where the base class looks for the connection."""

@@ -49,8 +49,10 @@ def test_a_detached_disk_is_attached_again_by_following_what_is_said() -> None:
         ec2.attach_volume(**dict(zip(("VolumeId", "InstanceId", "Device"), command.groups(), strict=True)))
         assert set(support.playbook(*instance, name="disk-attached").expect().changed().values()) == {0}
         support.playbook(CONFIGURE, f"--limit={VIDEO_HOST}", name="disk-mounted").expect()
+    # The run has ended the hold like every other one that it finds, so the worker may have stopped its host by now.
+    with awake(VIDEO_HOST):
+        support.wait_until(lambda: video_worker_runs(host), "the worker runs on its disk")
         assert support.on_host(host, "docker", "exec", VIDEO_CONTAINER, "cat", "/tmp/kept").stdout == "kept\n"
-        # The run has ended the hold like every other one that it finds.
         stop(host)
 
 

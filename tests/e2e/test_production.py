@@ -173,7 +173,7 @@ IN_AWS = (
 # There, while images are built, and in what each kind of host is given.
 MOMENTS = (
     *(replace(moment, playbook=(FIRST_PART,)) for moment in IN_AWS),
-    Moment("inside docker build", support.task("build | Build the missing images"), 3),
+    Moment("inside docker build", support.task("build | Build the missing images"), 0.5),
     Moment("while hosts boot", support.task("Wait until the host answers on SSH")),
     Moment("inside mkswap", host=API_HOST, program="mkswap", playbook=(LAST_PART,)),
     Moment("inside mkfs", host=VIDEO_HOST, program="mkfs.xfs", playbook=(LAST_PART,)),

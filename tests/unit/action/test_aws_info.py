@@ -15,6 +15,8 @@ from ansible_collections.academy.deploy.plugins.modules import aws_state_info as
 from ansible_collections.academy.deploy.plugins.modules import drill_info as drill_info_documentation
 from ansible_collections.academy.deploy.plugins.modules import ecr_image_info as ecr_image_info_documentation
 from ansible_collections.academy.deploy.plugins.modules import release_info as release_info_documentation
+from ansible_collections.academy.deploy.plugins.plugin_utils import aws_action
+from boto3.session import Session
 from botocore import xform_name
 from botocore.stub import Stubber
 
@@ -63,6 +65,27 @@ def test_the_connection_is_what_the_task_says() -> None:
     made.take(made._task.args, made.SPECIFICATION)
     client = made.client("sts")
     assert (client.meta.region_name, client.meta.endpoint_url) == (aws_clients.REGION, "http://127.0.0.1:1")
+
+
+def test_the_endpoints_of_aws_are_read_once_for_all_clients(monkeypatch: pytest.MonkeyPatch) -> None:
+    sessions: list[Session] = []
+
+    def session(**options: Any) -> Session:
+        sessions.append(Session(**options))
+        return sessions[-1]
+
+    monkeypatch.setattr(aws_action, "Session", session)
+    made = action(aws_state_info)
+    made.take(made._task.args, made.SPECIFICATION)
+    assert [made.client(service).meta.service_model.service_name for service in ("sts", "sqs")] == ["sts", "sqs"]
+    assert len(sessions) == 1
+
+
+def test_a_connection_that_boto3_cannot_make_is_an_error_that_names_it() -> None:
+    made = action(aws_state_info, profile="nobody", access_key=None, secret_key=None)
+    made.take(made._task.args, made.SPECIFICATION)
+    with pytest.raises(AnsibleActionFail, match=r"Couldn't connect to AWS: .*\(nobody\)"):
+        made.client("sts")
 
 
 @pytest.mark.parametrize(
