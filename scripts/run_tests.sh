@@ -4,7 +4,7 @@
 #
 # All tests, in two lanes: the whole story on one embedded cloud, in order, and another cloud that is killed and killed again;
 # beside them everything fast, then the AWS roles on control planes of their own, which have no hosts and share nothing with the
-# cloud. The first lane is the longer one, so the other one gets the processors when the first one waits.
+# cloud. The first lane is the longer one, so the other one gives way to it.
 set -euo pipefail
 # Each lane is a process group of its own, so that it can be ended with all that it has started.
 set -m
@@ -21,7 +21,7 @@ python -m localcloud down
 
 mkdir -p build/test-logs
 beside_log=build/test-logs/beside.log
-nice -n 5 bash -euc '
+scripts/give_way.sh bash -euc '
   scripts/run_check.sh
   pytest --exitfirst --verbose --durations=20 tests/integration
 ' >"$beside_log" 2>&1 </dev/null &

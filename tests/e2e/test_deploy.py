@@ -12,6 +12,7 @@ import re
 import secrets
 import signal
 import time
+from collections.abc import Iterable
 
 from localcloud import demo, settings
 from plugins.module_utils.hold import hold_end
@@ -51,8 +52,7 @@ MOMENT_TIMEOUT_SECONDS = 240
 
 
 def test_a_plain_run_leaves_who_sleeps_and_says_who_is_behind() -> None:
-    for name in WORKERS:
-        sleep(name)
+    sleep(WORKERS)
     old = tags(STOPPED_WORKER)["Release"]
     before = demo.api_summary(support.instance(API_HOST)["address"])["health"]["release"]
     with load.constant(support.instance(API_HOST)["address"], 8000) as requests:
@@ -227,10 +227,11 @@ def say_busy(name: str) -> None:
     assert support.on_host(instance_id(name), *command).returncode == 0
 
 
-def sleep(name: str) -> None:
-    """Stop a host, if it has not done so itself."""
-    if support.instance(name)["state"] != "stopped":
-        stop(instance_id(name))
+def sleep(names: Iterable[str]) -> None:
+    """Stop hosts, those that have not done so themselves."""
+    awake = [instance_id(name) for name, state in support.states(names).items() if state != "stopped"]
+    if awake:
+        stop(*awake)
 
 
 def wake_and_hold(name: str) -> None:

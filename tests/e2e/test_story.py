@@ -361,11 +361,11 @@ def video_worker_runs(instance_id: str) -> bool:
     return support.on_host(instance_id, *running).stdout == "true\n"
 
 
-def stop(instance_id: str) -> None:
-    """Stop an instance and wait until it is down."""
+def stop(*instance_ids: str) -> None:
+    """Stop instances and wait until they are down."""
     ec2 = demo.client("ec2")
-    ec2.stop_instances(InstanceIds=[instance_id])
-    ec2.get_waiter("instance_stopped").wait(InstanceIds=[instance_id], WaiterConfig=support.HOST_WAITER)
+    ec2.stop_instances(InstanceIds=[*instance_ids])
+    ec2.get_waiter("instance_stopped").wait(InstanceIds=[*instance_ids], WaiterConfig=support.HOST_WAITER)
 
 
 def api_url() -> str:
