@@ -19,8 +19,9 @@ fi
 trap 'rmdir "$group" 2>/dev/null || true' EXIT
 status=0
 (
-  { [ -e "${group%/*}/cgroup.procs" ] && mkdir --parents "$group" && echo "$value" >"$group/$weight" && echo "$BASHPID" >"$group/cgroup.procs"; } \
-    2>/dev/null || true
+  if [ -e "${group%/*}/cgroup.procs" ]; then
+    { mkdir --parents "$group" && echo "$value" >"$group/$weight" && echo "$BASHPID" >"$group/cgroup.procs"; } 2>/dev/null || true
+  fi
   exec "$@"
 ) || status=$?
 exit "$status"
